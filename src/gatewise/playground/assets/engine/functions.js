@@ -64,13 +64,8 @@ function greatest({data, offset, size}) {
 export function applyTo(name, out, from) {
   const {data: to, offset: o, size} = out,
     {data: a, offset: p} = from;
-  if (name === "tanh") for (let n = 0; n < size; n++) to[o + n] = tanh(a[p + n]);
-  else if (name === "σ") for (let n = 0; n < size; n++) to[o + n] = sigmoid(a[p + n]);
-  else if (name === "exp") for (let n = 0; n < size; n++) to[o + n] = Math.exp(a[p + n]);
-  else {
-    const f = UNARY[name];
-    for (let n = 0; n < size; n++) to[o + n] = f(a[p + n]);
-  }
+  const f = UNARY[name];
+  for (let n = 0; n < size; n++) to[o + n] = f(a[p + n]);
 }
 
 /** Copy a value, or fill with one number. @param {Slot} out @param {Slot} from */

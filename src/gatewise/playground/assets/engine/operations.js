@@ -25,28 +25,9 @@ export function operation(scope, parts, slot, compute) {
   /** @type {(() => void)[]} */
   const runs = [];
   for (const part of parts) if (part.run !== null) (varies && !part.varies ? scope.once : runs).push(part.run);
-  return {slot, run: inSequence(runs, compute), varies};
-}
-
-/** Functions as one; of few without a loop. @param {(() => void)[]} runs @param {() => void} compute */
-function inSequence(runs, compute) {
-  const [first, second] = runs;
-  if (runs.length === 0) return compute;
-  if (runs.length === 1)
-    return () => {
-      first();
-      compute();
-    };
-  if (runs.length === 2)
-    return () => {
-      first();
-      second();
-      compute();
-    };
-  return () => {
-    for (const run of runs) run();
-    compute();
-  };
+  if (runs.length === 0) return {slot, run: compute, varies};
+  runs.push(compute);
+  return {slot, run: () => runs.forEach(run => run()), varies};
 }
 
 /** A number of entries, or the size of a name. @param {Scope} scope @param {number | string} end */

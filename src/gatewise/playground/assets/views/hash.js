@@ -117,11 +117,6 @@ export function addressed(hash) {
   return {scene, text: own?.text};
 }
 
-/** Whether the weights of a scene are trained: then its loss may be the error. @param {PageDocument} doc */
-export function isTrained({own}) {
-  return own.includes("rate");
-}
-
 /** Whether two lists of edits are the same. @param {Edit[]} first @param {Edit[]} second */
 export function sameEdits(first, second) {
   return JSON.stringify(first) === JSON.stringify(second);

@@ -7,7 +7,6 @@ import {keepFocus} from "./edits.js";
 import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
 import {nameAlong, symbolElement, unitWords} from "./detail.js";
-import {isTrained} from "./hash.js";
 import {pagePhrase, phraseNodes} from "./phrases.js";
 import {stepName} from "./quantities.js";
 import {timeline} from "./timeline.js";
@@ -29,7 +28,7 @@ function lossPlaces(page) {
   if (!model.hasHead) return cells;
   const head = {layer: model.layers.length, direction: 0, units: model.outputs};
   const output = {...head, of: /** @type {"y"} */ ("y"), words: pagePhrase(page, "loss.output")};
-  if (!isTrained(doc)) return [output, ...cells];
+  if (!doc.own.includes("rate")) return [output, ...cells];
   return [{...head, of: /** @type {"error"} */ ("error"), words: pagePhrase(page, "training.loss")}, output, ...cells];
 }
 

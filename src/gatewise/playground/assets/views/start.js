@@ -1,5 +1,5 @@
 /** The first state of the page, and the URL's hash, which follows the state and leads it. */
-import {addressed, decodeHash, eachOnce, encodeHash, isTrained, misfitOf, NOWHERE, sameEdits} from "./hash.js";
+import {addressed, decodeHash, eachOnce, encodeHash, misfitOf, NOWHERE, sameEdits} from "./hash.js";
 import {quantitiesOf, shownQuantity} from "./quantities.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -28,7 +28,7 @@ export function originalState({doc, model, lesson}) {
     detail: gate,
     backward: false,
     loss: model.hasHead
-      ? {of: isTrained(doc) ? "error" : "y", layer: top + 1, direction: 0, unit: 0, step: last}
+      ? {of: doc.own.includes("rate") ? "error" : "y", layer: top + 1, direction: 0, unit: 0, step: last}
       : {of: "h", layer: top, direction: 0, unit: 0, step: last},
     chapter: chapter < 0 ? null : chapter,
     edits: [],
@@ -55,7 +55,7 @@ function stateOfHash(page, hash) {
   const {chapter = null, scene = null} = decoded.state;
   const isOfScene = scene === original.scene && [undefined, doc.scene].includes(doc.chapters?.[chapter ?? -1]?.scene);
   const misfit = misfitOf(decoded.state, model, Boolean(doc.sorted), doc.chapters?.length ?? 0);
-  const hasLoss = isTrained(doc) || decoded.state.loss?.of !== "error";
+  const hasLoss = decoded.state.loss?.of !== "error" || original.loss.of === "error"; // where weights are trained
   const problem = isOfScene && hasLoss ? misfit : NOWHERE;
   if (problem) return {state: original, problem: pagePhrase(page, problem)};
   const own = Object.entries({...decoded.state.own}).filter(([name]) => doc.own.includes(name));
