@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+import training
+from training import Settings
 
 import gatewise as gw
 from gatewise.examples import latch
@@ -23,8 +25,12 @@ ANSWERS = {
     "Your own cell": None,
     "Which unit remembers?": None,
     "Shut its forget gate": None,  # both: tests/test_reader.py
+    "What one update changes": "0.7862",
+    "Why the forget bias helps": "0.079",
+    "Far back, and too far at once": "0.019",
 }
 CHAPTERS = lesson.chapters()
+ON_TRAINING = [chapter for chapter in CHAPTERS if chapter.get("scene") == "learner"]
 
 
 def supposed(chapter: dict[str, Any]) -> tuple[gw.Trace, dict[str, list[float]]]:
@@ -88,3 +94,46 @@ def test_the_numbers_in_the_texts_are_those_of_the_latch() -> None:
     assert f"here that is {1 - np.tanh(named(backward, 'c', 6)) ** 2:.4f}" in texts["The backward pass"]
     assert named(vanish, "f", 6) == 0.5
     assert named(vanish, "dc", 0) / named(vanish, "dc", 6) == pytest.approx(1 / 64)
+
+
+def of_training(chapter: dict[str, Any]) -> tuple[Settings, training.Update]:
+    """Return the settings of a chapter on training, and the update that comes next in it."""
+    own = {key: text for key, text in chapter["focus"]["own"].items() if key not in ("sequence", "update")}
+    kinds = {key: kind for key, kind in get_type_hints(Settings).items() if key in own}
+    settings, model = Settings(**{key: kinds[key](text) for key, text in own.items()}), training.network()
+    count = int(chapter["focus"]["own"].get("update", 0))
+    *_, update = training.updates(model, settings, training.start(model, settings), count + 1)
+    return settings, update
+
+
+@pytest.mark.parametrize("chapter", ON_TRAINING, ids=lambda one: one["title"])
+def test_a_chapter_on_training_states_the_number_that_a_textbooks_update_gives(chapter: dict[str, Any]) -> None:
+    settings, update = of_training(chapter)
+    text = " ".join([*chapter["text"], chapter["question"], chapter["after"]])
+    pieces = dict(
+        zip(("W_i", "b_i", "W_f", "b_f", "W_g", "b_g", "W_o", "b_o"), training.pieces(training.network()), strict=False)
+    )
+    right = chapter["right"]
+    match chapter["key"]:
+        case "update":
+            at = pieces["W_g"].start + 4  # unit 0, bit, behind four columns of h
+            before, slope = update.before.weights[at], update.gradient[at]
+            expected = [update.after.weights[at], before + 0.5 * slope, before - slope, 0.5 * slope]
+            assert f"is {before:.4f}, and its gradient {slope:.4f}" in text
+        case "bias":
+            gate = 1 / (1 + np.exp(-settings.bias))
+            expected = [gate**20, gate**19, 0.5**20, gate]
+            x, target = training.sequence(settings, training.STEPS, -1)
+            assert (np.flatnonzero(x[:, 0])[0], np.flatnonzero(~np.isnan(target))[0]) == (3, 23)
+            assert f"is {gate:.4f}" in text
+            assert 80_000 < (gate / 0.5) ** 20 < 85_000
+        case "clipping":
+            slope, norm = update.gradient[pieces["b_g"].start + 1], np.linalg.norm(update.gradient)
+            expected = [slope * 0.1 / norm, slope * 0.1, 0.1, 3 * slope * 0.1 / norm]
+            assert f"norm is {norm:.4f} and the bound 0.1" in text
+            assert f"is {slope:.4f}" in text
+            assert "0.8808 thirty times is 0.02." in text
+            assert round((1 / (1 + np.exp(-settings.bias))) ** 30, 2) == 0.02
+    stated = [right, *(mistake["value"] for mistake in chapter["mistakes"])]
+    assert stated == pytest.approx(expected, abs=chapter["ask"]["tolerance"])
+    assert f"{right:.4f}".rstrip("0") == ANSWERS[chapter["title"]]

@@ -63,7 +63,7 @@ def test_without_its_forget_gate_it_follows_them_no_more():
 
 
 def test_the_chapters_ask_for_that_unit_and_say_its_numbers():
-    assert MARKS["whole"] == UNIT
+    assert MARKS["right"] == UNIT
     assert UNIT not in [mistake["value"] for mistake in MARKS["mistakes"]]
     (edit,) = FORGETTING["edits"]
     assert (edit["name"], edit["at"], edit["value"]) == ("b_f", [UNIT], -20)

@@ -9,6 +9,8 @@ import training
 from peers.reader import Reader, shown
 from training import STEPS, Settings
 
+from gatewise.playground import lesson
+
 pytestmark = pytest.mark.peers
 SCENE = "#v1&scene=learner"
 BIAS = f"{SCENE}&level=number&name=b_f"
@@ -163,3 +165,36 @@ def test_what_is_typed_as_a_seed_must_be_one(reader, pages):
 def test_a_page_of_another_scene_has_no_such_loss(reader, pages):
     reader.open(pages("teaching") + "#v1&step=3&show=dc&backward=1&loss=error,0,0,0,6")
     reader.expects = "The address names something that this model does not have, so the page opens as it was made."
+
+
+@pytest.mark.parametrize("number", range(10, 13))
+def test_a_chapter_on_training_judges_its_number_and_each_expected_mistake(reader, pages, number):
+    chapter = lesson.chapters()[number]
+    reader.open(pages("teaching") + f"{SCENE}&chapter=10")
+    reader.click("#margin nav button", f"Chapter {number + 1}:")
+    reader.sees("#margin h2", chapter["title"])
+    update = chapter["focus"]["own"].get("update", "0")
+    reader.sees(".training .soft", f" {update} ")
+    reader.click(".training summary")
+    reader.sees(".training td", "?")
+    for mistake in (*chapter["mistakes"], {"value": "x", "says": "is not a number"}):
+        reader.click("#margin .answer input")
+        reader.type(f"{mistake['value']:f}" if mistake["value"] != "x" else "x")
+        reader.keys("Enter")
+        reader.sees("#margin .verdict", mistake["says"])
+    assert not reader.has("#margin .controls button", "hint")
+    reader.click("#margin .answer input")
+    reader.type(shown(chapter["right"]))
+    reader.keys("Enter")
+    reader.sees("#margin .verdict", f"Right: {shown(chapter['right'])}.")
+    assert chapter["after"] in reader.says("#margin .verdict")
+    assert not reader.has(".training td", "?")
+    assert f"update={update}" in reader.hash() or update == "0"
+
+
+def test_what_a_chapter_on_training_asks_for_is_shown(reader, pages):
+    reader.open(pages("teaching") + f"{SCENE}&chapter=10")
+    reader.click("#margin nav button", "Chapter 11:")
+    reader.sees(".training .soft", " 30 ")
+    reader.click("#margin .controls button", "Show it")
+    reader.sees("#margin .verdict", "It is 0.7862.")

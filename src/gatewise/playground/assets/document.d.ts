@@ -262,8 +262,8 @@ interface Chapter {
   learned?: string;
   focus: Partial<State>;
   edits: ChapterEdit[] | "drawn";
-  /** The number of a unit, which is asked for in the place of `name`. */
-  whole?: number;
+  /** The number, where no line of the step is asked for. */
+  right?: number;
   ask: {name?: string; lines?: number; step: number; at: number[]; tolerance?: number; also?: string[]; hide?: Hide[]};
   mistakes: ChapterMistake[];
 }

@@ -311,10 +311,11 @@ interface Answer {
   /** Whether it was given up. */
   shown: boolean;
   backward: boolean;
+  /** The number, where a chapter states it. */
+  right?: number;
   /** Whether lines of a step are asked for, and not one number. */
   worked: boolean;
   chapter: number | null;
-  whole?: number;
 }
 /** A quantity that the strip can show. */
 interface StripQuantity {

@@ -1,7 +1,7 @@
 /** The one evaluator of formulas: a tree becomes a closure that writes its value into a buffer. */
 
 import {decode} from "./arrays.js";
-import {OVER_A_VECTOR, RELATIONS, UNARY, addTo, applyTo, multiplyBy, negateTo, subtractFrom} from "./functions.js";
+import {OVER_A_VECTOR, RELATIONS, UNARY, addTo, applyTo, multiplyBy, subtractFrom} from "./functions.js";
 import {
   binary,
   folded,
@@ -89,7 +89,7 @@ function compiled(tree, scope) {
     case "negative": {
       const term = of(tree.term),
         out = slotOf(term.slot.shape);
-      return operation(scope, [term], out, () => negateTo(out, term.slot));
+      return operation(scope, [term], out, () => applyTo("negative", out, term.slot));
     }
     case "quotient":
       return binary(scope, of(tree.over), of(tree.under), (a, b) => a / b);

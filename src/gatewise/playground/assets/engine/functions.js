@@ -9,6 +9,7 @@ export const UNARY = /** @type {Record<string, (a: number) => number>} */ ({
   erf,
   tanh,
   σ: sigmoid,
+  negative: a => -a,
 });
 
 /** Functions that make one number of a vector. */
@@ -78,26 +79,17 @@ export function copyTo(out, from) {
 
 /** Add another value, entry by entry, to what stands there. @param {Slot} out @param {Slot} from */
 export function addTo(out, from) {
-  const {data: to, offset: o, size} = out,
-    {data: a, offset: p} = from,
-    s = step(from, out);
-  for (let n = o, i = p; n < o + size; n++, i += s) to[n] += a[i];
+  combineTo((a, b) => a + b, out, out, from);
 }
 
 /** Subtract it. @param {Slot} out @param {Slot} from */
 export function subtractFrom(out, from) {
-  const {data: to, offset: o, size} = out,
-    {data: a, offset: p} = from,
-    s = step(from, out);
-  for (let n = o, i = p; n < o + size; n++, i += s) to[n] -= a[i];
+  combineTo((a, b) => a - b, out, out, from);
 }
 
 /** Multiply by it. @param {Slot} out @param {Slot} from */
 export function multiplyBy(out, from) {
-  const {data: to, offset: o, size} = out,
-    {data: a, offset: p} = from,
-    s = step(from, out);
-  for (let n = o, i = p; n < o + size; n++, i += s) to[n] *= a[i];
+  combineTo((a, b) => a * b, out, out, from);
 }
 
 /**
@@ -111,13 +103,6 @@ export function combineTo(f, out, first, second) {
   for (let n = 0, i = first.offset, j = second.offset; n < size; n++, i += s, j += t) {
     to[o + n] = f(first.data[i], second.data[j]);
   }
-}
-
-/** Write the negative of a value. @param {Slot} out @param {Slot} from */
-export function negateTo(out, from) {
-  const {data: to, offset: o, size} = out,
-    {data: a, offset: p} = from;
-  for (let n = 0; n < size; n++) to[o + n] = -a[p + n];
 }
 
 /** The distance from one entry to the next: 0 where one number stands for all entries. @param {Slot} from @param {Slot} out */

@@ -193,18 +193,10 @@ export function outer(scope, left, right) {
  * @param {Scope} scope @param {Op} vector @param {number} start @param {number} stop @returns {Op}
  */
 export function part(scope, vector, start, stop) {
-  const {shape} = vector.slot;
-  if (shape.length > 1) {
-    const [rows, columns] = shape;
-    const count = stop - start;
-    const from = (/** @type {number} */ n) => Math.floor(n / count) * columns + start + (n % count);
-    return rearranged(scope, vector, [rows, count], from);
-  }
-  const out = slotOf([stop - start]);
-  return operation(scope, [vector], out, () => {
-    const from = vector.slot.offset + start;
-    for (let n = 0; n < out.size; n++) out.data[out.offset + n] = vector.slot.data[from + n];
-  });
+  const [rows, columns] = vector.slot.shape,
+    count = stop - start;
+  if (columns === undefined) return rearranged(scope, vector, [count], n => start + n);
+  return rearranged(scope, vector, [rows, count], n => Math.floor(n / count) * columns + start + (n % count));
 }
 
 /** Vectors one behind the other. @param {Scope} scope @param {Op[]} parts @returns {Op} */

@@ -125,14 +125,3 @@ export function takeNumbers(network, weights, x) {
     run.forget(0, run.steps - 1);
   }
 }
-
-/** The same of a model, whose edits are made again. @param {Model} model @param {Float64Array} weights
- * @param {Float64Array} x */
-export function retake(model, weights, x) {
-  for (const network of [model.base, model.edited ?? model.base]) {
-    takeNumbers(network, weights, x);
-    network.history.clear();
-  }
-  model.edit([...model.edits]);
-  model.setLoss(/** @type {Loss} */ ({...model.loss}));
-}

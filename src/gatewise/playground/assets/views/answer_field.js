@@ -79,7 +79,7 @@ function verdictText(page, name, answer, after) {
   const verdict = answer.judged[name];
   const sentences = [verdict ? verdictSentence(verdict, page.doc.phrases.lesson) : ""];
   if (answer.shown && !isHeld(verdict)) {
-    const right = figure(answer.whole ?? page.model.number({...answer.ref, name, at: answer.ref.at}));
+    const right = figure(answer.right ?? page.model.number({...answer.ref, name, at: answer.ref.at}));
     sentences.push(pagePhrase(page, "shown", {right}));
   }
   if (answer.shown || isHeld(verdict)) sentences.push(after);
@@ -96,7 +96,7 @@ export function showButton(page, key, onwards) {
       onclick: () => {
         giveUp(page);
         const {answer} = page.store.state;
-        const right = answer && !answer.worked ? figure(answer.whole ?? page.model.number(answer.ref)) : null;
+        const right = answer && !answer.worked ? figure(answer.right ?? page.model.number(answer.ref)) : null;
         setTimeout(() => {
           onwards()?.focus();
           if (right !== null) page.say(pagePhrase(page, "shown", {right}));

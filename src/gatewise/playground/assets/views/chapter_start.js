@@ -25,7 +25,7 @@ function editOf({name, step, at, value}) {
  * @param {Page} page @param {number} number @returns {Expectation | null} */
 export function expectationOf(page, number) {
   const {model, store} = page;
-  const {whole, ask, mistakes} = chaptersOf(page)[number];
+  const {ask, mistakes, right: stated} = chaptersOf(page)[number];
   if (ask.tolerance === undefined) return null;
   /** @param {number | string} factor @param {number} step @returns {number} */
   const numberOf = (factor, step) => {
@@ -43,7 +43,7 @@ export function expectationOf(page, number) {
   });
   model.edit(store.state.premise);
   const {name = "", tolerance} = ask;
-  const right = whole ?? numberOf(name, ask.step);
+  const right = stated ?? numberOf(name, ask.step);
   return {right, tolerance, mistakes: numbers.filter(({value}) => Math.abs(value - right) > tolerance)}; // or it is right
 }
 
@@ -54,12 +54,12 @@ export function askedRef({name = "", step, at}) {
 
 /** The question of a chapter. @param {Opening} page @param {number} number */
 export function questionOf(page, number) {
-  const {whole, ask, focus} = chaptersOf(page)[number];
+  const {ask, focus, right} = chaptersOf(page)[number];
   const ref = askedRef(ask);
   if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
   const answer = question(page, ref, [ref.name], ask.hide);
   const also = {names: ask.also ?? [], from: ask.step, to: ask.step};
-  return {...answer, hides: [...answer.hides, also], chapter: number, whole};
+  return {...answer, hides: [...answer.hides, also], chapter: number, right};
 }
 
 /**
@@ -88,9 +88,9 @@ export function firstLine(page, number) {
   return {...ref, name, step: focus.backward ? to : from};
 }
 
-/** The loss of a chapter. @param {Model} model @returns {NumberLoss} */
-export function lossOf(model) {
-  return {of: "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1};
+/** The loss of a chapter. @param {Opening} page @returns {NumberLoss} */
+export function lossOf({doc, model}) {
+  return {of: doc.own.includes("rate") ? "error" : "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1};
 }
 
 /** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Opening} page
@@ -105,7 +105,7 @@ export function beginning(page, number) {
     backward: false,
     product: null,
     playing: false,
-    loss: lossOf(model),
+    loss: lossOf(page),
     detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,
     ...atChapter(page, number),

@@ -87,7 +87,7 @@ function progressOf({progress, answer, chapter}) {
 /** @param {Page} page @param {number} number @param {(number: number) => void} open */
 function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
-  const {title, text, question, ask} = chapters[number];
+  const {title, text, question, ask, right} = chapters[number];
   const closing = el("div", {class: "learned"});
   const again = el(
     "button",
@@ -122,7 +122,8 @@ function drawChapter(page, number, open) {
       const answer = state.answer?.chapter === number ? state.answer : null;
       field.update(answer === null && ask.lines ? {...state, answer: null} : state);
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
-      hint.hidden = !isOpen(answer) || !["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
+      const isWrong = ["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
+      hint.hidden = right !== undefined || !isOpen(answer) || !isWrong;
       if (hint.hidden) line.replaceChildren();
       next?.classList.toggle("primary", isSettled);
       closing.replaceChildren(...(isSettled && next === null ? lessonLearned(page, state) : []));
@@ -159,11 +160,12 @@ function oneField(page, number) {
   /** Undo later changes: the question supposes nothing else. */
   const expect = () => {
     const {edits, premise} = store.state;
-    model.setLoss(lossOf(model));
-    store.change({loss: lossOf(model), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
+    model.setLoss(lossOf(page));
+    store.change({loss: lossOf(page), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
     return expectationOf(page, number);
   };
-  const label = pagePhrase(page, chapter.whole === undefined ? "field" : "reader.unit", {name: spokenName(page, ref)});
+  const isUnit = chapter.scene === "reader" && chapter.right !== undefined;
+  const label = pagePhrase(page, isUnit ? "reader.unit" : "field", {name: spokenName(page, ref)});
   const field = answerField(page, ref.name, label, {begin, expect, after: chapter.after});
   return {
     element: field.element,

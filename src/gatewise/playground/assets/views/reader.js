@@ -39,7 +39,7 @@ function read({doc, lesson, store}, text, step) {
   const scene = /** @type {SceneDocument} */ (lesson?.scenes.find(one => one.scene === doc.scene));
   /** @type {Record<string, string>} */
   const own = text === scene.reads?.text ? {} : {text};
-  const asking = state.answer?.whole ? {} : {chapter: null, answer: null, premise: []};
+  const asking = state.answer?.right ? {} : {chapter: null, answer: null, premise: []};
   const edits = state.edits.filter(({ref}) => ref.step === null);
   lesson?.enter(
     scene.scene,

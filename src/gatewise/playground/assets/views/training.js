@@ -1,7 +1,7 @@
 /** The scene of a cell that learns: settings, the way through the updates, and a sequence under the present weights. */
 import {figure} from "../engine/figures.js";
 import {outputError, sequenceOf} from "../engine/tasks.js";
-import {MOST_UPDATES, retake, Trainer} from "../engine/training.js";
+import {MOST_UPDATES, takeNumbers, Trainer} from "../engine/training.js";
 import {onDecades} from "./colours.js";
 import {el, setText} from "./dom.js";
 import {keepFocus} from "./edits.js";
@@ -61,14 +61,20 @@ function trainingOf(page) {
   function show() {
     const {settings, sequence} = read(),
       {trainer} = training,
+      {model} = page,
       key = `${made} ${sequence} ${trainer.at}`;
     if (key === drawn) return;
     drawn = key;
     const {x, target} = sequenceOf(settings, trainer.steps, sequence === "next" ? trainer.at : -1);
     training.target = target;
-    page.model.lossOf = (network, loss) => (loss.of === "error" ? outputError(network, target) : loss);
-    retake(page.model, trainer.weights, x);
-    while (!page.model.finish(SLICE));
+    model.lossOf = (network, loss) => (loss.of === "error" ? outputError(network, target) : loss);
+    for (const network of [model.base, model.edited ?? model.base]) {
+      takeNumbers(network, trainer.weights, x);
+      network.history.clear();
+    }
+    model.edit([...model.edits]);
+    model.setLoss({...page.store.state.loss});
+    while (!model.finish(SLICE));
     page.settled = true;
     page.runs += 1;
     page.store.change({});

@@ -3,8 +3,8 @@ import {MOST_UPDATES} from "../engine/training.js";
 import {el, setText} from "./dom.js";
 import {pagePhrase} from "./phrases.js";
 
-/** By their names in the address: the phrase of the label and the text as the page was made. Where there are choices, by
- * their names, the phrase goes on with a label for each. @type {Record<string, Setting>} */
+/** By their names in the address. The phrase is the label, and labels of the choices if there are any.
+ * @type {Record<string, {words: string, text: string, choices?: string[], range?: Record<string, string | number>}>} */
 const SETTINGS = {
   task: {words: "training.task", text: "latch", choices: ["latch", "echo"]},
   delay: {words: "training.delay", text: "10", range: {type: "number", min: 1, max: 30}},
@@ -16,7 +16,6 @@ const SETTINGS = {
   sequence: {words: "training.sequence", text: "probe", choices: ["probe", "next"]},
   update: {words: "training.update", text: "0", range: {type: "range", min: 0, max: MOST_UPDATES}},
 };
-/** @typedef {{words: string, text: string, choices?: string[], range?: Record<string, string | number>}} Setting */
 
 /** Change settings in the state: others than the update begin anew. What is as the page was made is left out.
  * @param {Page} page @param {Record<string, string>} change */

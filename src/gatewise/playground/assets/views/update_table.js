@@ -21,19 +21,14 @@ export function updateParts(page, trainer) {
   );
   const largest = [...refs.keys()].sort((first, second) => Math.abs(steps[second]) - Math.abs(steps[first]));
   const isAsked = answer !== null && !answer.shown && !isAnswered(answer); // the chapters ask for what follows
+  const columns = pagePhrase(page, "training.columns").split("|");
   const clipping = {norm: figure(norm, 4), share: isAsked ? "?" : figure(share, 4), rate};
   return [
     el("p", {}, pagePhrase(page, "training.rule", clipping)),
     el(
       "table",
       {},
-      el(
-        "tr",
-        {},
-        ...pagePhrase(page, "training.columns")
-          .split("|")
-          .map(name => el("th", {scope: "col"}, name)),
-      ),
+      el("tr", {}, ...columns.map(name => el("th", {scope: "col"}, name))),
       ...largest.slice(0, ROWS).map(n => {
         const numbers = [trainer.weights[n], gradient[n], steps[n], after.weights[n]].map(value => figure(value, 6));
         const cells = numbers.map((text, column) => el("td", {class: "number"}, isAsked && column > 1 ? "?" : text));

@@ -92,8 +92,14 @@ export function answerLine({doc, model, store}, name, text, expectation = null) 
   const typed = {...answer.typed, [name]: text};
   const mistakes = doc.edits[doc.wiring.layers[ref.layer][ref.direction].program] ?? null;
   const unseen = new Set(hides.flatMap(({names}) => names));
-  const judged = judgeLines(model, ref, typed, {mistakes, grader: doc.grader, backward, unseen});
   const number = writtenNumber(text);
+  const {right} = answer;
+  const status = number === null ? "unread" : number === "ambiguous" ? number : "wrong";
+  /** @type {Record<string, Verdict>} */
+  const judged =
+    right === undefined
+      ? judgeLines(model, ref, typed, {mistakes, grader: doc.grader, backward, unseen})
+      : {[name]: {status, name, text, right, from: [], cause: null, says: ""}};
   if (expectation && number !== null && number !== "ambiguous") {
     Object.assign(judged[name], judgeExpected(number, expectation), {right: expectation.right});
   }
