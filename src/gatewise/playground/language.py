@@ -32,6 +32,12 @@ def words_in(lang: str) -> Mapping[str, Any]:
     return sections
 
 
+def words_of_markup(lang: str) -> Mapping[str, str]:
+    """Return the words of the page's markup, which has places for the ``title`` of sections by their names."""
+    titles = {section: words["title"] for section, words in words_in(lang).items() if "title" in words}
+    return {**titles, **words_in(lang)["skeleton"]}
+
+
 def phrases(lang: str, *, lessons: bool) -> Object:
     """Return the words that views write in a language, by section and key; on a model's page, without `lessons`."""
     left_out = APART if lessons else APART | OF_LESSONS

@@ -13,7 +13,7 @@ from gatewise.files import storage
 from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run
-from gatewise.playground.language import require_language, words_in
+from gatewise.playground.language import require_language, words_of_markup
 from gatewise.playground.lesson_file import of_lesson
 from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of
@@ -150,7 +150,7 @@ def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[s
 
 def assembled(document: dict[str, Any]) -> Page:
     """Return the page of a document."""
-    return Page(document["title"], assemble(document, words_in(document["lang"])["skeleton"]))
+    return Page(document["title"], assemble(document, words_of_markup(document["lang"])))
 
 
 def size_of(run: SequenceRun) -> float:

@@ -52,7 +52,8 @@ export function landmark(id) {
 /** @param {unknown} error */
 function failed(error) {
   console.error(error);
-  setText(landmark("status"), `Something on this page failed: ${error instanceof Error ? error.message : error}`);
+  const status = landmark("status"); // which has the words in the page's language, even where its data cannot be read
+  setText(status, `${status.dataset.failed}: ${error instanceof Error ? error.message : error}`);
 }
 
 /**
@@ -127,6 +128,6 @@ export async function open(start) {
     start(await unpacked(doc));
   } catch (error) {
     failed(error);
-    landmark("main").append(el("p", {}, "Nothing can be shown of it."));
+    landmark("main").append(el("p", {}, landmark("status").dataset.nothing));
   }
 }

@@ -12,9 +12,9 @@ import {quantityName, sentenceOf} from "./sentences.js";
 import {givenNumber, linkTo, mergedLinks} from "./number_controls.js";
 import {overSteps} from "./step_terms.js";
 import {carriedTo, handedOn, termsOf} from "../engine/terms.js";
+import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const MOST_GOALS = 12;
-const MASKED = "This step is masked: the cell passes over it, and nothing is computed.";
 
 /** The opened number. @param {Page} page */
 export function numberView(page) {
@@ -75,7 +75,7 @@ function drawNumber(page, rest) {
     "h2",
     {tabindex: "-1", "data-key": "heading"},
     symbolElement(model.quantity(ref)),
-    place ? ` of ${place}` : "",
+    place ? ` ${pagePhrase(page, "detail.of", {place})}` : "",
     when ? `, ${when}` : "",
     ": ",
     el("span", {class: "number"}, isAsked ? "?" : passed && Number.isNaN(value) ? "–" : figure(value, 8)),
@@ -86,7 +86,7 @@ function drawNumber(page, rest) {
     ...(isGiven ? givenParts(page, ref) : []),
   ];
   const asksHere = isAskedNear(page, ref);
-  const sentence = passed ? MASKED : asksHere ? "" : sentenceFor(page, ref);
+  const sentence = passed ? pagePhrase(page, "number.masked") : asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
   if (model.equation(ref)) parts.push(equationParts(page, ref, !asksHere && !passed));
   if (model.isOverall(ref) && !isGiven) parts.push(overSteps(page, ref, rest));
@@ -110,10 +110,10 @@ function whatItIs(page, ref, isGiven) {
   const parts = [words && words !== ref.name ? `${words.charAt(0).toUpperCase()}${words.slice(1)}. ` : ""];
   const isToken = kind === "input" && ref.layer === 0 && ref.step !== null;
   const token = isToken ? model.wiring.tokens?.[Number(ref.step)] : undefined;
-  if (token !== undefined) parts.push(`Given by row ${token} of the embedding: the token of this step.`);
-  else if (isGiven) parts.push(kind === "parameter" ? "Given, and the same at every step." : "Given.");
+  if (token !== undefined) parts.push(pagePhrase(page, "number.token", {token}));
+  else if (isGiven) parts.push(pagePhrase(page, kind === "parameter" ? "number.given always" : "number.given"));
   const links = source ? [linkTo(page, source)] : mergedLinks(page, ref);
-  return el("span", {}, ...parts, ...(links ? ["It is ", ...links, "."] : []));
+  return el("span", {}, ...parts, ...(links ? phraseNodes(page, "number.is", {source: links}) : []));
 }
 
 /** @param {Page} page @param {Ref} ref */
@@ -130,11 +130,10 @@ function givenParts(page, ref) {
         input?.select();
       },
     },
-    "Edit ",
+    `${pagePhrase(page, "number.edit")} `,
     el("kbd", {}, "e"),
   );
-  const help = "Arrow keys change the last digit, with Shift the one before it.";
-  return [el("p", {class: "edit-line"}, field, edit, el("small", {}, help))];
+  return [el("p", {class: "edit-line"}, field, edit, el("small", {}, pagePhrase(page, "number.arrows")))];
 }
 
 /** @param {Page} page @param {Ref} ref */
@@ -165,13 +164,8 @@ function sumParts(page, ref, rest) {
   const isSum = terms.length > 1 || terms[0]?.factors.length > 1;
   if (!isSum) return el("div", {class: "parts"}, curve);
   const same = refKey(summed) === refKey(ref);
-  const title = el(
-    "h3",
-    {},
-    terms.length > 1 ? "The sum " : "The product ",
-    symbolElement(page.model.quantity(summed)),
-    terms.length > 1 ? ", largest first" : "",
-  );
+  const symbol = symbolElement(page.model.quantity(summed));
+  const title = el("h3", {}, ...phraseNodes(page, terms.length > 1 ? "number.sum" : "number.product", {symbol}));
   const equation = same ? null : el("p", {class: "equation"}, equationOf(page, summed));
   return el(
     "div",
@@ -192,7 +186,8 @@ function roads(page, ref) {
   const goals = [...users.map(name => goalRef(page, ref, name)), ...carriedTo(model, ref)];
   const more = goals.length - MOST_GOALS;
   const links = goals.slice(0, MOST_GOALS).flatMap((goal, k) => [k ? ", " : "", linkTo(page, goal)]);
-  const road = el("p", {class: "roads"}, "It goes into ", ...links, more > 0 ? ` and ${more} others` : "", ".");
+  const into = phraseNodes(page, more > 0 ? "number.into more" : "number.into", {goals: links, count: more});
+  const road = el("p", {class: "roads"}, ...into);
   return [goals.length ? road : null, otherPass(page, ref)].filter(part => part !== null);
 }
 
@@ -208,7 +203,8 @@ function goalRef({model, store}, ref, name) {
 }
 
 /** A button that opens the gradient of a number, or the number of a gradient. @param {Page} page @param {Ref} ref */
-function otherPass({model, store}, ref) {
+function otherPass(page, ref) {
+  const {model, store} = page;
   const isGradient = model.isGradient(ref);
   const name = isGradient ? model.quantity(ref).gradient_of : model.gradientName(ref);
   const other = {...ref, name: name ?? ""};
@@ -224,8 +220,9 @@ function otherPass({model, store}, ref) {
         "data-key": "other pass",
         onclick: () => store.change({backward: !isGradient, detail: stored, level: "number", product: null}),
       },
-      isGradient ? "the number itself, forward: " : "how the loss depends on it, backward: ",
-      symbolElement(model.quantity(other)),
+      ...phraseNodes(page, isGradient ? "number.forward" : "number.backward", {
+        symbol: symbolElement(model.quantity(other)),
+      }),
     ),
   );
 }

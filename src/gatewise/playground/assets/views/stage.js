@@ -230,7 +230,7 @@ function stagePicture(page, layout, regard) {
       const note = stuck ? pagePhrase(page, "stage.stuck") : gateSentence(page, state, gate);
       const text = isAsked
         ? pagePhrase(page, "stage.asked")
-        : pagePhrase(page, "stage.open", {value: figure(now), percent: percent(now)});
+        : pagePhrase(page, "stage.open", {value: figure(now), percent: percent(now, page.doc.phrases.percent)});
       valve.update({open: now, label, text, note, stuck, asked: isAsked, moving});
     }
   }

@@ -11,6 +11,7 @@ import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";
 import {anyNumber, signedBar} from "./number_controls.js";
 import {weightsTable} from "./weights.js";
+import {pagePhrase} from "./phrases.js";
 
 const FAINTEST = 0.05; // of the largest: a shorter bar is a speck
 
@@ -44,7 +45,8 @@ function graphElement(page, place, opened, redraw) {
     const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
     const goals = graph.nodes.filter(({sources}) => sources.includes(node.name)).map(({name}) => name);
     const names = (backward ? goals : node.sources).map(name => shownName(page, place, name, backward) ?? name);
-    if (names.length) item.append(el("small", {class: "sources"}, ` from ${names.join(", ")}`));
+    if (names.length)
+      item.append(el("small", {class: "sources"}, ` ${pagePhrase(page, "step.from", {names: names.join(", ")})}`));
     item.style.setProperty("--column", String(backward ? graph.columns - 1 - node.column : node.column));
     return item;
   });
@@ -95,7 +97,7 @@ function nodeElement(page, place, node, state, options) {
     el("ul", {}, ...numbers.map(number => el("li", {}, number))),
   );
   if (node.rest > 0 || options.opened.has(node.name)) {
-    const words = node.rest > 0 ? `${node.rest} more` : "fewer";
+    const words = pagePhrase(page, node.rest > 0 ? "step.more" : "step.fewer", {count: node.rest});
     item.append(
       el(
         "button",
@@ -116,9 +118,9 @@ function nodeElement(page, place, node, state, options) {
 }
 
 /** Of which token the input is, where it is of one. @param {Page} page @param {number} step */
-function tokenWords({model}, step) {
-  const token = model.wiring.tokens?.[step];
-  return token === undefined ? "" : ` of token ${token}`;
+function tokenWords(page, step) {
+  const token = page.model.wiring.tokens?.[step];
+  return token === undefined ? "" : ` ${pagePhrase(page, "step.token", {token})}`;
 }
 
 /** The chosen step, opened. @param {Page} page */
@@ -142,7 +144,8 @@ function drawStep(page, opened, redraw) {
   const {model, store} = page;
   const {layer, direction, unit, step, backward} = store.state;
   const place = {layer, direction};
-  const heading = `${backward ? "Backward through " : ""}${stepName(page, step)}, ${unitWords(model, place, unit)}`;
+  const put = {step: stepName(page, step), unit: unitWords(model, place, unit)};
+  const heading = pagePhrase(page, backward ? "step.backward" : "step.forward", put);
   const parts = [
     el("h2", {}, heading.charAt(0).toUpperCase() + heading.slice(1)),
     graphElement(page, place, opened, redraw),
@@ -151,7 +154,7 @@ function drawStep(page, opened, redraw) {
   if (model.hasHead && layer === model.layers.length - 1) {
     const head = {layer: model.layers.length, direction: 0};
     parts.push(
-      el("h3", {}, model.readsLast ? "What the head makes of the last states" : "What the head makes of it"),
+      el("h3", {}, pagePhrase(page, model.readsLast ? "step.head of last" : "step.head of step")),
       graphElement(page, head, opened, redraw),
     );
   }

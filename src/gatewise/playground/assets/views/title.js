@@ -1,6 +1,7 @@
 /** Beside the title: forward or backward, the chapters, one's own model, the keys. */
 import {el, setAttributes} from "./dom.js";
 import {keyList} from "./keys.js";
+import {pagePhrase} from "./phrases.js";
 
 /**
  * A button that shows and hides a panel below the title.
@@ -27,17 +28,10 @@ function disclosure(id, words, attributes, content) {
 /** @param {Page} page */
 function ownModel(page) {
   const command = "gatewise page model.onnx --x rain.csv -o rain.html";
-  const first = page.doc.teaching
-    ? "This page opens your own trained LSTM too, with its layers, names and dates. In a terminal:"
-    : "This is a model of your own. Another one becomes a page in the same way. In a terminal:";
   return [
-    el("p", {}, first),
+    el("p", {}, pagePhrase(page, page.doc.teaching ? "title.own" : "title.another")),
     el("p", {}, el("code", {}, command)),
-    el(
-      "p",
-      {class: "soft"},
-      "It becomes one file like this one. It asks nothing of the network, and nothing leaves it.",
-    ),
+    el("p", {class: "soft"}, pagePhrase(page, "title.file")),
   ];
 }
 
@@ -50,8 +44,8 @@ export function titleView(page) {
     const name = backward ? roles.cell_gradient : roles.forget_gate;
     if (store.state.backward !== backward) store.change({backward, quantity: name, detail: name, product: null});
   };
-  const forward = el("button", {type: "button", onclick: () => turn(false)}, "forward");
-  const backward = el("button", {type: "button", onclick: () => turn(true)}, "backward");
+  const forward = el("button", {type: "button", onclick: () => turn(false)}, pagePhrase(page, "title.forward"));
+  const backward = el("button", {type: "button", onclick: () => turn(true)}, pagePhrase(page, "title.backward"));
   let last = 0;
   const chapters = el(
     "button",
@@ -61,19 +55,22 @@ export function titleView(page) {
         store.change({chapter: store.state.chapter === null ? last : null, premise: []});
       },
     },
-    "chapters",
+    pagePhrase(page, "title.chapters"),
   );
-  const model = disclosure("own-model", ["your model"], {}, ownModel(page));
-  const keys = disclosure("keys", ["keys ", el("kbd", {"aria-hidden": "true"}, "?")], {"aria-keyshortcuts": "?"}, [
-    keyList(page),
-  ]);
+  const model = disclosure("own-model", [pagePhrase(page, "title.model")], {}, ownModel(page));
+  const keys = disclosure(
+    "keys",
+    [`${pagePhrase(page, "title.keys")} `, el("kbd", {"aria-hidden": "true"}, "?")],
+    {"aria-keyshortcuts": "?"},
+    [keyList(page)],
+  );
   const element = el(
     "div",
     {class: "title"},
     el(
       "div",
       {class: "controls"},
-      el("span", {class: "group", role: "group", "aria-label": "Pass"}, forward, backward),
+      el("span", {class: "group", role: "group", "aria-label": pagePhrase(page, "title.pass")}, forward, backward),
       page.doc.chapters?.length ? chapters : null,
       model.button,
       keys.button,
