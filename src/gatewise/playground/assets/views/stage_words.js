@@ -41,7 +41,8 @@ export function happening(page, state) {
   const gradients = [h, g, c].map(name => model.gradientName({layer, direction, name}) ?? "");
   const names = backward ? [...Object.values(roles), gradient, ...gradients] : Object.values(roles);
   if (page.doc.inputs.valid?.[step] === false) return pagePhrase(page, "stage.masked");
-  if (askedOf(state)(...names)) return pagePhrase(page, "stage.hidden");
+  const hidden = [...new Set(names)].filter(name => askedOf(state)(name));
+  if (hidden.length) return pagePhrase(page, "stage.hidden", {names: hidden.join(", ")});
   return backward
     ? sentenceOf(page, {layer, direction, name: gradient, step}, [unit])
     : momentOf(page, {layer, direction, step, unit});
