@@ -10,7 +10,7 @@ import gatewise as gw
 from gatewise.playground.scenes import SCENES
 
 pytestmark = pytest.mark.peers
-CHANGES = 50
+CHANGES = 54  # which lead to the scene where they began, of two scenes and of three
 TRACE = gw.LSTM(2, 3, rng=5).trace(np.random.default_rng(5).normal(size=(9, 2)))[0]
 THREE = "#v1&scene=three&step=2&unit=1&show=h&chapter=2&edits="
 
@@ -110,7 +110,7 @@ def test_nothing_grows_however_often_the_scene_changes(reader, pages, name):
             reader.ask(f"{press} ({chosen}.nextElementSibling ?? {chosen}.parentElement.firstElementChild).click()")
             reader.tab.rest()
 
-    change(10)
+    change(12)
     before = counts()
     change(CHANGES)
     after = counts()
