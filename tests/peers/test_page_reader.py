@@ -40,7 +40,7 @@ def paste(reader: Reader, text: str) -> None:
     reader.click("#reader-text")
     reader.ask(f"{FIELD}.select()")
     reader.tab.call("Input.insertText", text=text)
-    reader.tab.rest()
+    reader.tab.wait_until(f"document.querySelector('.letters').textContent === {FIELD}.value")
 
 
 def colours(reader: Reader) -> list[tuple[int, ...]]:
@@ -118,10 +118,11 @@ def test_no_text_and_one_that_is_too_long(reader: Reader, pages):
     reader.ask(f"{FIELD}.select()")
     reader.keys("Backspace")
     reader.sees(".expected", "After “␣”")
+    reader.tab.wait_until("document.querySelector('.letters').textContent === ''")
     assert colours(reader) == []
     assert reader.hash().endswith("&text=")
     reader.keys("a")
-    assert reader.says(".letters") == "a"
+    reader.sees(".letters", "a")
     reader.open(pages("teaching") + f"{SCENE}&step=0&text={'x' * 1500}")
     assert len(colours(reader)) == 200
 

@@ -6,6 +6,8 @@ import {pagePhrase} from "./phrases.js";
 import {isHidden} from "./visibility.js";
 
 const MOST = 200; // letters
+const SOON = 15; // milliseconds: the field shows a letter first, and letters that come faster are read together
+let timer = 0;
 
 /** The letters of a text that are read: the first ones. @param {string} text */
 function lettersOf(text) {
@@ -61,8 +63,11 @@ export function readerView(page) {
   if (!(field instanceof HTMLTextAreaElement)) return element;
   if (field.value !== text) field.value = text;
   field.oninput = () => {
-    const before = lettersOf(field.value.slice(0, field.selectionStart)).length;
-    read(page, lettersOf(field.value).join(""), Math.max(0, before - 1));
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const before = lettersOf(field.value.slice(0, field.selectionStart)).length;
+      if (!page.closed.aborted) read(page, lettersOf(field.value).join(""), Math.max(0, before - 1));
+    }, SOON);
   };
   letters.onclick = ({target}) => {
     const step = [...letters.children].indexOf(/** @type {Element} */ (target));
