@@ -17,7 +17,7 @@ BIAS = f"{SCENE}&level=number&name=b_f"
 ROWS = """[...document.querySelectorAll('.training tr')].slice(1).map(
     row => [...row.querySelectorAll('td')].map(cell => Number(cell.textContent)))"""
 HIDE = "Object.defineProperty(document, 'hidden', {value: true}), document.dispatchEvent(new Event('visibilitychange'))"
-SLIDER = "[...document.querySelectorAll('.training input[type=range]')].at(-1)"
+SLIDER = "document.querySelector('.training .controls input')"
 
 
 def at(reader: Reader) -> int:
@@ -48,7 +48,7 @@ def test_an_address_shows_pythons_numbers(reader, pages):
     loss = training.gradient(
         training.with_weights(model, after.after.weights), *training.sequence(settings, STEPS, -1)
     )[0]
-    assert shown(loss, 6) in reader.says(".training .soft")
+    assert shown(loss) in reader.says(".training .soft")
     to(reader, 0)
     assert shown(before.before.weights[piece][2], 8) in reader.says("#number h2")
     assert "&update" not in reader.hash()
@@ -135,11 +135,14 @@ def test_a_rate_that_is_too_large_ends_in_a_sentence(reader, pages):
     [
         ("update=1000000000", "Update cannot be “1000000000”: it must be one of 0 … 5000. It stays 0."),
         ("update=3.5", "Update cannot be “3.5”: it must be one of 0 … 5000. It stays 0."),
-        ("seed=abc", "Seed cannot be “abc”: it must be one of 0 … 999999. It stays 1."),
-        ("task=echo&delay=31", "Delay cannot be “31”: it must be one of 1 … 30. It stays 10."),
-        ("rate=0", "Learning rate cannot be “0”: it must be one of 0.000001 … 1000000. It stays 0.02."),
+        ("seed=abc", "Seed of weights and sequences cannot be “abc”: it must be one of 0 … 999999. It stays 1."),
+        ("task=echo&delay=31", "Steps until the echo cannot be “31”: it must be one of 1 … 30. It stays 10."),
+        (
+            "rate=0",
+            "Learning rate: the size of steps cannot be “0”: it must be one of 0.000001 … 1000000. It stays 0.02.",
+        ),
         ("task=none", "Task cannot be “none”: it must be one of latch, echo. It stays latch."),
-        ("bias=", "First bias of the forget gate cannot be “”: it must be one of -4 … 6. It stays 1."),
+        ("bias=", "Bias of the forget gate at first cannot be “”: it must be one of -4 … 6. It stays 1."),
     ],
 )
 def test_what_a_setting_cannot_be_is_refused_in_a_sentence(reader, pages, wrong, sentence):
@@ -154,7 +157,7 @@ def test_what_is_typed_as_a_seed_must_be_one(reader, pages):
     reader.open(pages("teaching") + f"{SCENE}&update=5")
     reader.sees(".training .soft", " 5 ")
     field(reader, "Seed", "-3")
-    reader.sees("#status", "Seed cannot be “-3”: it must be one of 0 … 999999. It stays 1.")
+    reader.sees("#status", "Seed of weights and sequences cannot be “-3”: it must be one of 0 … 999999. It stays 1.")
     assert at(reader) == 5
     field(reader, "Seed", "12")
     reader.sees(".training .soft", " 0 ")

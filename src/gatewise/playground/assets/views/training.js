@@ -103,7 +103,9 @@ function lanes(page, {trainer, target}) {
 
 /** @param {Page} page */
 export function trainingView(page) {
-  const training = trainingOf(page);
+  const training = trainingOf(page),
+    settings = training.elements,
+    update = settings.pop();
   const toggle = () => training.go(training.isBusy() ? training.trainer.at : MOST_UPDATES, !training.isBusy());
   const one = () => changeSettings(page, {update: String(training.trainer.at + 1)});
   const play = el("button", {type: "button", class: "primary", onclick: toggle});
@@ -119,8 +121,9 @@ export function trainingView(page) {
       {delay, task: kind} = trainer.settings;
     setText(task, pagePhrase(page, "training.tasks", {delay}).split("|")[kind === "echo" ? 1 : 0]);
     setText(play, pagePhrase(page, "training.train").split("|")[training.isBusy() ? 1 : 0]);
+    play.classList.toggle("busy", training.isBusy());
     next.disabled = training.isBusy() || trainer.at === MOST_UPDATES;
-    const made = {update: trainer.at, error: figure(outputError(network, target).value, 6)};
+    const made = {update: trainer.at, error: figure(outputError(network, target).value)};
     setText(error, pagePhrase(page, "training.error", made));
     plots.replaceChildren(...lanes(page, training));
     if (opened.open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
@@ -135,10 +138,10 @@ export function trainingView(page) {
     "div",
     {class: "training"},
     task,
-    el("div", {class: "settings"}, ...training.elements),
-    el("p", {class: "controls"}, play, next),
+    el("p", {class: "controls"}, play, next, update),
     error,
     plots,
+    el("div", {class: "settings"}, ...settings),
     opened,
   );
 }
