@@ -84,7 +84,7 @@ def test_progress_is_shown_and_kept_in_the_address_and_the_end_says_what_was_lea
     reader.sees("#margin nav button", "Chapter 1: A gate, answered")
     for number in (COUNT, 1):
         reader.click("#margin nav button", f"Chapter {number}")
-        reader.hash()
+        reader.tab.wait_until(f"location.hash.includes('chapter={number - 1}&')")
     reader.ask("history.back()")  # does not undo an answer
     reader.sees("#margin .count", f"Chapter {COUNT}")
     reader.sees("#margin nav button", "Chapter 1: A gate, answered")

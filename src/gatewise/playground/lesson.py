@@ -5,7 +5,7 @@ once its digits separate it from every one of ``mistakes``, the wrong answers th
 ``value`` and a sentence, ``says``. A value is a number, or a sum of products: ``[["f", "c_prev"], [-1, "g"]]`` is
 f * c_prev - g, of numbers and of quantities of the asked unit. Other entries are written ``x[1]``, ``W_f[0,2]``. The
 quantities are those of the asked step in the cell as the chapter supposes it; of another ``step``, or with more
-``edits``, if the mistake has these. A chapter's ``whole`` is asked for in the place of that number: a unit's number.
+``edits``, if the mistake has these. A chapter's ``right`` is asked for in the place of that number: a unit's number.
 """
 
 from __future__ import annotations
