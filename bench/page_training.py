@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,10 @@ def in_browser(tab: Page, folder: Path) -> tuple[float, float]:
     tab.look(width=1280, height=720)
     tab.open(path.as_uri() + "#v1&scene=learner")
     tab.wait_until("!!document.querySelector('.training button')")
-    seconds, pictures = tab.evaluate(f"{TRAIN}({UPDATES})")
+    tab.evaluate(f"window.trained = null, {TRAIN}({UPDATES}).then(made => {{ window.trained = made; }}), null")
+    while tab.evaluate("window.trained") is None:  # longer than the browser may take to answer
+        time.sleep(0.2)
+    seconds, pictures = tab.evaluate("window.trained")
     return seconds, pictures / seconds
 
 
