@@ -22,7 +22,7 @@ function partsOf({model}, ref, step) {
   if (name === roles.previous_hidden_state || (isEarlier && name === roles.hidden_state)) return ["recurrent"];
   if (name === roles.previous_cell_state || (isEarlier && name === roles.cell_state)) return ["before"];
   if (isEarlier) return [];
-  return PARTS_OF_HUE[model.quantity({...ref, name}).hue ?? ""] ?? [];
+  return PARTS_OF_HUE[quantity.hue ?? ""] ?? [];
 }
 
 /** The parts of a weight's or a bias's source. @param {Page} page @param {Ref} ref */
