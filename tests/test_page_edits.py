@@ -46,7 +46,12 @@ def scene(name: str) -> Scene:
 )
 def test_the_page_has_every_slip_of_a_learner_with_the_right_side_that_it_makes(example: str) -> None:
     written = edits.edits(scene(example))
-    found = [(edit["kind"], edit["target"], edit["words"], written["forms"][edit["form"]]) for edit in written["edits"]]
+    assert not any(sign in edit["words"] for edit in written["edits"] for sign in ("*", "^2"))
+    found = [
+        (edit["kind"], edit["target"], edit["words"].replace(" × ", " * ").replace("²", "^2"), forms[edit["form"]])
+        for forms in [written["forms"]]
+        for edit in written["edits"]
+    ]
     every = [(left, made) for left, mistakes in enumerate_edits(scene(example)).items() for made in mistakes]
     slips = [pair for pair in every if pair[1].tier == LIKELY and pair[1].kind in edits.SLIPS]
     slips.sort(key=lambda pair: edits.SLIPS.index(pair[1].kind))

@@ -42,8 +42,18 @@ def edits(scene: Scene) -> Object:
     numbers = {right: number for number, right in enumerate(forms)}
     return {
         "edits": [
-            {"kind": edit.kind, "words": edit.words, "target": text.formula(left), "form": numbers[edit.right]}
+            {
+                "kind": edit.kind,
+                "words": _page_notation(edit.words),
+                "target": text.formula(left),
+                "form": numbers[edit.right],
+            }
             for edit, left in likely
         ],
         "forms": [formula_tree(right) for right in forms],
     }
+
+
+def _page_notation(words: str) -> str:
+    """Return words about a mistake with their formulas as the page writes them: f × c_prev, tanh(c)²."""
+    return words.replace(" * ", " × ").replace("^2", "²")

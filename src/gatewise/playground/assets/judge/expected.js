@@ -11,8 +11,8 @@ const NEAR = 5; // tolerances that a number is off which was rounded too early
  */
 
 /**
- * Judge a number of a chapter: right, if its digits separate the right number from every mistake; a mistake's own
- * sentence; near; or wrong.
+ * Judge a number of a chapter: one that a mistake gives; right, if its digits separate the right number from every
+ * mistake; too coarse; one that a mistake may give; near; or wrong.
  * @param {WrittenNumeral} typed @param {Expectation} expectation
  * @returns {Pick<Verdict, "status" | "says">}
  */
@@ -22,6 +22,8 @@ export function judgeExpected({value, tolerance: half}, {right, tolerance, mista
   /** @param {number} number */
   const distance = number => Math.abs(value - number);
   const [nearest] = [...mistakes].sort((first, second) => distance(first.value) - distance(second.value));
+  const exact = mistakes.find(mistake => isWithin(mistake.value, 0));
+  if (exact) return {status: "expected", says: exact.says};
   const isNearest = nearest === undefined || distance(right) < distance(nearest.value);
   const isSeparate = !mistakes.some(mistake => isWithin(mistake.value, half));
   if (isWithin(right, tolerance) && isNearest && isSeparate) return {status: "right", says: ""};
