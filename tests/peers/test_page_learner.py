@@ -124,25 +124,39 @@ def test_a_rate_that_is_too_large_ends_in_a_sentence(reader, pages):
     reader.open(pages("teaching") + f"{SCENE}&optimiser=descent")
     field(reader, "Learning rate", "1e6")
     reader.click(".training button", "Train")
-    reader.sees("#status", "the next one would overflow")
+    reader.sees("#status", "the numbers of the next one would be too large. Try a smaller learning rate")
     assert reader.has(".training button", "Train")
     assert 0 < at(reader) < 100
+    assert "mean squared error too large for a number in" in reader.says(".training .soft")
     reader.expects = reader.says("#status")
 
 
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ("update=1000000000", "Update cannot be “1000000000”: it must be one of 0 … 5000. It stays 0."),
-        ("update=3.5", "Update cannot be “3.5”: it must be one of 0 … 5000. It stays 0."),
-        ("seed=abc", "Seed of weights and sequences cannot be “abc”: it must be one of 0 … 999999. It stays 1."),
-        ("task=echo&delay=31", "Steps until the echo cannot be “31”: it must be one of 1 … 30. It stays 10."),
+        ("update=1000000000", "Update cannot be “1000000000”: it must be a whole number from 0 to 5,000. It stays 0."),
+        ("update=3.5", "Update cannot be “3.5”: it must be a whole number from 0 to 5,000. It stays 0."),
         (
-            "rate=0",
-            "Learning rate: the size of steps cannot be “0”: it must be one of 0.000001 … 1000000. It stays 0.02.",
+            "seed=abc",
+            "Seed of weights and sequences cannot be “abc”: it must be a whole number from 0 to 999,999. It stays 1.",
         ),
+        (
+            "task=echo&delay=3.7",
+            "Steps until the echo cannot be “3.7”: it must be a whole number from 1 to 30. It stays 10.",
+        ),
+        ("rate=0", "Learning rate cannot be “0”: it must be a number from 0.000001 to 1,000,000. It stays 0.02."),
+        ("clip=-1", "Longest gradient cannot be “-1”: it must be a number from 0 to 1,000,000. It stays 0."),
         ("task=none", "Task cannot be “none”: it must be one of latch, echo. It stays latch."),
-        ("bias=", "Bias of the forget gate at first cannot be “”: it must be one of -4 … 6. It stays 1."),
+        (
+            "bias=0.3",
+            "Bias of the forget gate at first cannot be “0.3”: it must be a multiple of 0.5 "
+            "from \u22124 to 6. It stays 1.",
+        ),
+        (
+            "bias=",
+            "Bias of the forget gate at first cannot be “”: it must be a multiple of 0.5 "
+            "from \u22124 to 6. It stays 1.",
+        ),
     ],
 )
 def test_what_a_setting_cannot_be_is_refused_in_a_sentence(reader, pages, wrong, sentence):
@@ -157,7 +171,7 @@ def test_what_is_typed_as_a_seed_must_be_one(reader, pages):
     reader.open(pages("teaching") + f"{SCENE}&update=5")
     reader.sees(".training .soft", " 5 ")
     field(reader, "Seed", "-3")
-    reader.sees("#status", "Seed of weights and sequences cannot be “-3”: it must be one of 0 … 999999. It stays 1.")
+    reader.sees("#status", "“-3”: it must be a whole number from 0 to 999,999. It stays 1.")
     assert at(reader) == 5
     field(reader, "Seed", "12")
     reader.sees(".training .soft", " 0 ")
@@ -193,6 +207,56 @@ def test_a_chapter_on_training_judges_its_number_and_each_expected_mistake(reade
     assert chapter["after"] in reader.says("#margin .verdict")
     assert not reader.has(".training td", "?")
     assert f"update={update}" in reader.hash() or update == "0"
+
+
+@pytest.mark.parametrize(("number", "address"), [(10, ""), *((n, f"{SCENE}&chapter={n}") for n in range(10, 13))])
+def test_a_first_view_tells_only_what_is_there(reader, pages, number, address):
+    chapter = lesson.chapters()[number]
+    reader.open(pages("teaching") + address)
+    if not address:
+        reader.click(".scenes button", "a cell that learns")
+    reader.sees("#margin h2", chapter["title"])
+    assert at(reader) == 0
+    assert not reader.has("#margin p", chapter["question"].replace("`", ""))
+    assert not reader.has("#margin p", chapter["text"][0].replace("`", ""))
+    assert not reader.has("#margin .answer input")
+    reader.click("#margin .primary", "Begin the chapter")
+    reader.sees("#margin p", chapter["text"][0].replace("`", ""))
+    reader.sees(".training .soft", f" {chapter['focus']['own'].get('update', '0')} ")
+    assert reader.has("#margin .answer input")
+    assert not reader.has("#margin button", "Begin the chapter")
+    assert reader.has("#margin button", "Ask me again")
+
+
+def test_training_on_ends_the_question_of_a_chapter(reader, pages):
+    chapter = lesson.chapters()[10]
+    reader.open(pages("teaching") + f"{SCENE}&chapter=10")
+    reader.click("#margin .primary", "Begin the chapter")
+    reader.sees(".training .soft", " 30 ")
+    reader.click(".training summary")
+    reader.sees(".training td", "?")
+    reader.click(".training button", "One update")
+    reader.sees(".training .soft", " 31 ")
+    assert not reader.has(".training td", "?")
+    assert not reader.has("#margin p", "0.8413")
+    assert "chapter=10" in reader.hash()
+    reader.open(pages("teaching") + reader.hash())
+    reader.sees(".training .soft", " 31 ")
+    assert not reader.has("#margin p", "0.8413")
+    reader.click("#margin .primary", "Begin the chapter")
+    reader.sees("#margin p", "0.8413")
+    reader.sees(".training .soft", " 30 ")
+    reader.click("#margin .controls button", "Show it")
+    reader.sees("#margin .verdict", f"It is {shown(chapter['right'])}.")
+
+
+def test_the_last_update_says_that_it_is_the_last(reader, pages):
+    reader.open(pages("teaching") + f"{SCENE}&update=4995")
+    for update in (1000, 2000, 3000, 4000, 4995):
+        reader.tab.wait_until(f"/[0-9]+/.exec(document.querySelector('.training .soft').textContent)[0] >= {update}")
+    reader.click(".training button", "Train")
+    reader.sees("#status", "Training ends at update 5000: there are no more on this page.")
+    reader.expects = reader.says("#status")
 
 
 def test_what_a_chapter_on_training_asks_for_is_shown(reader, pages):

@@ -24,11 +24,11 @@ export function drawsOf(seed, number) {
  * @param {TrainingSettings} settings @param {number} steps @param {number} number
  */
 export function sequenceOf({task, delay, seed}, steps, number) {
-  const draw = drawsOf(number < 0 ? 0 : seed, number + 2),
-    upTo = (/** @type {number} */ most) => 1 + Math.floor(draw() * most),
-    bit = () => (draw() < 0.5 ? -1 : 1);
-  const x = new Float64Array(3 * steps),
-    target = new Float64Array(steps).fill(NaN);
+  const draw = drawsOf(number < 0 ? 0 : seed, number + 2);
+  const upTo = (/** @type {number} */ most) => 1 + Math.floor(draw() * most);
+  const bit = () => (draw() < 0.5 ? -1 : 1);
+  const x = new Float64Array(3 * steps);
+  const target = new Float64Array(steps).fill(NaN);
   if (task === "echo") {
     for (let step = upTo(SOON) - 1; step + delay < steps; step += delay + upTo(SOON)) {
       target[step + delay] = x[3 * step] = bit();
@@ -51,8 +51,8 @@ export function sequenceOf({task, delay, seed}, steps, number) {
  * @returns {Extract<Loss, {of: "all"}> & {value: number}}
  */
 export function outputError({output}, target) {
-  const dy = new Float64Array(target.length),
-    count = target.reduce((sum, wanted) => sum + (Number.isNaN(wanted) ? 0 : 1), 0);
+  const dy = new Float64Array(target.length);
+  const count = target.reduce((sum, wanted) => sum + (Number.isNaN(wanted) ? 0 : 1), 0);
   let value = 0;
   target.forEach((wanted, step) => {
     if (Number.isNaN(wanted)) return;

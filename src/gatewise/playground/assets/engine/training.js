@@ -17,8 +17,8 @@ export class Trainer {
     this.steps = wiring.steps;
     this.network = new Network(wiring);
     this.parameters = parametersOf(this.network);
-    const weights = firstWeights(this.parameters, settings),
-      zeros = weights.map(() => 0);
+    const weights = firstWeights(this.parameters, settings);
+    const zeros = weights.map(() => 0);
     this.at = 0; // after so many updates
     this.states = [{weights, mean: zeros, square: zeros.slice()}]; // after each; mean and square are Adam's
     /** @type {number[]} */
@@ -37,17 +37,17 @@ export class Trainer {
    */
   update() {
     if (this.next?.at === this.at) return this.next;
-    const {network, weights, at, settings} = this,
-      {x, target} = sequenceOf(settings, this.steps, at),
-      gradient = weights.map(() => 0);
+    const {network, weights, at, settings} = this;
+    const {x, target} = sequenceOf(settings, this.steps, at);
+    const gradient = weights.map(() => 0);
     takeNumbers(network, weights, x);
     const error = outputError(network, target);
     network.loss = error;
     this.losses[at] = error.value;
     for (const {run, gradient: name, start} of this.parameters) gradient.set(valueIn(run, name, null), start);
-    const norm = Math.hypot(...gradient),
-      share = settings.clip > 0 && norm > settings.clip ? settings.clip / norm : 1,
-      after = this.#changed(gradient, share);
+    const norm = Math.hypot(...gradient);
+    const share = settings.clip > 0 && norm > settings.clip ? settings.clip / norm : 1;
+    const after = this.#changed(gradient, share);
     this.next = {at, loss: error.value, norm, share, gradient, after};
     return this.next;
   }
@@ -55,9 +55,9 @@ export class Trainer {
   /** The weights after the next update, by the rule of the settings. @param {Float64Array} gradient
    * @param {number} share of it */
   #changed(gradient, share) {
-    const {optimiser, rate} = this.settings,
-      {weights, mean, square} = structuredClone(this.states[this.at]),
-      [ofMean, ofSquare] = [MEAN_DECAY, SQUARE_DECAY].map(decay => 1 - decay ** (this.at + 1));
+    const {optimiser, rate} = this.settings;
+    const {weights, mean, square} = structuredClone(this.states[this.at]);
+    const [ofMean, ofSquare] = [MEAN_DECAY, SQUARE_DECAY].map(decay => 1 - decay ** (this.at + 1));
     for (let n = 0; n < weights.length; n++) {
       const slope = share * gradient[n];
       mean[n] = MEAN_DECAY * mean[n] + (1 - MEAN_DECAY) * slope;

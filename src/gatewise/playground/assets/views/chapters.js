@@ -70,11 +70,19 @@ export function chaptersView(page) {
     const progress = progressOf(state);
     if (progress !== state.progress) page.store.change({progress});
     mark({...state, progress});
+    const isAsked = isOpen(state.answer) && state.answer?.chapter === chapter;
+    if (isAsked && !isSupposed(chapters[chapter], state)) page.store.change({answer: null});
     const asks = chapters[chapter].ask.lines && state.answer?.chapter !== chapter;
     if (asks) page.store.change({answer: questionOf(page, chapter)});
     update(state);
   });
   return element;
+}
+
+/** Whether the scene's own settings are as a chapter supposes. @param {Chapter} chapter @param {State} state */
+function isSupposed({focus}, {own}) {
+  const supposed = focus.own ?? own;
+  return Object.keys({...own, ...supposed}).every(name => own[name] === supposed[name]);
 }
 
 /** The progress once the open chapter's answer counts: a right one stays right. @param {State} state */
@@ -89,11 +97,7 @@ function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
   const {title, text, question, ask, right} = chapters[number];
   const closing = el("div", {class: "learned"});
-  const again = el(
-    "button",
-    {type: "button", onclick: () => open(number)},
-    pagePhrase(page, ask.lines ? "another cell" : "again"),
-  );
+  const again = el("button", {type: "button", onclick: () => open(number)});
   const next =
     number + 1 < chapters.length
       ? el("button", {type: "button", onclick: () => open(number + 1)}, pagePhrase(page, "next"))
@@ -106,14 +110,16 @@ function drawChapter(page, number, open) {
   );
   const line = el("p", {class: "equation", "aria-live": "polite"});
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
+  const elsewhere = el("p", {}, pagePhrase(page, "elsewhere"));
+  const prose = text.map(paragraph => el("p", {}, ...proseNodes(paragraph)));
+  const asked = el("p", {class: "question"}, ...proseNodes(question));
+  const lesson = el("div", {}, ...prose, asked, field.element, line);
   return {
     nodes: [
       el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),
       el("h2", {tabindex: "-1"}, title),
-      ...text.map(paragraph => el("p", {}, ...proseNodes(paragraph))),
-      el("p", {class: "question"}, ...proseNodes(question)),
-      field.element,
-      line,
+      elsewhere,
+      lesson,
       el("p", {class: "controls"}, ask.lines ? null : hint, ask.lines ? null : show, again, next),
       closing,
     ],
@@ -121,14 +127,20 @@ function drawChapter(page, number, open) {
     update(state) {
       const answer = state.answer?.chapter === number ? state.answer : null;
       field.update(answer === null && ask.lines ? {...state, answer: null} : state);
+      const isHere = isSupposed(chapters[number], state);
+      elsewhere.hidden = isHere;
+      lesson.hidden = !isHere;
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
       const isWrong = ["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
+      show.hidden = !isHere;
       hint.hidden = right !== undefined || !isOpen(answer) || !isWrong;
       if (hint.hidden) line.replaceChildren();
       next?.classList.toggle("primary", isSettled);
+      again.classList.toggle("primary", !isHere && !isSettled);
+      setText(again, pagePhrase(page, !isHere ? "start" : ask.lines ? "another cell" : "again"));
       closing.replaceChildren(...(isSettled && next === null ? lessonLearned(page, state) : []));
       show.disabled = !isOpen(answer);
-      again.disabled = !ask.lines && !isSettled;
+      again.disabled = isHere && !ask.lines && !isSettled;
     },
   };
 }

@@ -22,10 +22,10 @@ const REACH = 1.5; // of outputs, to either side
  */
 function trainingOf(page) {
   const {read, elements} = settingFields(page);
-  let frame = 0,
-    made = "",
-    drawn = "",
-    isPlaying = false;
+  let frame = 0;
+  let made = "";
+  let drawn = "";
+  let isPlaying = false;
   const training = {
     elements,
     trainer: new Trainer(page.model.wiring, read().settings),
@@ -48,6 +48,7 @@ function trainingOf(page) {
       const {trainer} = training;
       const goesOn = trainer.goTo(goal, SLICE);
       if (!goesOn && trainer.at < goal) page.tell(pagePhrase(page, "training.failed", {update: trainer.at}));
+      else if (!goesOn && plays) page.tell(pagePhrase(page, "training.ended", {update: trainer.at}));
       isPlaying = plays && goesOn;
       training.goal = goesOn ? goal : trainer.at;
       if (goesOn) frame = requestAnimationFrame(() => training.go(goal, plays));
@@ -59,10 +60,10 @@ function trainingOf(page) {
   };
   /** Let the model have the weights and the sequence that are to be seen. */
   function show() {
-    const {settings, sequence} = read(),
-      {trainer} = training,
-      {model} = page,
-      key = `${made} ${sequence} ${trainer.at}`;
+    const {settings, sequence} = read();
+    const {trainer} = training;
+    const {model} = page;
+    const key = `${made} ${sequence} ${trainer.at}`;
     if (key === drawn) return;
     drawn = key;
     const {x, target} = sequenceOf(settings, trainer.steps, sequence === "next" ? trainer.at : -1);
@@ -86,8 +87,8 @@ function trainingOf(page) {
 /** The loss of every update so far; what is wanted of the sequence that is seen, and what is put out there.
  * @param {Page} page @param {ReturnType<typeof trainingOf>} training */
 function lanes(page, {trainer, target}) {
-  const {model, store} = page,
-    {step} = store.state;
+  const {model, store} = page;
+  const {step} = store.state;
   trainer.update(); // whose loss is the last one
   const outputs = target.map((wanted, n) => (Number.isNaN(wanted) ? 0 : model.network.output.rowOf("output", n)[0]));
   const decades = Float64Array.from(trainer.losses, loss => onDecades(loss, LARGEST, DECADES));
@@ -103,28 +104,29 @@ function lanes(page, {trainer, target}) {
 
 /** @param {Page} page */
 export function trainingView(page) {
-  const training = trainingOf(page),
-    settings = training.elements,
-    update = settings.pop();
+  const training = trainingOf(page);
+  const settings = training.elements;
+  const update = settings.pop();
   const toggle = () => training.go(training.isBusy() ? training.trainer.at : MOST_UPDATES, !training.isBusy());
   const one = () => changeSettings(page, {update: String(training.trainer.at + 1)});
   const play = el("button", {type: "button", class: "primary", onclick: toggle});
   const next = el("button", {type: "button", onclick: one}, pagePhrase(page, "training.one"));
-  const task = el("p", {}),
-    error = el("p", {class: "soft"}),
-    plots = el("div", {class: "plots"}),
-    parts = el("div");
+  const task = el("p", {});
+  const error = el("p", {class: "soft"});
+  const plots = el("div", {class: "plots"});
+  const parts = el("div");
   const opened = el("details", {ontoggle: () => draw()}, el("summary", {}, pagePhrase(page, "training.opened")), parts);
   function draw() {
-    const {trainer, target} = training,
-      {network} = page.model,
-      {delay, task: kind} = trainer.settings;
+    const {trainer, target} = training;
+    const {network} = page.model;
+    const {delay, task: kind} = trainer.settings;
     setText(task, pagePhrase(page, "training.tasks", {delay}).split("|")[kind === "echo" ? 1 : 0]);
     setText(play, pagePhrase(page, "training.train").split("|")[training.isBusy() ? 1 : 0]);
     play.classList.toggle("busy", training.isBusy());
     next.disabled = training.isBusy() || trainer.at === MOST_UPDATES;
-    const made = {update: trainer.at, error: figure(outputError(network, target).value)};
-    setText(error, pagePhrase(page, "training.error", made));
+    const {value} = outputError(network, target);
+    const shown = Number.isFinite(value) ? figure(value) : pagePhrase(page, "training.too large");
+    setText(error, pagePhrase(page, "training.error", {update: trainer.at, error: shown}));
     plots.replaceChildren(...lanes(page, training));
     if (opened.open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
   }

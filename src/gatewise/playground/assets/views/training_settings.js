@@ -36,6 +36,20 @@ export function settingFields(page) {
   return {elements: fields.map(({element}) => element), read};
 }
 
+/** A number as it is written in a sentence; other text as it is. @param {Page} page @param {string | number} value */
+function written(page, value) {
+  const digits = /^\d{4,}$/.test(`${value}`) ? /\B(?=(\d{3})+$)/g : "";
+  return `${value}`.replace(digits, digits && pagePhrase(page, "training.thousands")).replace("-", "\u2212");
+}
+
+/** What a setting may be. @param {Page} page @param {string} name */
+function allowedText(page, name) {
+  const {choices, range: {min = "", max = "", step = ""} = {}} = SETTINGS[name];
+  const put = {list: choices?.join(", ") ?? "", min: written(page, min), max: written(page, max), step};
+  const kind = choices ? 0 : step === "any" ? 3 : step ? 2 : 1;
+  return pagePhrase(page, "training.allowed", put).split("|")[kind];
+}
+
 /** A field with its label. What the setting cannot be is refused in a sentence. @param {Page} page @param {string} name */
 function settingField(page, name) {
   const {words, text: original, choices, range} = SETTINGS[name];
@@ -51,8 +65,8 @@ function settingField(page, name) {
   const take = (text, stays) => {
     field.value = text;
     if (choices ? field.value !== text : !field.validity.valid || Number(field.value) !== Number(text || NaN)) {
-      const allowed = choices?.join(", ") ?? `${range?.min} \u2026 ${range?.max}`;
-      page.tell(pagePhrase(page, "training.refused", {name: label, text: text.slice(0, 20), allowed, now: stays}));
+      const given = {name: label.split(/[:(]/)[0].trim(), text: text.slice(0, 20), now: written(page, stays)};
+      page.tell(pagePhrase(page, "training.refused", {...given, allowed: allowedText(page, name)}));
       field.value = stays;
     }
     taken = field.value;

@@ -9,10 +9,10 @@ const ROWS = 12;
 
 /** @param {Page} page @param {import("../engine/training.js").Trainer} trainer */
 export function updateParts(page, trainer) {
-  const {answer} = page.store.state,
-    {rate} = trainer.settings,
-    {after, gradient, norm, share} = trainer.update(),
-    steps = after.weights.map((weight, n) => weight - trainer.weights[n]);
+  const {answer} = page.store.state;
+  const {rate} = trainer.settings;
+  const {after, gradient, norm, share} = trainer.update();
+  const steps = after.weights.map((weight, n) => weight - trainer.weights[n]);
   const refs = trainer.parameters.flatMap(({layer, direction, name, shape, size}) =>
     Array.from({length: size}, (_, n) => {
       const at = shape.length < 2 ? [n] : [Math.floor(n / shape[1]), n % shape[1]];
