@@ -1,6 +1,6 @@
 /** A teaching page begins here: its scenes, of which one is drawn, and the chapters over all of them. */
 import {begin, landmark, open, VIEWS} from "./views/begin.js";
-import {atChapter} from "./views/chapter_start.js";
+import {atChapter, isOfAnyText} from "./views/chapter_start.js";
 import {chaptersView} from "./views/chapters.js";
 import {addressed} from "./views/hash.js";
 import {readerView, readingDocument} from "./views/reader.js";
@@ -44,7 +44,9 @@ await open(document => {
       close();
       isReading = doc.reads !== null;
       buttons.choose(doc.scene);
-      const drawn = part === null ? readingDocument(doc, addressed(location.hash).text) : doc;
+      const {chapter, text} = addressed(location.hash);
+      const isRead = part === null && (chapter === null || isOfAnyText({doc}, chapter));
+      const drawn = isRead ? readingDocument(doc, text) : doc;
       close = begin(drawn, TEACHING_VIEWS, lesson, part);
     },
   };

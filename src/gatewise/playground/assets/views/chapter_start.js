@@ -9,6 +9,12 @@ export function chaptersOf({doc}) {
   return doc.chapters ?? [];
 }
 
+/** Whether a chapter's question stays the same, whatever the cell reads. @param {Pick<Page, "doc">} page
+ * @param {number | null} number */
+export function isOfAnyText(page, number) {
+  return number !== null && chaptersOf(page)[number]?.right !== undefined;
+}
+
 /** The edits that a chapter supposes. @param {Opening} page @param {number} number @returns {Edit[]} */
 function editsOfChapter(page, number) {
   const {edits, ask} = chaptersOf(page)[number];
@@ -72,9 +78,10 @@ export function atChapter(page, number, others) {
   const edits = others ?? supposed;
   const isIn = (/** @type {Edit} */ edit) => edits.some(({ref}) => JSON.stringify(ref) === JSON.stringify(edit.ref));
   const isHere = chaptersOf(page)[number].ask.step < page.model.steps;
-  if (!isHere || !supposed.every(isIn)) return {edits, chapter: number};
+  const begun = {edits, chapter: number, ...(page.doc.reads && !isOfAnyText(page, number) ? {own: {}} : {})};
+  if (!isHere || !supposed.every(isIn)) return begun;
   const premise = chaptersOf(page)[number].edits === "drawn" ? edits : supposed;
-  return {edits, premise, chapter: number, answer: questionOf(page, number)};
+  return {...begun, premise, answer: questionOf(page, number)};
 }
 
 /** The first line of what a chapter asks for: the first hidden one that leads there. @param {Page} page
@@ -98,6 +105,7 @@ export function lossOf({doc, model}) {
 export function beginning(page, number) {
   const chapter = chaptersOf(page)[number];
   const {model} = page;
+  const {step = 0} = chapter.focus;
   return {
     layer: 0,
     direction: 0,
@@ -108,6 +116,7 @@ export function beginning(page, number) {
     loss: lossOf(page),
     detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,
+    ...(step < model.steps ? {} : {step: model.steps - 1}),
     ...atChapter(page, number),
   };
 }

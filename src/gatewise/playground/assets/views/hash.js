@@ -113,8 +113,8 @@ function readPairs(values) {
 /** The scene that an address names, null for the first, and the text that is read there. @param {string} hash */
 export function addressed(hash) {
   const read = decodeHash(hash);
-  const {scene = null, own} = "state" in read ? read.state : {};
-  return {scene, text: own?.text};
+  const {scene = null, chapter = null, own} = "state" in read ? read.state : {};
+  return {scene, chapter, text: own?.text};
 }
 
 /** Whether two lists of edits are the same. @param {Edit[]} first @param {Edit[]} second */

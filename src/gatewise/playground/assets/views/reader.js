@@ -1,4 +1,5 @@
 /** What the reading cell reads: a field to type in, and its letters, coloured by the cell state of the chosen unit. */
+import {isOfAnyText} from "./chapter_start.js";
 import {colourOf} from "./colours.js";
 import {el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
@@ -41,7 +42,8 @@ function read({doc, lesson, store}, text, step) {
   const scene = /** @type {SceneDocument} */ (lesson?.scenes.find(one => one.scene === doc.scene));
   /** @type {Record<string, string>} */
   const own = text === scene.reads?.text ? {} : {text};
-  const asking = state.answer?.right ? {} : {chapter: null, answer: null, premise: []};
+  const chapter = isOfAnyText({doc}, state.chapter) ? state.chapter : null;
+  const asking = chapter !== null && state.answer?.right ? {} : {chapter, answer: null, premise: []};
   const edits = state.edits.filter(({ref}) => ref.step === null);
   lesson?.enter(
     scene.scene,

@@ -2,6 +2,7 @@
 import {el, setAttributes} from "./dom.js";
 import {keyList} from "./keys.js";
 import {pagePhrase} from "./phrases.js";
+import {originalState} from "./start.js";
 
 /**
  * A button that shows and hides a panel below the title.
@@ -46,7 +47,7 @@ export function titleView(page) {
   };
   const forward = el("button", {type: "button", onclick: () => turn(false)}, pagePhrase(page, "title.forward"));
   const backward = el("button", {type: "button", onclick: () => turn(true)}, pagePhrase(page, "title.backward"));
-  let last = 0;
+  let last = originalState(page).chapter;
   const chapters = el(
     "button",
     {
