@@ -118,7 +118,7 @@ def test_the_largest_lesson_is_taken_and_no_larger_one(tmp_path: Path, monkeypat
     assert len(lesson_file.of_lesson(path, "en")["chapters"]) == 50
     for most in ((0, 2, 5), (1, 1, 5), (1, 2, 4)):
         monkeypatch.setattr(lesson_file, "MOST", most)
-        assert f"given has (1, 2, 5) units, features and steps; at most {most} are allowed" in refusal(path)
+        assert f"given has (1, 2, 5) units, features and steps; at most {most} are allowed" in refusal(EXAMPLE)
 
 
 @pytest.mark.parametrize(
@@ -143,16 +143,44 @@ def test_a_cell_of_any_variant_may_be_given(tmp_path: Path, name: str) -> None:
     assert document["parameters"][0]["b_g"] == given["b_g"]
 
 
+@pytest.mark.parametrize("name", EVERY_PART)
+def test_a_number_that_is_asked_for_is_that_of_the_cell_and_its_gradient_that_of_central_differences(name: str) -> None:
+    rng = np.random.default_rng(5)
+    p = cases.parameters(cases.VARIANTS[name], rng, inputs=2, dtype=np.float64)
+    state = gw.State(*(rng.normal(size=(1, size)) for size in (p.recurrent_size, p.hidden_size)))
+    x = rng.normal(size=(4, 1, 2))
+    problem = Problem(p, x, state, state.h, state.c)
+
+    def asked(name: str, step: int, place: int, c_prev: float) -> float:
+        edits = [{"name": "c_prev", "step": 0, "at": [1], "value": c_prev}]
+        edits += [{"name": "x", "step": 2, "at": [1], "value": 0.5}]
+        edits += [{"name": "b_g", "step": None, "at": [2], "value": -0.5}]
+        return lesson_file._asked_number(problem, edits, {"name": name, "step": step, "at": [place]})
+
+    bias, c, edited = p.bias.copy(), state.c.copy(), x.copy()
+    bias[2, 2], c[0, 1], edited[2, 0, 1] = -0.5, 0.3, 0.5
+    trace = gw.LSTM.from_cells(p.replace(bias=bias)).trace(edited, ((gw.State(state.h, c),),))[0]
+    for at in range(p.hidden_size):
+        assert asked("c", 2, at, 0.3) == pytest.approx(trace.cell_state[2, 0, at], abs=1e-14)
+    slope = (asked("h", 3, 0, 0.3 + 1e-6) - asked("h", 3, 0, 0.3 - 1e-6)) / 2e-6
+    assert asked("dc_prev", 0, 1, 0.3) == pytest.approx(slope, abs=1e-8)
+
+
 # What is wrong.
 
 ASK: Place = ("chapters", 1, "ask")
 EDIT: Place = ("chapters", 2, "edits", 0)
+HIDE: Place = ("chapters", 2, "ask", "hide", 0)
+MISTAKE: Place = ("chapters", 0, "mistakes", 0)
+HUGE = ("W_g", None, [0, 1], 1e300), ("W_g", None, [0, 2], -1e300), ("x", 4, [0], 1e300), ("x", 4, [1], 1e300)
+ENDLESS = [dict(zip(("name", "step", "at", "value"), edit, strict=True)) for edit in HUGE]
 WRONG = [
     (("title",), ..., "the lesson has no 'title'"),
-    (("title",), "", "the lesson.title is ''; it must be a text of 1 to 200 characters"),
-    (("title",), 3, "the lesson.title is 3; it must be a text"),
+    (("title",), "", 'title is ""; it must be a text of 1 to 200 characters, not all blank'),
+    (("title",), " \t ", "it must be a text of 1 to 200 characters, not all blank"),
+    (("title",), 3, "title is 3; it must be a text"),
     (("given",), ..., "the lesson has no 'given'"),
-    (("given",), [1], "the lesson.given is a list of 1; it must be an object"),
+    (("given",), [1], "given is [1]; it must be an object"),
     (("given", "W_f"), ..., "W_f is missing"),
     (("given", "W_f"), [[0, 0]], "W_f has shape (1, 2); it must be (1, 3)"),
     (("given", "x"), [[1, 2, 3]], "x has shape (1, 3); it must be"),
@@ -164,54 +192,69 @@ WRONG = [
     (("variant",), {"peephole": "twice"}, "peephole"),
     (("variant",), {"nothing": 1}, "nothing"),
     (("features",), ["one"], "features"),
-    (("units",), [3], "the lesson.units[0] is 3; it must be a text of 1 to 100 characters"),
+    (("units",), [3], "units[0] is 3; it must be a text of 1 to 100 characters"),
     (("script",), "alert(1)", "the lesson has 'script'; allowed are title, about, features, units, given"),
-    (("chapters",), [], "the lesson.chapters is a list of 0; it must be a list of 1 to 50"),
-    (("chapters",), [{}] * 51, "the lesson.chapters is a list of 51; it must be a list of 1 to 50"),
+    (("chapters",), [], "chapters is []; it must be a list of 1 to 50 entries"),
+    (("chapters",), [{}] * 51, "chapters is a list of 51; it must be a list of 1 to 50 entries"),
     (("chapters",), [0] * 10**6, "10000"),
-    (("chapters",), {"a": 1}, "the lesson.chapters is an object of 1; it must be a list of 1 to 50"),
-    (("chapters", 0), [], "chapters[0] is a list of 0; it must be an object"),
+    (("chapters",), {"a": 1}, 'chapters is {"a": 1}; it must be a list of 1 to 50 entries'),
+    (("chapters", 0), [], "chapters[0] is []; it must be an object"),
     (("chapters", 0, "ask"), ..., "chapters[0] has no 'ask'"),
-    (("chapters", 0, "text"), "Not a list.", "chapters[0].text is 'Not a list.'; it must be a list of 1 to 10"),
+    (("chapters", 0, "text"), "Not a list.", 'chapters[0].text is "Not a list."; it must be a list of 1 to 10'),
     (("chapters", 0, "text"), ["a" * 2001], "chapters[0].text[0] is 'aaa"),
     (("chapters", 0, "onclick"), "boom()", "chapters[0] has 'onclick'; allowed are title, text"),
     (("chapters", 0, "focus", "step"), 5, "chapters[0].focus.step is 5; it must be a whole number from 0 to 4"),
-    (("chapters", 0, "focus", "step"), True, "chapters[0].focus.step is True; it must be a whole number"),
-    (("chapters", 0, "focus", "unit"), 1, "chapters[0].focus.unit is 1; it must be a whole number from 0 to 0"),
+    (("chapters", 0, "focus", "step"), True, "chapters[0].focus.step is true; it must be a whole number"),
+    (("chapters", 0, "focus", "unit"), 1, "chapters[0].focus.unit is 1; it must be 0"),
     (("chapters", 0, "focus", "backward"), 1, "chapters[0].focus.backward is 1; it must be true or false"),
-    (("chapters", 0, "focus", "level"), "deep", "is 'deep'; it must be one of overview, step, number"),
-    (("chapters", 0, "focus", "quantity"), "q", "chapters[0].focus.quantity is 'q'; it must be one of z, a_i"),
-    ((*ASK, "name"), "W_f", "chapters[1].ask.name is 'W_f'; it must be one of a_i, i"),
-    ((*ASK, "name"), ["f"], "chapters[1].ask.name is a list of 1; it must be one of"),
-    ((*ASK, "step"), 5, "chapters[1].ask must name an entry of its quantity, and a step"),
-    ((*ASK, "step"), True, "chapters[1].ask must name an entry"),
-    ((*ASK, "step"), 3.0, "chapters[1].ask must name an entry"),
-    ((*ASK, "step"), "3", "chapters[1].ask must name an entry"),
-    ((*ASK, "step"), None, "chapters[1].ask must name an entry of its quantity, and a step"),
-    ((*ASK, "at"), [1], "chapters[1].ask must name an entry"),
-    ((*ASK, "at"), [], "chapters[1].ask must name an entry"),
-    ((*ASK, "at"), [-1], "chapters[1].ask.at[0] is -1; it must be a whole number from 0 to 999"),
-    ((*ASK, "at"), [0.0], "chapters[1].ask.at[0] is 0.0; it must be a whole number"),
+    (("chapters", 0, "focus", "level"), "deep", 'is "deep"; it must be one of overview, step, number'),
+    (("chapters", 0, "focus", "quantity"), "q", 'chapters[0].focus.quantity is "q"; it must be one of z, a_i'),
+    ((*ASK, "name"), "W_f", 'chapters[1].ask.name is "W_f"; it must be one of a_i, i'),
+    ((*ASK, "name"), ["f"], 'chapters[1].ask.name is ["f"]; it must be one of'),
+    ((*ASK, "step"), 5, "chapters[1].ask.step is 5; it must be a whole number from 0 to 4"),
+    ((*ASK, "step"), True, "chapters[1].ask.step is true; it must be a whole number from 0 to 4"),
+    ((*ASK, "step"), 3.0, "chapters[1].ask.step is 3.0; it must be a whole number from 0 to 4"),
+    ((*ASK, "step"), "3", 'chapters[1].ask.step is "3"; it must be a whole number from 0 to 4'),
+    ((*ASK, "step"), None, "chapters[1].ask.step is null; it must be a whole number from 0 to 4"),
+    ((*ASK, "at"), [1], "chapters[1].ask.at is [1]; it must be a list of 1: a whole number below 1"),
+    ((*ASK, "at"), [], "chapters[1].ask.at is []; it must be a list of 1: a whole number below 1"),
+    ((*ASK, "at"), [-1], "chapters[1].ask.at is [-1]; it must be a list of 1: a whole number below 1"),
+    ((*ASK, "at"), [0.0], "chapters[1].ask.at is [0.0]; it must be a list of 1: a whole number below 1"),
     ((*ASK, "tolerance"), 0, "chapters[1].ask.tolerance is 0; it must be a number above 0, at most 1"),
-    ((*ASK, "tolerance"), float("nan"), "chapters[1].ask.tolerance is nan; it must be a number above 0"),
+    ((*ASK, "tolerance"), float("nan"), "chapters[1].ask.tolerance is NaN; it must be a number above 0"),
     ((*ASK, "tolerance"), ..., "chapters[1].ask has no 'tolerance'"),
     ((*ASK, "hide"), [{"names": ["c"], "from": 0}], "chapters[1].ask.hide[0] has no 'to'"),
-    ((*ASK, "also"), ["q"], "chapters[1].ask.also[0] is 'q'"),
-    ((*EDIT, "name"), "c", "chapters[2].edits[0].name is 'c'; it must be one of x, h_prev, c_prev, W_i"),
-    ((*EDIT, "at"), [2], "chapters[2].edits[0] must name an entry"),
-    ((*EDIT, "step"), None, "chapters[2].edits[0] must name an entry"),
-    ((*EDIT, "step"), [3], "chapters[2].edits[0] must name an entry"),
-    (EDIT, {"name": "b_f", "step": 0, "at": [0], "value": 1}, "chapters[2].edits[0] must name an entry"),
-    (EDIT, {"name": "c_prev", "step": 1, "at": [0], "value": 1}, "a step: null for a parameter, 0 for a state"),
+    ((*ASK, "also"), ["q"], 'chapters[1].ask.also[0] is "q"'),
+    ((*EDIT, "name"), "c", 'chapters[2].edits[0].name is "c"; it must be one of x, h_prev, c_prev, W_i'),
+    ((*EDIT, "at"), [2], "chapters[2].edits[0].at is [2]; it must be a list of 1: a whole number below 2"),
+    ((*EDIT, "step"), None, "chapters[2].edits[0].step is null; it must be a whole number from 0 to 4"),
+    ((*EDIT, "step"), [3], "chapters[2].edits[0].step is [3]; it must be a whole number from 0 to 4"),
+    (
+        EDIT,
+        {"name": "b_f", "step": 0, "at": [0], "value": 1},
+        "step is 0; it must be null, for a parameter has no steps",
+    ),
+    (EDIT, {"name": "c_prev", "step": 1, "at": [0], "value": 1}, "chapters[2].edits[0].step is 1; it must be 0"),
+    (EDIT, {"name": "W_f", "step": None, "at": [0, 3], "value": 1}, "a whole number below 1, one below 3"),
     ((*EDIT, "value"), 10**400, "chapters[2].edits[0].value is 1000"),
-    ((*EDIT, "value"), "1", "chapters[2].edits[0].value is '1'; it must be a finite number"),
+    ((*EDIT, "value"), "1", 'chapters[2].edits[0].value is "1"; it must be a finite number'),
     (
         ("chapters", 0, "mistakes", 1, "value"),
         float("inf"),
-        "chapters[0].mistakes[1].value is inf; it must be a finite",
+        "chapters[0].mistakes[1].value is Infinity; it must be a finite",
     ),
     (("chapters", 0, "mistakes", 1, "says"), ..., "chapters[0].mistakes[1] has no 'says'"),
     (("chapters", 0, "mistakes"), [WRITTEN["chapters"][0]["mistakes"][0]] * 21, "it must be a list of 0 to 20"),
+    ((*HIDE, "to"), 2, "chapters[2].ask.hide[0].to is 2; it must be a whole number from 3 to 4"),
+    ((*HIDE, "to"), 3, "chapters[2].ask.hide leaves c at step 4 in sight"),
+    ((*HIDE, "names"), ["h"], "chapters[2].ask.hide leaves c at step 4 in sight"),
+    (
+        (*MISTAKE, "value"),
+        0.3803,
+        "chapters[0].mistakes[0].value is 0.3803; it must be further from the right number, 0.379949",
+    ),
+    ((*MISTAKE, "value"), 0.664, "chapters[0].mistakes[1].value is 0.664, like mistakes[0].value"),
+    (("chapters", 2, "edits"), ENDLESS, "chapters[2].ask is for c at step 4, which is nan there"),
 ]
 
 
@@ -226,8 +269,8 @@ def test_what_is_wrong_is_refused_where_it_stands(tmp_path: Path, place: Place, 
     ("text", "told"),
     [
         ("", "JSON"),
-        ("[]", "the lesson is a list of 0; it must be an object"),
-        ("null", "the lesson is nothing"),
+        ("[]", "the lesson is []; it must be an object"),
+        ("null", "the lesson is null; it must be an object"),
         ("{" * 100_000, "JSON"),
         ('{"title": ' + "[" * 100_000, "nested too deeply"),
         ('{"title": "a", "title": "b"}', "twice"),

@@ -48,11 +48,13 @@ def test_the_chapters_of_the_example_are_played(reader, tmp_path, number):
     assert reader.says("#margin h2") == chapter["title"]
 
 
-def test_a_wrong_answer_that_is_right_is_right(reader, tmp_path):
+def test_a_right_answer_beside_a_wrong_one_is_right(reader, tmp_path):
     chapter = WRITTEN["chapters"][0]
-    slip = {**chapter, "mistakes": [{"value": round(right(chapter), 5), "says": "Wrong."}, *chapter["mistakes"]]}
+    beside = round(right(chapter) + 1.1 * chapter["ask"]["tolerance"], 5)
+    slip = {**chapter, "mistakes": [{"value": beside, "says": "Wrong."}, *chapter["mistakes"]]}
     path = tmp_path / "lesson.json"
     path.write_text(json.dumps(WRITTEN | {"chapters": [slip]}), encoding="utf-8")
     gw.page(lesson=path).save(tmp_path / "lesson.html")
     reader.open((tmp_path / "lesson.html").as_uri())
     assert predict(reader, shown(right(chapter))).startswith("Right")
+    assert predict(reader, str(beside)) == "Wrong."

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from gatewise.arrays import quiet
 from gatewise.errors import FileError, GatewiseError
 from gatewise.files.budget import Budget
 from gatewise.files.storage import readable
@@ -13,11 +18,16 @@ from gatewise.grading.problem import Problem, read_problem
 from gatewise.interop.containers.json_document import describe, read_document
 from gatewise.interop.refusals import reading
 from gatewise.layers import LSTM
+from gatewise.parameters import Parameters
 from gatewise.playground.document import MOST_WORKED_OUT, Object, of_scene, of_scenes
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.records.labels import Labels
-from gatewise.render.text import clean
+from gatewise.records.step import State
+from gatewise.render import text
 from gatewise.symbolic import binding
+from gatewise.symbolic.program import Form
+from gatewise.walkthrough.bound import BoundStep, bind_backward
+from gatewise.walkthrough.notation import DEFAULT
 
 MOST = (MOST_WORKED_OUT, 100, 500)  # units, features and steps
 LESSON = {"title": 200, "about?": (2000, 0, 10), "features?": (100, 1, 100), "units?": (100, 1, 100)}
@@ -28,7 +38,7 @@ def of_lesson(path: str | os.PathLike[str], lang: str) -> Object:
     """Return the document of a lesson's page, or raise a FileError that names the first wrong place in its file."""
     source = readable(path)
     with reading(str(source)):
-        lesson = _checked(read_document(source, Budget.of(source)), LESSON, "the lesson")
+        lesson = _checked(read_document(source, Budget.of(source)), LESSON, "")
     problem = read_problem(sheet.read(source, "given"))
     p, sizes = problem.parameters, (problem.parameters.hidden_size, problem.x.shape[2], len(problem.x))
     with reading(str(source), GatewiseError):
@@ -40,7 +50,9 @@ def of_lesson(path: str | os.PathLike[str], lang: str) -> Object:
         run = sequence_run_of(LSTM.from_cells(p), problem.x, 0, {"state": ((problem.state,),), "labels": labels})
         scene = of_scene(run, lesson["title"], lesson.get("about", ()))
         chapters = _checked(lesson["chapters"], (_chapter(scene["program"][0], problem), 1, 50), "chapters")
-    filled = [{"focus": {}, "edits": [], "mistakes": [], "after": ""} | chapter for chapter in chapters]
+        filled = [{"focus": {}, "edits": [], "mistakes": [], "after": ""} | chapter for chapter in chapters]
+        for n, chapter in enumerate(filled):
+            _require_answerable(chapter, problem, f"chapters[{n}]")
     return of_scenes(lesson["title"], {"lesson": scene}, filled, lang)
 
 
@@ -50,63 +62,115 @@ def _chapter(program: Object, problem: Problem) -> Object:
     given = {one["symbol"]: one for one in program["given"] if one["kind"] != "gradient"}
     computed = {one["left"]: one for one in (*program["forward"], *program["backward"]) if not one["sums"]}
 
-    def has_entry(place: Object) -> bool:
+    def entry(place: Object) -> Object:
+        """Return the rules of where an entry of a quantity is."""
         line = (given | computed)[place["name"]]
-        steps = {"parameter": ["None"], "state": ["0"]}.get(line.get("kind"), [*map(repr, step)])
-        shape = [sizes[axis] for axis in line["axes"]]
-        is_inside = len(place["at"]) == len(shape) and all(n < size for n, size in zip(place["at"], shape, strict=True))
-        return is_inside and repr(place["step"]) in steps
+        steps = {"parameter": None, "state": range(1)}.get(line.get("kind"), step)
+        return {"step": steps, "at": [range(sizes[axis]) for axis in line["axes"]]}
 
-    whole = ("name an entry of its quantity, and a step: null for a parameter, 0 for a state", has_entry)
-    entry = {"step": object, "at": (range(1000), 0, 2), "": whole}
-    edits = ({"name": [*given], "value": float, **entry}, 0, 100)
+    edits = ({"name": [*given], "step": object, "at": object, "value": float, "": entry}, 0, 100)
     asked = [name for name, line in computed.items() if line["axes"] == ["units"]]
     names = [*computed, *(one["symbol"] for one in program["given"] if one["kind"] != "parameter")]
-    hide = {"names": (names, 1, 50), "from": step, "to": step}
-    ask = {"name": asked, "tolerance": 1.0, "also?": (names, 0, 50), "hide?": (hide, 0, 10), **entry}
+    hide = {"names": (names, 1, 50), "from": step, "to": step, "": lambda hide: {"to": step[hide["from"] :]}}
+    ask = {"name": asked, "step": object, "at": object, "tolerance": 1.0, "also?": (names, 0, 50)}
+    ask |= {"hide?": (hide, 0, 10), "": entry}
     focus = {"step?": step, "unit?": range(sizes["units"]), "quantity?": names, "backward?": bool}
     focus |= {"level?": ["overview", "step", "number"]}
     texts = {"title": 200, "text": (2000, 1, 10), "question": 2000, "after?": 2000, "learned?": 2000}
     return texts | {"focus?": focus, "edits?": edits, "ask": ask, "mistakes?": ({"value": float, "says": 2000}, 0, 20)}
 
 
+def _require_answerable(chapter: Object, problem: Problem, place: str) -> None:
+    """Raise a FileError unless a chapter asks for a finite number, hides it, and its mistakes are wrong, each once."""
+    ask, values = chapter["ask"], [mistake["value"] for mistake in chapter["mistakes"]]
+    asked, hides = f"{ask['name']} at step {ask['step']}", ask.get("hide")
+    if hides and not any(ask["name"] in one["names"] and one["from"] <= ask["step"] <= one["to"] for one in hides):
+        raise FileError(f"{place}.ask.hide leaves {asked} in sight; it must hide what is asked for")
+    right = _asked_number(problem, chapter["edits"], ask)
+    if not np.isfinite(right):
+        raise FileError(f"{place}.ask is for {asked}, which is {right} there; it must be a finite number")
+    for n, value in enumerate(values):
+        told = f"{place}.mistakes[{n}].value is {value:.6g}"
+        if abs(value - right) <= ask["tolerance"]:
+            raise FileError(f"{told}; it must be further from the right number, {right:.6g}, than the tolerance")
+        if value in values[:n]:
+            raise FileError(f"{told}, like mistakes[{values.index(value)}].value; each must be another number")
+
+
+@quiet
+def _asked_number(problem: Problem, edits: Sequence[Object], ask: Object) -> float:
+    """Return the number that a chapter asks for; the loss is the hidden state of unit 0 at the last step."""
+    p, x, state = problem.parameters, problem.x.copy(), State(problem.state.h.copy(), problem.state.c.copy())
+    form, arrays = Form(p.variant, p.projection is not None), {name: array.copy() for name, array in p.arrays().items()}
+    places = {
+        text.formula(symbol): binding.place(form, symbol, p.recurrent_size) for symbol in binding.parameters(form, p)
+    }
+    entries = {name: arrays[place[0]][place[1]] for name, place in places.items() if place is not None}
+    for edit in edits:
+        of_step = {"x": x[edit["step"] or 0, 0], "h_prev": state.h[0], "c_prev": state.c[0]}
+        (of_step | entries)[edit["name"]][tuple(edit["at"])] = edit["value"]
+    cell = Parameters(variant=p.variant, **arrays)
+    trace = LSTM.from_cells(cell).trace(x, ((state,),), engine="reference")[0]
+    loss = np.eye(len(trace), p.recurrent_size, 1 - len(trace))  # 1 at the last step's unit 0
+    steps = [BoundStep(trace.step(t, 0), None, DEFAULT, at=t, dy=dy) for t, dy in enumerate(loss)]
+    program = steps[0].program
+    names = {text.formula(symbol): symbol for symbol in program.assignments}
+    if names[ask["name"]] in [line.left for line in program.backward]:
+        bind_backward(steps, None, None)
+    return float(steps[ask["step"]].scope[names[ask["name"]]][tuple(ask["at"])])
+
+
 def _checked(value: Any, rule: Any, place: str) -> Any:
     """Return a value with its texts on one line, or raise a FileError unless its rule allows it.
 
-    A rule is a type, a range, a list of choices, the most characters of a text, or the most of a number above 0; of a
-    list, the rule of its entries, and their least and most number; of an object, the rules of its keys, with a ? behind
-    those that may be missing, and under "" what the whole must do, with a test.
+    A rule is a type, None, a range, a list of choices or of ranges, one for each number of a list; the most characters
+    of a text, or the most of a number above 0; of a list, the rule of its entries, and their least and most number; of
+    an object, the rules of its keys, with a ? behind those that may be missing, and under "" what returns more of them.
     """
     is_number = type(value) in (int, float) and abs(value) <= 1e300
     match rule:
+        case None:
+            allowed, holds = "null, for a parameter has no steps", value is None
         case dict():
             allowed, holds = "an object", isinstance(value, dict)
         case (_, least, most) if isinstance(rule, tuple):
-            allowed, holds = f"a list of {least} to {most}", isinstance(value, list) and least <= len(value) <= most
+            allowed = f"a list of {least} to {most} entries"
+            holds = isinstance(value, list) and least <= len(value) <= most
         case range():
-            allowed, holds = f"a whole number from 0 to {rule.stop - 1}", type(value) is int and value in rule
+            allowed = f"a whole number from {rule[0]} to {rule[-1]}" if len(rule) > 1 else f"{rule[0]}"
+            holds = type(value) is int and value in rule
+        case [range(), *_]:
+            allowed = (
+                f"a list of {len(rule)}: a whole number below {', one below '.join(str(len(one)) for one in rule)}"
+            )
+            holds = isinstance(value, list) and len(value) == len(rule)
+            holds = holds and all(type(n) is int and n in one for n, one in zip(value, rule, strict=True))
         case list():
             allowed, holds = f"one of {', '.join(rule)}", isinstance(value, str) and value in rule
         case float():
             allowed, holds = f"a number above 0, at most {rule:g}", is_number and 0 < value <= rule
         case int():
-            allowed, holds = f"a text of 1 to {rule:,} characters", isinstance(value, str) and 0 < len(value) <= rule
+            allowed = f"a text of 1 to {rule:,} characters, not all blank"
+            holds = isinstance(value, str) and len(value) <= rule and text.clean(value) != ""
         case _:
             allowed = {float: "a finite number", bool: "true or false"}.get(rule, "an object")
             holds = is_number if rule is float else isinstance(value, rule)
     if not holds:
-        raise FileError(f"{place} is {describe(value)}; it must be {allowed}")
+        written = json.dumps(value)
+        shown = written if len(written) <= 30 else describe(value)
+        raise FileError(f"{place or 'the lesson'} is {shown}; it must be {allowed}")
     if isinstance(rule, tuple):
         return [_checked(part, rule[0], f"{place}[{n}]") for n, part in enumerate(value)]
     if not isinstance(rule, dict):
-        return clean(value) if isinstance(value, str) else value
+        return text.clean(value) if isinstance(value, str) else value
     rules = {key.rstrip("?"): part for key, part in rule.items() if key}
     for key in [*value, *rules]:
         if key not in rules:
-            raise FileError(f"{place} has {describe(key)}; allowed are {', '.join(rules)}")
+            raise FileError(f"{place or 'the lesson'} has {describe(key)}; allowed are {', '.join(rules)}")
         if key not in value and key in rule:
-            raise FileError(f"{place} has no {describe(key)}")
-    checked = {key: _checked(part, rules[key], f"{place}.{key}") for key, part in value.items()}
-    if "" in rule and not rule[""][1](checked):
-        raise FileError(f"{place} must {rule[''][0]}")
+            raise FileError(f"{place or 'the lesson'} has no {describe(key)}")
+    within = f"{place}." if place else ""
+    checked = {key: _checked(part, rules[key], f"{within}{key}") for key, part in value.items()}
+    for key, part in rule[""](checked).items() if "" in rule else ():
+        _checked(value[key], part, f"{within}{key}")
     return checked
