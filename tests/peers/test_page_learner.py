@@ -17,6 +17,10 @@ BIAS = f"{SCENE}&level=number&name=b_f"
 ROWS = """[...document.querySelectorAll('.training tr')].slice(1).map(
     row => [...row.querySelectorAll('td')].map(cell => Number(cell.textContent)))"""
 HIDE = "Object.defineProperty(document, 'hidden', {value: true}), document.dispatchEvent(new Event('visibilitychange'))"
+FRAMES = """(own => { window.frames_seen = 0;
+    window.requestAnimationFrame = then => own(time => { window.frames_seen++; then(time); });
+})(window.requestAnimationFrame)"""
+PAUSE = "new Promise(done => setTimeout(done, 300))"
 SLIDER = "document.querySelector('.training .controls input')"
 
 
@@ -93,13 +97,19 @@ def test_training_stops_when_nobody_looks(reader, pages, leave):
     reader.open(pages("teaching") + SCENE, still=False)
     reader.click(".training button", "Train")
     reader.tab.wait_until("/[0-9]{2,}/.test(document.querySelector('.training .soft').textContent)")
-    frames = "window.updates = 0, window.requestAnimationFrame = () => { window.updates++; return 0; }"
-    reader.ask(frames)
+    reader.ask(FRAMES)
+    reader.tab.wait_until("window.frames_seen > 3")
     reader.ask(leave)
-    before = reader.ask("window.updates")
-    reader.ask("new Promise(done => setTimeout(done, 300))")
-    assert reader.ask("window.updates") - before <= 1
+    reader.ask(PAUSE)
+    frames, address = reader.ask("window.frames_seen"), reader.hash()
+    shows = reader.says(".training .soft") if leave == HIDE else ""
+    reader.ask(PAUSE)
+    assert reader.ask("window.frames_seen") == frames
+    assert reader.hash() == address
     assert not reader.has(".training button", "Stop")
+    if leave == HIDE:
+        assert reader.says(".training .soft") == shows
+        assert address.endswith(f"update={at(reader)}")
 
 
 def test_an_update_opens_and_its_gradient_is_the_pages_own(reader, pages):
@@ -109,6 +119,8 @@ def test_an_update_opens_and_its_gradient_is_the_pages_own(reader, pages):
     reader.sees(".training td")
     rows = reader.ask(ROWS)
     assert len(rows) == 12
+    assert "Adam averages" in reader.says(".training details p")
+    assert "Gradient descent" not in reader.says(".training details p")
     for weight, _, step, after in rows:
         assert after == pytest.approx(weight + step, abs=2e-6)
     assert [abs(step) for _, _, step, _ in rows] == sorted([abs(step) for _, _, step, _ in rows], reverse=True)
@@ -134,27 +146,30 @@ def test_a_rate_that_is_too_large_ends_in_a_sentence(reader, pages):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ("update=1000000000", "Update cannot be “1000000000”: it must be a whole number from 0 to 5,000. It stays 0."),
-        ("update=3.5", "Update cannot be “3.5”: it must be a whole number from 0 to 5,000. It stays 0."),
+        (
+            "update=1000000000",
+            "“Update” cannot be “1000000000”: it must be a whole number from 0 to 5,000. It stays 0.",
+        ),
+        ("update=3.5", "“Update” cannot be “3.5”: it must be a whole number from 0 to 5,000. It stays 0."),
         (
             "seed=abc",
-            "Seed of weights and sequences cannot be “abc”: it must be a whole number from 0 to 999,999. It stays 1.",
+            "“Seed of weights and sequences” cannot be “abc”: it must be a whole number from 0 to 999,999. It stays 1.",
         ),
         (
             "task=echo&delay=3.7",
-            "Steps until the echo cannot be “3.7”: it must be a whole number from 1 to 30. It stays 10.",
+            "“Steps until the echo” cannot be “3.7”: it must be a whole number from 1 to 30. It stays 10.",
         ),
-        ("rate=0", "Learning rate cannot be “0”: it must be a number from 0.000001 to 1,000,000. It stays 0.02."),
-        ("clip=-1", "Longest gradient cannot be “-1”: it must be a number from 0 to 1,000,000. It stays 0."),
-        ("task=none", "Task cannot be “none”: it must be one of latch, echo. It stays latch."),
+        ("rate=0", "“Learning rate” cannot be “0”: it must be a number from 0.000001 to 1,000,000. It stays 0.02."),
+        ("clip=-1", "“Clip the gradient at” cannot be “-1”: it must be a number from 0 to 1,000,000. It stays 0."),
+        ("task=none", "“Task” cannot be “none”: it must be one of latch, echo. It stays latch."),
         (
             "bias=0.3",
-            "Bias of the forget gate at first cannot be “0.3”: it must be a multiple of 0.5 "
+            "“Bias of the forget gate at first” cannot be “0.3”: it must be a multiple of 0.5 "
             "from \u22124 to 6. It stays 1.",
         ),
         (
             "bias=",
-            "Bias of the forget gate at first cannot be “”: it must be a multiple of 0.5 "
+            "“Bias of the forget gate at first” cannot be “”: it must be a multiple of 0.5 "
             "from \u22124 to 6. It stays 1.",
         ),
     ],
@@ -194,6 +209,7 @@ def test_a_chapter_on_training_judges_its_number_and_each_expected_mistake(reade
     reader.sees(".training .soft", f" {update} ")
     reader.click(".training summary")
     reader.sees(".training td", "?")
+    assert reader.says("#margin .answer label") == "your number"
     for mistake in (*chapter["mistakes"], {"value": "x", "says": "is not a number"}):
         reader.click("#margin .answer input")
         reader.type(f"{mistake['value']:f}" if mistake["value"] != "x" else "x")
@@ -248,6 +264,40 @@ def test_training_on_ends_the_question_of_a_chapter(reader, pages):
     reader.sees(".training .soft", " 30 ")
     reader.click("#margin .controls button", "Show it")
     reader.sees("#margin .verdict", f"It is {shown(chapter['right'])}.")
+
+
+def test_the_delay_of_an_echo_is_offered_for_an_echo(reader, pages):
+    reader.open(pages("teaching") + SCENE)
+    assert not reader.has(".training label", "Steps until the echo")
+    reader.ask("""document.querySelector('.training select').value = 'echo',
+        document.querySelector('.training select').dispatchEvent(new Event('change'))""")
+    reader.sees(".training label", "Steps until the echo")
+    reader.open(pages("teaching") + f"{SCENE}&optimiser=descent&clip=0.1")
+    reader.click(".training summary")
+    assert "Gradient descent subtracts" in reader.says(".training details p")
+    assert "Adam" not in reader.says(".training details p")
+
+
+def test_a_change_that_is_seen_and_not_trained_is_said(reader, pages):
+    changed = "Your changes are in what is seen below; the training goes on without them."
+    reader.open(pages("teaching") + f"{SCENE}&update=5")
+    reader.sees(".training .soft", " 5 ")
+    assert not reader.has(".training .soft", changed)
+    reader.open(pages("teaching") + f"{SCENE}&update=5&edits=0,0,b_f,,0,9")
+    reader.sees(".training .soft", changed)
+    reader.click(".training button", "One update")
+    reader.sees(".training .soft", " 6 ")
+    assert reader.has(".training .soft", changed)
+
+
+def test_what_training_does_is_spoken_once_it_stops(reader, pages):
+    reader.open(pages("teaching") + SCENE)
+    assert not reader.ask("document.querySelector('.training output, .training [aria-live]') !== null")
+    reader.click(".training button", "Train")
+    reader.tab.wait_until("/[0-9]{2,}/.test(document.querySelector('.training .soft').textContent)")
+    reader.click(".training button", "Stop")
+    spoken = "document.getElementById('live').textContent"
+    reader.tab.wait_until(f"{spoken} === document.querySelector('.training .soft').textContent")
 
 
 def test_the_last_update_says_that_it_is_the_last(reader, pages):

@@ -176,8 +176,8 @@ function oneField(page, number) {
     store.change({loss: lossOf(page), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
     return expectationOf(page, number);
   };
-  const isUnit = chapter.scene === "reader" && chapter.right !== undefined;
-  const label = pagePhrase(page, isUnit ? "reader.unit" : "field", {name: spokenName(page, ref)});
+  const key = chapter.right === undefined ? "field" : chapter.scene === "reader" ? "reader.unit" : "training.result";
+  const label = pagePhrase(page, key, {name: spokenName(page, ref)});
   const field = answerField(page, ref.name, label, {begin, expect, after: chapter.after});
   return {
     element: field.element,

@@ -107,7 +107,12 @@ export function trainingView(page) {
   const training = trainingOf(page);
   const settings = training.elements;
   const update = settings.pop();
-  const toggle = () => training.go(training.isBusy() ? training.trainer.at : MOST_UPDATES, !training.isBusy());
+  const [, delayField] = settings;
+  const toggle = () => {
+    const isBusy = training.isBusy();
+    training.go(isBusy ? training.trainer.at : MOST_UPDATES, !isBusy);
+    if (isBusy) page.say(error.textContent);
+  };
   const one = () => changeSettings(page, {update: String(training.trainer.at + 1)});
   const play = el("button", {type: "button", class: "primary", onclick: toggle});
   const next = el("button", {type: "button", onclick: one}, pagePhrase(page, "training.one"));
@@ -121,12 +126,14 @@ export function trainingView(page) {
     const {network} = page.model;
     const {delay, task: kind} = trainer.settings;
     setText(task, pagePhrase(page, "training.tasks", {delay}).split("|")[kind === "echo" ? 1 : 0]);
+    delayField.hidden = kind !== "echo";
     setText(play, pagePhrase(page, "training.train").split("|")[training.isBusy() ? 1 : 0]);
     play.classList.toggle("busy", training.isBusy());
     next.disabled = training.isBusy() || trainer.at === MOST_UPDATES;
     const {value} = outputError(network, target);
     const shown = Number.isFinite(value) ? figure(value) : pagePhrase(page, "training.too large");
-    setText(error, pagePhrase(page, "training.error", {update: trainer.at, error: shown}));
+    const changed = page.store.state.edits.length ? ` ${pagePhrase(page, "training.changed")}` : "";
+    setText(error, pagePhrase(page, "training.error", {update: trainer.at, error: shown}) + changed);
     plots.replaceChildren(...lanes(page, training));
     if (opened.open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
   }

@@ -57,7 +57,7 @@ function settingField(page, name) {
   const field = choices
     ? el("select", {}, ...choices.map((value, n) => el("option", {value}, labels[n])))
     : el("input", range);
-  const shown = el("output", {class: "number"});
+  const shown = el("span", {class: "number"});
   const now = () => page.store.state.own[name] ?? original;
   let taken = /** @type {string | null} */ (null);
   /** Show a text and put it into the state; one that cannot be the setting gives way. @param {string} text

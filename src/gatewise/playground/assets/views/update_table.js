@@ -10,7 +10,7 @@ const ROWS = 12;
 /** @param {Page} page @param {import("../engine/training.js").Trainer} trainer */
 export function updateParts(page, trainer) {
   const {answer} = page.store.state;
-  const {rate} = trainer.settings;
+  const {rate, optimiser} = trainer.settings;
   const {after, gradient, norm, share} = trainer.update();
   const steps = after.weights.map((weight, n) => weight - trainer.weights[n]);
   const refs = trainer.parameters.flatMap(({layer, direction, name, shape, size}) =>
@@ -24,7 +24,7 @@ export function updateParts(page, trainer) {
   const columns = pagePhrase(page, "training.columns").split("|");
   const clipping = {norm: figure(norm, 4), share: isAsked ? "?" : figure(share, 4), rate};
   return [
-    el("p", {}, pagePhrase(page, "training.rule", clipping)),
+    el("p", {}, pagePhrase(page, "training.rule", clipping).split("|")[optimiser === "adam" ? 0 : 1]),
     el(
       "table",
       {},
