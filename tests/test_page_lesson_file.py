@@ -303,6 +303,13 @@ def test_markup_in_texts_stays_text(tmp_path: Path) -> None:
 # What is documented.
 
 
+def test_the_documents_show_a_picture_of_the_page() -> None:
+    for document in (DOCS.parent / "README.md", DOCS / "page.md"):
+        pictures = re.findall(r"!\[The page: .*\]\((.*)\)", document.read_text(encoding="utf-8"))
+        assert [document.parent / picture for picture in pictures] == [DOCS / "page.png"]
+        assert (DOCS / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
 def keys(rule: Any) -> Iterator[str]:
     """Yield all keys of a rule, with a ? behind those that may be missing."""
     for part in rule.values() if isinstance(rule, dict) else rule[:1] if isinstance(rule, tuple) else ():
