@@ -18,9 +18,11 @@ from walks import EVERY_PART
 
 import gatewise as gw
 from gatewise.activations import Activation
+from gatewise.cli.page import page as cli_page
 from gatewise.grading.problem import Problem
-from gatewise.playground import lesson_file
-from gatewise.playground.document import MOST_WORKED_OUT
+from gatewise.playground import language, lesson_file
+from gatewise.playground.document import LEAVES, MOST_WORKED_OUT
+from gatewise.playground.page import Page
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE = DOCS / "lesson" / "accumulator.json"
@@ -253,7 +255,7 @@ WRONG = [
         0.3803,
         "chapters[0].mistakes[0].value is 0.3803; it must be further from the right number, 0.379949",
     ),
-    ((*MISTAKE, "value"), 0.664, "chapters[0].mistakes[1].value is 0.664, like mistakes[0].value"),
+    ((*MISTAKE, "value"), 0.664, "chapters[0].mistakes[1].value is 0.664; it must be further"),
     (("chapters", 2, "edits"), ENDLESS, "chapters[2].ask is for c at step 4, which is nan there"),
 ]
 
@@ -301,6 +303,13 @@ def test_markup_in_texts_stays_text(tmp_path: Path) -> None:
 
 
 # What is documented.
+
+
+def test_what_leaves_the_page_is_not_called_nothing() -> None:
+    words = [*language.words_in("en")["title"].values(), *language.words_in("de")["title"].values()]
+    told = [cli_page.__doc__ or "", gw.page.__doc__ or "", Page.__doc__ or "", *words]
+    assert [text for text in told if re.search("nothing leaves|nichts verlässt", text, re.IGNORECASE)] == []
+    assert LEAVES.startswith("Nothing leaves the page but its height")  # which is told to a page that embeds it
 
 
 def test_the_documents_show_a_picture_of_the_page() -> None:

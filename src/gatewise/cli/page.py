@@ -43,7 +43,7 @@ def page(
     """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
 
     Without a model it is a page to learn from: a cell that writes a bit, holds it and releases it, with chapters. The
-    page is one .html file that needs nothing else: no network, and nothing to install. Nothing leaves it.
+    page is one .html file that needs nothing else: no network, and nothing to install. Your data stays in it.
 
     For example:
 

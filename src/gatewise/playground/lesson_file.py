@@ -90,11 +90,9 @@ def _require_answerable(chapter: Object, problem: Problem, place: str) -> None:
     if not np.isfinite(right):
         raise FileError(f"{place}.ask is for {asked}, which is {right} there; it must be a finite number")
     for n, value in enumerate(values):
-        told = f"{place}.mistakes[{n}].value is {value:.6g}"
-        if abs(value - right) <= ask["tolerance"]:
-            raise FileError(f"{told}; it must be further from the right number, {right:.6g}, than the tolerance")
-        if value in values[:n]:
-            raise FileError(f"{told}, like mistakes[{values.index(value)}].value; each must be another number")
+        if abs(value - right) <= ask["tolerance"] or value in values[:n]:
+            allowed = f"further from the right number, {right:.6g}, than the tolerance, and no other mistake's"
+            raise FileError(f"{place}.mistakes[{n}].value is {value:.6g}; it must be {allowed}")
 
 
 @quiet

@@ -27,7 +27,7 @@ HEIGHT = 900  # pixels of it there
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Page:
-    """A web page to play with, complete in itself: it asks for nothing, and nothing leaves it.
+    """A web page to play with, complete in itself: it asks for nothing, and your data stays in it.
 
     Attributes
     ----------
