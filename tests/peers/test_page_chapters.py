@@ -90,8 +90,8 @@ def test_progress_is_shown_and_kept_in_the_address_and_the_end_says_what_was_lea
     reader.sees("#margin nav button", "Chapter 1: A gate, answered")
     assert not reader.has("#margin .learned h3")
     reader.click("#margin button", "Show it")
-    reader.sees("#margin .learned", f"You answered 1 of {COUNT} chapters; 2 you were shown.")
-    said = [one["learned"].replace("`", "") for one in chapters if "learned" in one]
+    reader.sees("#margin .learned", f"You answered 1 of {COUNT} chapters; 2 you were shown. Left, above: {COUNT - 3}.")
+    said = [one["learned"].replace("`", "") for one in (chapters[0], chapters[1], chapters[-1])]
     assert reader.ask("[...document.querySelectorAll('#margin .learned li')].map(one => one.textContent)") == said
 
 

@@ -254,7 +254,10 @@ def test_training_on_ends_the_question_of_a_chapter(reader, pages):
     reader.click(".training button", "One update")
     reader.sees(".training .soft", " 31 ")
     assert not reader.has(".training td", "?")
-    assert not reader.has("#margin p", "0.8413")
+    assert reader.has("#margin p", "This chapter speaks of a training with other settings, or at another update.")
+    assert reader.has("#margin p", "0.8413")  # which that sentence is about
+    assert not reader.has("#margin .question")
+    assert not reader.has("#margin .answer input")
     assert "chapter=10" in reader.hash()
     reader.open(pages("teaching") + reader.hash())
     reader.sees(".training .soft", " 31 ")
@@ -276,6 +279,26 @@ def test_the_delay_of_an_echo_is_offered_for_an_echo(reader, pages):
     reader.click(".training summary")
     assert "Gradient descent subtracts" in reader.says(".training details p")
     assert "Adam" not in reader.says(".training details p")
+
+
+def test_doing_what_a_chapter_says_keeps_what_it_says(reader, pages):
+    chapter = lesson.chapters()[12]
+    reader.open(pages("teaching") + f"{SCENE}&chapter=12")
+    reader.click("#margin .primary", "Begin the chapter")
+    reader.sees(".training .soft", " 100 ")
+    reader.click("#margin .answer input")
+    reader.type(shown(chapter["right"]))
+    reader.keys("Enter")
+    reader.sees("#margin .verdict", chapter["after"])
+    field(reader, "Learning rate", "3.0")  # is 3
+    assert not reader.has("#margin p", "This chapter speaks of a training with other settings")
+    field(reader, "Clip the gradient at", "0")
+    reader.sees("#margin p", "This chapter speaks of a training with other settings")
+    reader.click(".training button", "Train")
+    reader.sees("#status", "Training ends at update ")
+    reader.expects = reader.says("#status")
+    assert reader.has("#margin p", "train: the numbers overflow")
+    assert reader.has("#margin .verdict", chapter["after"])
 
 
 def test_a_change_that_is_seen_and_not_trained_is_said(reader, pages):

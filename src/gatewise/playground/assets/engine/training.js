@@ -87,7 +87,7 @@ export class Trainer {
 }
 
 /** The parameters of a network's programs, one behind the other. @param {Network} network @returns {NetworkParameter[]} */
-export function parametersOf({cells, head}) {
+function parametersOf({cells, head}) {
   const runs = cells.flatMap((row, layer) => row.map((run, direction) => ({run, layer, direction})));
   if (head !== null) runs.push({run: head, layer: cells.length, direction: 0});
   let start = 0;

@@ -114,6 +114,7 @@ function drawChapter(page, number, open) {
   const prose = text.map(paragraph => el("p", {}, ...proseNodes(paragraph)));
   const asked = el("p", {class: "question"}, ...proseNodes(question));
   const lesson = el("div", {}, ...prose, asked, field.element, line);
+  let hasBegun = false;
   return {
     nodes: [
       el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),
@@ -129,8 +130,10 @@ function drawChapter(page, number, open) {
       field.update(answer === null && ask.lines ? {...state, answer: null} : state);
       const isHere = isSupposed(chapters[number], state);
       elsewhere.hidden = isHere;
-      lesson.hidden = !isHere;
+      hasBegun ||= isHere;
+      lesson.hidden = !hasBegun;
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
+      asked.hidden = field.element.hidden = !isHere && !isSettled;
       const isWrong = ["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
       show.hidden = !isHere;
       hint.hidden = right !== undefined || !isOpen(answer) || !isWrong;
@@ -151,12 +154,14 @@ function lineWithoutValue(page, ref) {
   return [lead, el("br"), equationOf(page, ref), el("br"), substitutionOf(page, ref, ref.at[0], false)];
 }
 
-/** What all chapters were about, and how many were answered. @param {Page} page @param {State} state */
+/** What was seen in the chapters that were answered or shown, and how many are left. @param {Page} page @param {State} state */
 function lessonLearned(page, {progress}) {
   const chapters = chaptersOf(page);
-  const ideas = chapters.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(learned))] : []));
+  const seen = chapters.filter((_, n) => /[rs]/.test(progress[n] ?? ""));
+  const ideas = seen.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(learned))] : []));
   const count = (/** @type {string} */ mark) => progress.split(mark).length - 1;
-  const score = pagePhrase(page, "score", {right: count("r"), shown: count("s"), count: chapters.length});
+  const put = {right: count("r"), shown: count("s"), count: chapters.length, left: chapters.length - seen.length};
+  const score = pagePhrase(page, "score", put);
   return [el("h3", {}, pagePhrase(page, "learned")), el("ul", {}, ...ideas), el("p", {class: "soft"}, score)];
 }
 

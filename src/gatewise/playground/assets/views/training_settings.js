@@ -69,7 +69,7 @@ function settingField(page, name) {
       page.tell(pagePhrase(page, "training.refused", {...given, allowed: allowedText(page, name)}));
       field.value = stays;
     }
-    taken = field.value;
+    taken = range ? String(Number(field.value)) : field.value; // each number has one text
     setText(shown, range?.type === "range" ? taken : "");
     if (taken !== now()) changeSettings(page, {[name]: taken});
   };
