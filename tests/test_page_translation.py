@@ -129,3 +129,31 @@ def test_what_somebody_named_is_not_translated() -> None:
     assert document["labels"]["features"] == ["input", "forget gate"]
     assert document["labels"]["units"] == [["candidate"]]
     assert (document["title"], document["about"][0]) == ("candidate", "the bias")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "german"),
+    [
+        ("the term f * c_prev is missing from {}", "fehlt in {} der Summand f * c_prev"),
+        ("the tanh of the cell state is missing from {}", "fehlt in {} der tanh des Zellzustands"),
+        ("the clip is missing from {}", "fehlt in {} die Begrenzung"),
+        ("the bias has the wrong sign in {}", "hat in {} der Bias das falsche Vorzeichen"),
+        (
+            "the weights W_f are used instead of the weights W_i in {}",
+            "stehen in {} die Gewichte W_f, wo die Gewichte W_i hingehören",
+        ),
+        (
+            "the old cell state c_prev is used instead of the input gate i in {}",
+            "steht in {} der alte Zellzustand c_prev, wo das Input-Gate i hingehört",
+        ),
+    ],
+)
+def test_a_mistake_is_a_german_clause_with_its_articles(mistake: str, german: str) -> None:
+    assert sentence_in("de", mistake) == german
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_a_comma_that_marks_thousands_is_not_read_as_a_decimal_mark(lang: str) -> None:
+    text = sentence_in(lang, "The model has 1 layer, 1 unit, 12,345,678 parameters; the run has 1,000 steps.")
+    assert not re.search(r"\d,\d", text)
+    assert re.sub(r"\D", "", text) == "11123456781000"

@@ -66,7 +66,7 @@ def test_a_valve_is_dragged_with_the_pointer(reader, pages):
     assert gate(reader, "forget gate") == pytest.approx(0.9975, abs=1e-4)
     valve = seen("[role=slider]", "forget gate")
     reader.click("[role=slider]", "forget gate")
-    reader.sees(".turned", "To drag it changes the bias of the forget gate, at every step.")
+    reader.sees(".turned", "Drag it to change the bias of the forget gate, at every step.")
     assert gate(reader, "forget gate") == pytest.approx(0.9975, abs=1e-4)
     height = reader.ask(f"{valve}.querySelector('.frame').getBoundingClientRect().height")
     reader.tab.drag(valve, 0, 0.2 * height)

@@ -1,4 +1,4 @@
-"""The scene of a cell that reads: a trained network that foretells the next letter, and the text that it reads.
+"""The scene of a cell that reads: a trained network that predicts the next letter, and the text that it reads.
 
 Its weights are in assets/reader.json, in hundredths, as ``python -m reading.train`` of the repository learned them.
 """
@@ -22,12 +22,12 @@ from gatewise.playground.sequence_run import sequence_run_of
 
 FILE = "reader.json"
 LETTERS = ' abcdefghijklmnopqrstuvwxyz"(),.!?'  # tokens from 1 on; any other letter is token 0
-NEXT = LETTERS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # what it foretells
+NEXT = LETTERS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # what it predicts
 ALIKE = {**dict.fromkeys("“”„‟«»", '"'), **dict.fromkeys("[{", "("), **dict.fromkeys("]}", ")"), ";": ",", ":": ","}
 SPACE = "␣"
 SENTENCE = 'Anna said, "I will bring you the new lamp." Then she walked to the river.'
 ABOUT = (
-    "The network was trained to foretell the next letter of sentences that a small grammar made.",
+    "The network was trained to predict the next letter of sentences that a small grammar made.",
     "A small penalty kept its cell states from growing.",
 )
 Object = dict[str, Any]

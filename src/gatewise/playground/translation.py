@@ -3,7 +3,7 @@
 ============= ======================================================================================
 ``sentences`` texts, also with slots that the page fills
 ``patterns``  texts with slots that are filled here: ``{noun}`` is a name, ``{symbol}`` a symbol, as dc and W_f
-``names``     parts of the names of quantities, in the nominative and in the genitive
+``names``     parts of the names of quantities: in the nominative, with its article, in the genitive
 ``endings``   what may stand behind such a part
 ============= ======================================================================================
 """
@@ -19,6 +19,7 @@ from gatewise.playground.language import words_in
 
 SLOT = re.compile(r"\{(\w+)\}")
 AS_IT_IS = frozenset({"name", "note", "symbol"})  # slots
+COUNTS = frozenset({"m", "n"})  # slots
 NAMES = frozenset({"names", "what", "of"})  # keys of a document's words behind which names stand, and not sentences
 Object = dict[str, Any]
 
@@ -30,11 +31,9 @@ def translated(document: Object) -> Object:
         return document
     about = [sentence_in(lang, text) if text.endswith(".") else text for text in document["about"]]
     features = [re.sub(", scaled$", sentence_in(lang, ", scaled"), name) for name in document["labels"]["features"]]
-    words = {key: _in_language(lang, document[key]) for key in ("words", "edits")}
     formulas = [one | {"elided": _in_language(lang, one["elided"])} for one in document["formulas"]]
-    return (
-        document | words | {"about": about, "formulas": formulas, "labels": document["labels"] | {"features": features}}
-    )
+    document = document | {key: _in_language(lang, document[key]) for key in ("words", "edits")}
+    return document | {"about": about, "formulas": formulas, "labels": document["labels"] | {"features": features}}
 
 
 def _in_language(lang: str, node: Any, key: str = "") -> Any:
@@ -55,7 +54,7 @@ def sentence_in(lang: str, text: str) -> str:
     Examples
     --------
     >>> sentence_in("de", "the bias b_f is used instead of the bias b_i in {}")
-    'in {} steht Bias b_f, wo Bias b_i hingehört'
+    'steht in {} der Bias b_f, wo der Bias b_i hingehört'
     """
     if text in (sentences := words_in(lang)["sentences"]):
         return str(sentences[text])
@@ -72,7 +71,9 @@ def _filled(lang: str, translation: str, match: re.Match[str]) -> str:
         text = match[slot[1]]
         if slot[1] in AS_IT_IS:
             return text
-        return name_in(lang, text) if slot[1] == "noun" else sentence_in(lang, text)
+        if slot[1] in COUNTS:
+            return text.replace(",", words_in(lang)["training"]["thousands"])
+        return name_in(lang, text, 1) if slot[1] == "noun" else sentence_in(lang, text)
 
     return SLOT.sub(part, translation)
 
@@ -88,8 +89,8 @@ def _patterns(lang: str) -> Sequence[tuple[re.Pattern[str], str]]:
 
 
 @lru_cache(1 << 10)
-def name_in(lang: str, name: str) -> str:
-    """Return the name of a quantity in a language.
+def name_in(lang: str, name: str, case: int = 0) -> str:
+    """Return the name of a quantity in a language: in the nominative (0), or with its article (1).
 
     Examples
     --------
@@ -97,14 +98,14 @@ def name_in(lang: str, name: str) -> str:
     'Gradient der Gewichte des Forget-Gates'
     """
     first, *others = name.split(" of the ")
-    return " ".join([_part_of_name(lang, first, 0), *(_part_of_name(lang, part, -1) for part in others)])
+    return " ".join([_part_of_name(lang, first, case), *(_part_of_name(lang, part, -1) for part in others)])
 
 
 def _part_of_name(lang: str, part: str, case: int) -> str:
-    """Return a part of a name in the nominative (0) or in the genitive (-1)."""
+    """Return a part of a name in the nominative (0), with its article (1) or in the genitive (-1)."""
     words = words_in(lang)
     for ending, translation in words["endings"].items():
         noun, found, rest = part.partition(ending)
         if found:
             return _part_of_name(lang, noun, case) + str(translation) + rest
-    return str(words["names"].get(part, part)).split(" | ")[case]
+    return str(words["names"].get(part, f"{part} | {part}")).split(" | ")[case]
