@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
+import numpy as np
 import pytest
 from peers.reader import Reader
+from test_pages import shades
 
 pytestmark = pytest.mark.peers
 
@@ -204,3 +209,11 @@ def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view, widt
         assert reader.ask("document.documentElement.scrollWidth") <= width
     finally:
         reader.tab.call("Page.setFontSizes", fontSizes={"standard": 16, "fixed": 13})
+
+
+def test_the_picture_of_the_page_in_the_documentation_is_how_it_opens(reader, pages, tmp_path):
+    reader.open(pages("teaching"), width=1280, height=780)
+    shot = tmp_path / "page.png"
+    shot.write_bytes(base64.b64decode(reader.tab.call("Page.captureScreenshot")["data"]))
+    shown = Path(__file__).parents[2] / "docs" / "page.png"
+    assert np.abs(shades(shot) - shades(shown)).mean() < 0.02
