@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -13,7 +15,7 @@ from training import Settings
 
 import gatewise as gw
 from gatewise.examples import latch
-from gatewise.playground import lesson
+from gatewise.playground import lesson, scenes
 
 ANSWERS = {
     "A gate": "0.5",
@@ -30,6 +32,7 @@ ANSWERS = {
     "Why the forget bias helps": "0.079",
     "Far back, and too far at once": "0.019",
 }
+ASSETS = Path(gw.__file__).parent / "playground" / "assets"
 CHAPTERS = lesson.chapters()
 ON_TRAINING = [chapter for chapter in CHAPTERS if chapter.get("scene") == "learner"]
 
@@ -140,3 +143,12 @@ def test_a_chapter_on_training_states_the_number_that_a_textbooks_update_gives(c
         digits = len(Decimal(repr(number)).as_tuple().digits)
         assert float(f"{exact:.{digits}g}") == number
     assert f"{right:.4f}".rstrip("0") == ANSWERS[chapter["title"]]
+
+
+def test_what_a_module_exports_another_one_or_a_test_takes_and_the_page_reads_every_key_of_a_scene() -> None:
+    modules = [path.read_text(encoding="utf-8") for path in ASSETS.rglob("*.js")]
+    tests = [path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "page").glob("*.mjs")]
+    places = Counter(word for text in [*modules, *tests] for word in set(re.findall(r"\w+", text)))
+    exported = re.compile(r"^export (?:async )?(?:function\*?|const|class) (\w+)", re.MULTILINE)
+    assert [name for text in modules for name in exported.findall(text) if places[name] < 2] == []
+    assert [key for key in scenes.latch_scene("en") if not places[key]] == ["lang"]  # which the skeleton has

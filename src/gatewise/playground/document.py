@@ -87,7 +87,6 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "phrases": {},
         "grader": None,
         "teaching": False,
-        "example": None,
         "scene": None,
         "own": [],
         "reads": None,

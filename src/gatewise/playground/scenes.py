@@ -30,7 +30,7 @@ def latch_scene(lang: str) -> Object:
     example = latch()
     run = sequence_run_of(LSTM.from_cells(example.cell), example.x, 0, {"state": ((example.state,),)})
     about = ["The cell is an example with weights set by hand: it writes a bit, holds it and releases it."]
-    return of_scene(run, language.words_in(lang)["titles"]["latch"], about) | {"example": "latch"}
+    return of_scene(run, language.words_in(lang)["titles"]["latch"], about)
 
 
 def learner_scene(lang: str) -> Object:

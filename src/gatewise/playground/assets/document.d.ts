@@ -292,7 +292,6 @@ interface PageDocument extends RunDocument {
   phrases: Record<string, Phrases>;
   grader: Grader | null;
   teaching: boolean;
-  example: string | null;
   sorted: number[][][] | null;
   /** The scene's name, on a teaching page. */
   scene: string | null;

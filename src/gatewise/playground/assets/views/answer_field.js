@@ -13,7 +13,7 @@ export function proseNodes(text) {
 }
 
 /** Write text in which quantities stand between backticks. @param {Element} element @param {string} text */
-export function setProse(element, text) {
+function setProse(element, text) {
   if (element.textContent !== text.replaceAll("`", "")) element.replaceChildren(...proseNodes(text));
 }
 

@@ -129,7 +129,7 @@ export function stepName(page, step) {
 }
 
 /** The mark above a step in the strip. @param {Page} page @param {number} step */
-export function stepMark({doc, model}, step) {
+function stepMark({doc, model}, step) {
   const token = doc.reads ? undefined : model.wiring.tokens?.[step];
   return `${doc.labels.times?.[step] ?? step}${token === undefined ? "" : `: ${token}`}`;
 }
