@@ -111,9 +111,8 @@ function drawChapter(page, number, open) {
   const line = el("p", {class: "equation", "aria-live": "polite"});
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   const elsewhere = el("p", {}, pagePhrase(page, "elsewhere"));
-  const prose = text.map(paragraph => el("p", {}, ...proseNodes(paragraph)));
   const asked = el("p", {class: "question"}, ...proseNodes(question));
-  const lesson = el("div", {}, ...prose, asked, field.element, line);
+  const lesson = el("div", {}, ...text.map(one => el("p", {}, ...proseNodes(one))), asked, field.element, line);
   let hasBegun = false;
   return {
     nodes: [

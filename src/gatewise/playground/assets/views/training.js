@@ -3,7 +3,7 @@ import {figure} from "../engine/figures.js";
 import {outputError, sequenceOf} from "../engine/tasks.js";
 import {MOST_UPDATES, takeNumbers, Trainer} from "../engine/training.js";
 import {onDecades} from "./colours.js";
-import {el, setText} from "./dom.js";
+import {el, setAttributes, setText} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {pagePhrase} from "./phrases.js";
 import {timeline} from "./timeline.js";
@@ -120,7 +120,8 @@ export function trainingView(page) {
   const error = el("p", {class: "soft"});
   const plots = el("div", {class: "plots"});
   const parts = el("div");
-  const opened = el("details", {ontoggle: () => draw()}, el("summary", {}, pagePhrase(page, "training.opened")), parts);
+  const summary = el("summary", {}, pagePhrase(page, "training.opened"));
+  const opened = el("details", {ontoggle: () => draw()}, summary, parts);
   function draw() {
     const {trainer, target} = training;
     const {network} = page.model;
@@ -135,6 +136,8 @@ export function trainingView(page) {
     const changed = page.store.state.edits.length ? ` ${pagePhrase(page, "training.changed")}` : "";
     setText(error, pagePhrase(page, "training.error", {update: trainer.at, error: shown}) + changed);
     plots.replaceChildren(...lanes(page, training));
+    const closes = opened.open && page.store.state.level === "overview"; // else Escape leads up
+    setAttributes(summary, {"aria-keyshortcuts": closes && "Escape"});
     if (opened.open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
   }
   const stop = () => document.hidden && training.isBusy() && toggle();

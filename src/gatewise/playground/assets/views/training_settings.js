@@ -65,7 +65,7 @@ function settingField(page, name) {
   const take = (text, stays) => {
     field.value = text;
     if (choices ? field.value !== text : !field.validity.valid || Number(field.value) !== Number(text || NaN)) {
-      const given = {name: label.split(/[:(]/)[0].trim(), text: text.slice(0, 20), now: written(page, stays)};
+      const given = {name: label.split(/[:(]/)[0].trim(), text: text.slice(0, 20) || "?", now: written(page, stays)};
       page.tell(pagePhrase(page, "training.refused", {...given, allowed: allowedText(page, name)}));
       field.value = stays;
     }
@@ -73,6 +73,7 @@ function settingField(page, name) {
     setText(shown, range?.type === "range" ? taken : "");
     if (taken !== now()) changeSettings(page, {[name]: taken});
   };
+  field.addEventListener("input", () => page.tell(""));
   field.addEventListener(range?.type === "range" ? "input" : "change", () => take(field.value, now()));
   const read = () => {
     if (now() !== taken) take(now(), original);
