@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from peers.reader import Reader
+from peers.reader import Reader, seen
 from test_pages import shades
 
 pytestmark = pytest.mark.peers
@@ -51,10 +51,10 @@ def test_from_1000_pixels_stage_and_strip_stay_in_view_beside_what_is_open(reade
         reader.ask(f"{by_id(part)}.scrollIntoView({{behavior: 'instant'}})")
         assert reader.ask("[scrollX, scrollY, document.scrollingElement.scrollHeight]") == [0, 0, height]
         middle = rectangle(reader, by_id("left-pane"))[2]
-        for seen in ("stage", "player", "strip"):
-            left, top, right, bottom = rectangle(reader, by_id(seen))
+        for place in ("stage", "player", "strip"):
+            left, top, right, bottom = rectangle(reader, by_id(place))
             assert 0 <= left < right <= middle
-            assert 0 <= top < bottom <= height, seen
+            assert 0 <= top < bottom <= height, place
         left, top, right, _ = rectangle(reader, by_id(part))
         assert middle <= left < right <= width
         assert 0 <= top < height
@@ -142,6 +142,8 @@ FILLED = """[...document.querySelectorAll("main > * > *, header")].map(view => [
     .filter(one => getComputedStyle(one).backgroundColor === getComputedStyle(one).borderTopColor
         && getComputedStyle(one).color === getComputedStyle(document.body).backgroundColor).length)"""
 
+PAPER = "getComputedStyle(document.body).backgroundColor"
+
 
 @pytest.mark.parametrize("name", OPEN)
 def test_a_view_has_at_most_one_filled_button_and_the_others_have_an_edge(reader, pages, name):
@@ -154,6 +156,40 @@ def test_a_view_has_at_most_one_filled_button_and_the_others_have_an_edge(reader
             .filter(one => /transparent|, 0\\)/.test(getComputedStyle(one).borderTopColor))
             .map(one => one.textContent)"""
         assert reader.ask(bare) == []
+
+
+FIRST = ("", "#v1&scene=reader", "#v1&scene=learner", "#v1&scene=learner&task=echo")
+
+
+@pytest.mark.parametrize("address", [*FIRST, *(f"#v1{'&scene=reader' * (n > 7)}&chapter={n}" for n in range(10))])
+def test_one_thing_comes_next_on_the_whole_page(reader, pages, address):
+    reader.open(pages("teaching") + address)
+    assert sum(reader.ask(FILLED)) == 1
+    if reader.has("#margin .answer:not(.compact)"):
+        reader.click("#margin .answer input")
+        for text, word in (("12.5", "Check"), ("", "Train" if "learner" in address else "Play")):
+            reader.ask("document.activeElement.select()")
+            reader.keys(*(text or ["Backspace"]))
+            assert sum(reader.ask(FILLED)) == 1
+            assert reader.ask(f"getComputedStyle({seen('button.primary', word)}).color") == reader.ask(PAPER)
+        reader.type("12.5")
+        reader.click("#margin button", "Show it")
+        assert sum(reader.ask(FILLED)) == 1
+
+
+@pytest.mark.parametrize("scene", FIRST)
+def test_on_a_telephone_play_is_under_the_stage_and_the_scenes_are_in_one_row(reader, pages, scene):
+    reader.open(pages("teaching") + scene, width=360, height=740)
+    assert reader.ask("new Set([...document.querySelectorAll('.scenes button')].map(one => one.offsetTop)).size") == 1
+    assert reader.ask("document.querySelector('.scenes').offsetHeight") < 40
+    begins = {by_id(one): rectangle(reader, by_id(one)) for one in ("player", "strip", "scene")}
+    if scene:
+        assert begins[by_id("scene")][1] < min(250, begins[by_id("player")][1])
+        return
+    _, top, _, bottom = begins[by_id("player")]
+    assert top == pytest.approx(rectangle(reader, "document.querySelector('.stage-place')")[3], abs=2)
+    assert bottom < rectangle(reader, by_id("path"))[1]
+    assert top < rectangle(reader, "document.querySelector('.moment')")[1]
 
 
 def test_escape_closes_every_panel_before_it_leads_up(reader, pages):

@@ -198,6 +198,15 @@ def test_what_is_typed_as_a_seed_must_be_one(reader, pages):
     assert reader.hash().endswith("seed=12")
 
 
+def test_the_delay_is_offered_where_the_task_has_one(reader, pages):
+    reader.open(pages("teaching") + SCENE)
+    assert not reader.has(".training label", "Steps until the echo")
+    for task in ("echo", "latch", "echo"):
+        reader.ask(f"location.hash = '{SCENE}&task={task}'")
+        reader.tab.wait_until(f"document.querySelector('.training select').value === {task!r}")
+        assert reader.has(".training label", "Steps until the echo") == (task == "echo")
+
+
 def test_a_page_of_another_scene_has_no_such_loss(reader, pages):
     reader.open(pages("teaching") + "#v1&step=3&show=dc&backward=1&loss=error,0,0,0,6")
     reader.expects = "The address names something that this model does not have, so the page opens as it was made."

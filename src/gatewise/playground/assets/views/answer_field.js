@@ -33,6 +33,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
     inputmode: "decimal",
     autocomplete: "off",
     spellcheck: "false",
+    placeholder: " ", // without which no style knows that it is empty
     "aria-describedby": result.id,
     oninput: () => begin?.(),
   }); // passing by is no beginning

@@ -153,13 +153,14 @@ function lineWithoutValue(page, ref) {
   return [lead, el("br"), equationOf(page, ref), el("br"), substitutionOf(page, ref, ref.at[0], false)];
 }
 
-/** What was seen in the chapters that were answered or shown, and how many are left. @param {Page} page @param {State} state */
+/** What was seen in the chapters that were answered or shown, and which are left. @param {Page} page @param {State} state */
 function lessonLearned(page, {progress}) {
   const chapters = chaptersOf(page);
   const seen = chapters.filter((_, n) => /[rs]/.test(progress[n] ?? ""));
   const ideas = seen.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(learned))] : []));
   const count = (/** @type {string} */ mark) => progress.split(mark).length - 1;
-  const put = {right: count("r"), shown: count("s"), count: chapters.length, left: chapters.length - seen.length};
+  const left = chapters.flatMap((one, n) => (seen.includes(one) ? [] : [n + 1])).join(", ") || 0;
+  const put = {right: count("r"), shown: count("s"), count: chapters.length, left};
   const score = pagePhrase(page, "score", put);
   return [el("h3", {}, pagePhrase(page, "learned")), el("ul", {}, ...ideas), el("p", {class: "soft"}, score)];
 }
