@@ -290,7 +290,7 @@ def test_the_delay_of_an_echo_is_offered_for_an_echo(reader, pages):
     reader.sees(".training label", "Steps until the echo")
     reader.open(pages("teaching") + f"{SCENE}&optimiser=descent&clip=0.1")
     reader.click(".training summary")
-    assert "Gradient descent subtracts" in reader.says(".training details p")
+    reader.sees(".training details p", "Gradient descent subtracts")
     assert "Adam" not in reader.says(".training details p")
 
 

@@ -126,7 +126,6 @@ export function trainingView(page) {
     const {trainer, target} = training;
     const {network} = page.model;
     const {delay, task: kind} = trainer.settings;
-    settings[1].hidden = kind !== "echo"; // the delay
     setText(task, pagePhrase(page, "training.tasks", {delay}).split("|")[kind === "echo" ? 1 : 0]);
     delayField.hidden = kind !== "echo";
     setText(play, pagePhrase(page, "training.train").split("|")[training.isBusy() ? 1 : 0]);
