@@ -16,6 +16,7 @@ export function smallField(page, cursor) {
   let cells = [];
   /** @type {Field | null} */
   let field = null;
+  let shownPlace = ""; // whose mark is placed and which is in view: to see where costs a layout
   const grid = el("div", {
     role: "grid",
     class: "grid",
@@ -36,6 +37,7 @@ export function smallField(page, cursor) {
   /** @param {Field} now */
   function build(now) {
     cells = [];
+    shownPlace = "";
     const times = Array.from({length: now.steps}, (_, step) =>
       el("div", {role: "columnheader", class: "time"}, el("span", {}, shortMark(page, step))),
     );
@@ -82,6 +84,8 @@ export function smallField(page, cursor) {
       time.classList.toggle("now", step === place.step);
       time.classList.toggle("lit", lit.steps.has(step));
     });
+    if (shownPlace === `${place.row} ${place.step}`) return;
+    shownPlace = `${place.row} ${place.step}`;
     placeTimes(now, place.step);
     const cell = cells[place.row]?.[place.step];
     if (!cell) return;
@@ -105,7 +109,9 @@ export function smallField(page, cursor) {
       }
     });
   }
-  new ResizeObserver(() => field && placeTimes(field, cursor.of(field).step)).observe(element);
+  const observer = new ResizeObserver(() => field && placeTimes(field, cursor.of(field).step));
+  observer.observe(element);
+  observer.observe(grid); // which grows with the reader's size of text
 
   return {
     element,

@@ -88,7 +88,7 @@ export const SMALL_STAGE = {
   gauge: {x: 336, y: 42, width: 12, height: 76},
   captions: {
     candidate: {x: 162, y: 138, anchor: "end"},
-    before: {x: 4, y: 138, anchor: "start"},
+    before: {x: 4, y: 158, anchor: "start"},
     input_gate: {x: 168, y: 226, anchor: "start"},
     forget_gate: {x: 84, y: 32, anchor: "middle"},
     output_gate: {x: 312, y: 32, anchor: "middle"},

@@ -10,7 +10,7 @@ import {timeline} from "./timeline.js";
 import {changeSettings, settingFields} from "./training_settings.js";
 import {updateParts} from "./update_table.js";
 
-const SLICE = 12; // milliseconds of training, between two pictures
+const SLICE = 8; // milliseconds of training, between two pictures
 const DECADES = 12; // of errors that are shown,
 const LARGEST = 100; // up to this
 const REACH = 1.5; // of outputs, to either side
