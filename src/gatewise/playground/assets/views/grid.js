@@ -86,10 +86,16 @@ export function smallField(page, cursor) {
     });
     if (shownPlace === `${place.row} ${place.step}`) return;
     shownPlace = `${place.row} ${place.step}`;
-    placeTimes(now, place.step);
-    const cell = cells[place.row]?.[place.step];
+    if (hadFocus) cells[place.row]?.[place.step]?.focus({preventScroll: true});
+    showPlace(now);
+  }
+
+  /** Place the marks of steps, and scroll to the chosen one. @param {Field} now */
+  function showPlace(now) {
+    const {row, step} = cursor.of(now);
+    placeTimes(now, step);
+    const cell = cells[row]?.[step];
     if (!cell) return;
-    if (hadFocus) cell.focus({preventScroll: true});
     const name = cell.parentElement?.firstElementChild;
     keepInView(element, cell.offsetLeft, cell.offsetWidth, name instanceof HTMLElement ? name.offsetWidth : 0);
   }
@@ -109,7 +115,7 @@ export function smallField(page, cursor) {
       }
     });
   }
-  const observer = new ResizeObserver(() => field && placeTimes(field, cursor.of(field).step));
+  const observer = new ResizeObserver(() => field && showPlace(field));
   observer.observe(element);
   observer.observe(grid); // which grows with the reader's size of text
 
