@@ -110,10 +110,10 @@ def test_passages_are_of_letters_that_it_knows_and_of_their_seed_alone():
 
 @pytest.mark.peers
 def test_the_first_updates_are_the_same_again_and_lower_the_loss():
-    runs = [[*training.training(updates=40)] for _ in "ab"]
+    runs = [[*training.training(updates=80)] for _ in "ab"]
     assert [loss for loss, _ in runs[0]] == [loss for loss, _ in runs[1]]
     for name, array in runs[0][-1][1].items():
         np.testing.assert_array_equal(array, runs[1][-1][1][name])
     losses = [loss for loss, _ in runs[0]]
     assert losses[0] == pytest.approx(np.log(len(reader.NEXT)), rel=0.1)
-    assert losses[-1] < losses[0] - 0.3
+    assert losses[-1] < losses[0] - 0.5

@@ -77,14 +77,14 @@ def page(
         others = {"name": name, "sequence": sequence, "at": at, **typed}
         refuse("a model: give its file as well", {"x": input, **chosen_options(options), **others}, "belongs to")
     from gatewise.files.storage import beside
-    from gatewise.playground.page import page as page_of_model
+    from gatewise.playground.page import page as make_page
     from gatewise.playground.page import page_of, size_of
     from gatewise.playground.sequence_run import sequence_run_of
 
     # The file is opened before the work, so that one that cannot be written is known before it.
     with beside(output) as temporary:
         if file is None:
-            web_page = page_of_model(lesson=lesson, lang=lang)
+            web_page = make_page(lesson=lesson, lang=lang)
         else:
             run = open_printing(file, input, options, name=name, settings=settings, finite=False, at=at)
             if sequence is None and run.trace.batch_size > 1:

@@ -59,8 +59,8 @@ def of_lesson(path: str | os.PathLike[str], lang: str) -> Object:
 def _chapter(program: Object, problem: Problem) -> Object:
     """Return the rules of a chapter about a problem's cell."""
     sizes, step = binding.sizes(problem.parameters), range(len(problem.x))
-    given = {one["symbol"]: one for one in program["given"] if one["kind"] != "gradient"}
-    computed = {one["left"]: one for one in (*program["forward"], *program["backward"]) if not one["sums"]}
+    given = {line["symbol"]: line for line in program["given"] if line["kind"] != "gradient"}
+    computed = {line["left"]: line for line in (*program["forward"], *program["backward"]) if not line["sums"]}
 
     def entry(place: Object) -> Object:
         """Return the rules of where an entry of a quantity is."""
@@ -70,7 +70,7 @@ def _chapter(program: Object, problem: Problem) -> Object:
 
     edits = ({"name": [*given], "step": object, "at": object, "value": float, "": entry}, 0, 100)
     asked = [name for name, line in computed.items() if line["axes"] == ["units"]]
-    names = [*computed, *(one["symbol"] for one in program["given"] if one["kind"] != "parameter")]
+    names = [*computed, *(line["symbol"] for line in program["given"] if line["kind"] != "parameter")]
     hide = {"names": (names, 1, 50), "from": step, "to": step, "": lambda hide: {"to": step[hide["from"] :]}}
     ask = {"name": asked, "step": object, "at": object, "tolerance": 1.0, "also?": (names, 0, 50)}
     ask |= {"hide?": (hide, 0, 10), "": entry}
@@ -84,7 +84,7 @@ def _require_answerable(chapter: Object, problem: Problem, place: str) -> None:
     """Raise a FileError unless a chapter asks for a finite number, hides it, and its mistakes are wrong, each once."""
     ask, values = chapter["ask"], [mistake["value"] for mistake in chapter["mistakes"]]
     asked, hides = f"{ask['name']} at step {ask['step']}", ask.get("hide")
-    if hides and not any(ask["name"] in one["names"] and one["from"] <= ask["step"] <= one["to"] for one in hides):
+    if hides and not any(ask["name"] in hide["names"] and hide["from"] <= ask["step"] <= hide["to"] for hide in hides):
         raise FileError(f"{place}.ask.hide leaves {asked} in sight; it must hide what is asked for")
     right = _asked_number(problem, chapter["edits"], ask)
     if not np.isfinite(right):
@@ -138,11 +138,10 @@ def _checked(value: Any, rule: Any, place: str) -> Any:
             allowed = f"a whole number from {rule[0]} to {rule[-1]}" if len(rule) > 1 else f"{rule[0]}"
             holds = type(value) is int and value in rule
         case [range(), *_]:
-            allowed = (
-                f"a list of {len(rule)}: a whole number below {', one below '.join(str(len(one)) for one in rule)}"
-            )
+            ends = ", one below ".join(str(len(places)) for places in rule)
+            allowed = f"a list of {len(rule)}: a whole number below {ends}"
             holds = isinstance(value, list) and len(value) == len(rule)
-            holds = holds and all(type(n) is int and n in one for n, one in zip(value, rule, strict=True))
+            holds = holds and all(type(n) is int and n in places for n, places in zip(value, rule, strict=True))
         case list():
             allowed, holds = f"one of {', '.join(rule)}", isinstance(value, str) and value in rule
         case float():

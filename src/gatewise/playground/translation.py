@@ -31,7 +31,7 @@ def translated(document: Object) -> Object:
         return document
     about = [sentence_in(lang, text) if text.endswith(".") else text for text in document["about"]]
     features = [re.sub(", scaled$", sentence_in(lang, ", scaled"), name) for name in document["labels"]["features"]]
-    formulas = [one | {"elided": _in_language(lang, one["elided"])} for one in document["formulas"]]
+    formulas = [part | {"elided": _in_language(lang, part["elided"])} for part in document["formulas"]]
     document = document | {key: _in_language(lang, document[key]) for key in ("words", "edits")}
     return document | {"about": about, "formulas": formulas, "labels": document["labels"] | {"features": features}}
 

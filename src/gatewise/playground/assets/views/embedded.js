@@ -10,12 +10,12 @@ export function tellHeight() {
   const {documentElement: root, body} = document;
   root.classList.add("embedded");
   let timer = 0,
-    told = 0,
+    toldHeight = 0,
     name = "";
   function tell(kind = "size") {
     const height = Math.ceil(body.getBoundingClientRect().height);
-    if (height === told) return;
-    told = height;
+    if (height === toldHeight) return;
+    toldHeight = height;
     const message = {subject: "lti.frameResize", height};
     parent.postMessage(message, "*");
     parent.postMessage(JSON.stringify(message), "*"); // some platforms read nothing but text
@@ -29,7 +29,7 @@ export function tellHeight() {
   addEventListener("message", ({source, data}) => {
     if (source !== parent || typeof data !== "string" || !data.startsWith(PREFIX)) return;
     [name] = data.slice(PREFIX.length).split(":");
-    told = 0;
+    toldHeight = 0;
     tell("init");
   });
 }

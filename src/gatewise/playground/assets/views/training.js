@@ -23,7 +23,7 @@ const REACH = 1.5; // of outputs, to either side
 function trainingOf(page) {
   const {read, elements} = settingFields(page);
   let frame = 0;
-  let made = "";
+  let settingsKey = "";
   let drawn = "";
   let isPlaying = false;
   const training = {
@@ -34,11 +34,11 @@ function trainingOf(page) {
     /** Follow the state. */
     follow() {
       const {settings, update} = read();
-      if (JSON.stringify(settings) !== made) {
+      if (JSON.stringify(settings) !== settingsKey) {
         training.trainer = new Trainer(page.model.wiring, settings);
         training.goal = -1;
       }
-      made = JSON.stringify(settings);
+      settingsKey = JSON.stringify(settings);
       if (update !== (isPlaying ? training.trainer.at : training.goal)) training.go(update, false);
       else show();
     },
@@ -63,7 +63,7 @@ function trainingOf(page) {
     const {settings, sequence} = read();
     const {trainer} = training;
     const {model} = page;
-    const key = `${made} ${sequence} ${trainer.at}`;
+    const key = `${settingsKey} ${sequence} ${trainer.at}`;
     if (key === drawn) return;
     drawn = key;
     const {x, target} = sequenceOf(settings, trainer.steps, sequence === "next" ? trainer.at : -1);
@@ -94,11 +94,11 @@ function lanes(page, {trainer, target}) {
   const decades = Float64Array.from(trainer.losses, loss => onDecades(loss, LARGEST, DECADES));
   const choose = (/** @type {number} */ n) => store.change({step: n});
   const rewind = (/** @type {number} */ update) => changeSettings(page, {update: String(update)});
-  const [losses, wanted, made] = pagePhrase(page, "training.lanes").split("|");
+  const [losses, wanted, output] = pagePhrase(page, "training.lanes").split("|");
   return [
     {label: losses, values: decades, largest: 1, step: trainer.at, choose: rewind, kind: "effect"},
     {label: wanted, values: target, largest: REACH, step, choose},
-    {label: made, values: outputs, largest: REACH, step, choose},
+    {label: output, values: outputs, largest: REACH, step, choose},
   ].map(lane => el("div", {class: "lane"}, el("span", {class: "lane-name"}, lane.label), timeline(lane)));
 }
 
@@ -113,9 +113,9 @@ export function trainingView(page) {
     training.go(isBusy ? training.trainer.at : MOST_UPDATES, !isBusy);
     if (isBusy) page.say(error.textContent);
   };
-  const one = () => changeSettings(page, {update: String(training.trainer.at + 1)});
+  const trainOnce = () => changeSettings(page, {update: String(training.trainer.at + 1)});
   const play = el("button", {type: "button", class: "primary", onclick: toggle});
-  const next = el("button", {type: "button", onclick: one}, pagePhrase(page, "training.one"));
+  const next = el("button", {type: "button", onclick: trainOnce}, pagePhrase(page, "training.one"));
   const task = el("p", {});
   const error = el("p", {class: "soft"});
   const plots = el("div", {class: "plots"});
