@@ -35,28 +35,34 @@ def marking(*verdicts, faults=(), source="answers.csv"):
 
 MARKINGS = {
     "nothing": marking(),
-    "blank": marking(line("f", "blank"), line("h", "blank")),
-    "unreadable": marking(line("f", "blank"), line("h", "blank"), faults=[NO_LINE]),
+    "missing": marking(line("f", "missing"), line("h", "missing")),
+    "unreadable": marking(line("f", "missing"), line("h", "missing"), faults=[NO_LINE]),
     "nothing readable": marking(faults=[NO_LINE]),
     "one right": marking("f"),
     "two right": marking("f", "h"),
-    "right so far": marking("f", "i", "g", line("c", "blank"), line("h", "blank")),
+    "right so far": marking("f", "i", "g", line("c", "missing"), line("h", "missing")),
     "right but for a fault": marking("f", "i", "g", faults=[Fault("line 4", "o", "'0.5o' is not a number")]),
-    "rounded": marking("f", line("i", remark=CUT), line("g", remark=CUT), line("c", "close"), line("h", "too coarse")),
+    "rounded": marking("f", line("i", reason=CUT), line("g", reason=CUT), line("c", "close"), line("h", "too coarse")),
     "one mistake": marking(
         *("f", "i", "g", line("c", "wrong", "unit 1", 0.1408, 0.1308123, causes=(SWAPPED,))),
-        *(line("o"), line("h", "follows")),
+        *(line("o"), line("h", "right from a wrong line")),
     ),
     "the rest follows": marking(
-        line("a_f", "wrong", "unit 0", 0.5, 0.25, causes=(NO_BIAS,)), line("f", "follows"), line("c", "follows")
+        line("a_f", "wrong", "unit 0", 0.5, 0.25, causes=(NO_BIAS,)),
+        line("f", "right from a wrong line"),
+        line("c", "right from a wrong line"),
     ),
     "a slip": marking("a_f", line("f", "wrong", "unit 0", 0.4394, 0.49336, causes=(DIGITS,), more=1), "i"),
     "several causes": marking(
         "f", "i", line("g", "wrong", "unit 0", 0.2, 0.1, causes=(SWAPPED, NO_BIAS, DIGITS), more=4)
     ),
     "two mistakes": marking(
-        *("f[0]", line("c[0]", "wrong", "unit 0", 0.2, 0.1, causes=(SWAPPED, NO_BIAS)), line("h[0]", "follows")),
-        *("f[1]", line("c[1]", "wrong", "unit 1", -0.3, 0.1, 0.12, digits=6), line("h[1]", "follows")),
+        *(
+            "f[0]",
+            line("c[0]", "wrong", "unit 0", 0.2, 0.1, causes=(SWAPPED, NO_BIAS)),
+            line("h[0]", "right from a wrong line"),
+        ),
+        *("f[1]", line("c[1]", "wrong", "unit 1", -0.3, 0.1, 0.12, digits=6), line("h[1]", "right from a wrong line")),
         line("dW_f", "wrong", "its shape is (5, 2), not (2, 5)"),
         faults=[Fault("line 3", "o[0]", "'0.5o' is not a number"), Fault("", "q", "there is no quantity 'q'")],
     ),

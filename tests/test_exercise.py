@@ -160,7 +160,7 @@ def test_of_a_fully_worked_sheet_only_the_last_line_is_asked(folder, capsys):
     (out / "answers" / "Grace.csv").write_text(f"forget_gate,0.1,0.2\nh,{h}\n", encoding="utf-8")
     capsys.readouterr()
     assert exit_code(["check", "out"]) == 0
-    assert re.search(r"Grace +1 +1 +1 +0 +0\n", capsys.readouterr().out)
+    assert re.search(r"Grace +1 +1 +1 close\n", capsys.readouterr().out)
 
 
 def test_a_sheet_holds_what_is_given_and_none_of_the_answers(folder):
@@ -194,7 +194,7 @@ def test_the_notebook_of_a_sheet_writes_what_was_filled_in_and_check_takes_it(fo
     Path("Grace.json").rename(out / "answers" / "Grace.json")
     capsys.readouterr()
     assert exit_code(["check", "out"]) == 0
-    assert re.search(r"Grace +(\d+) +(\d+) +\1 +0 +0", capsys.readouterr().out)
+    assert re.search(r"Grace +(\d+) +(\d+) +\1 right, 1 missing\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

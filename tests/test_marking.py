@@ -59,7 +59,7 @@ def test_no_right_file_with_significant_digits_is_accused(drawn, each, tmp_path)
                 for row in np.atleast_2d(worked[name])
             ]
             marking = gw.check(saved(tmp_path, "sheet.csv", "\n".join(lines)), chain)
-            if not marking.correct or marking.count("follows"):
+            if not marking.correct or marking.count("right from a wrong line"):
                 accused.append(f"{digits} digits, {'from paper' if n % 2 else 'from memory'}: {shown(marking)}")
     assert not accused, f"{len(accused)} accused\n" + "\n".join(accused)
 
@@ -82,7 +82,7 @@ def test_what_is_computed_from_a_wrong_quantity_follows_from_it(digits, drawn, e
             for verdict in marking.verdicts:
                 units = off(written[verdict.name], right[verdict.name], digits).max()
                 if verdict.name != name and units >= CLEAR:
-                    assert verdict.status == "follows", f"{verdict.name} after {name}"
+                    assert verdict.status == "right from a wrong line", f"{verdict.name} after {name}"
                 elif verdict.name != name and units <= 0.5:
                     assert verdict.status in ("right", "too coarse"), f"{verdict.name} after {name}"
 
@@ -126,7 +126,7 @@ def test_none_is_a_blank_as_nan_is():
         for c in (None, [None, None], np.nan, [np.nan, None]):
             one = gw.check(worked | {"f": f, "c": c}, chain, digits=6)
             assert str(one) == other
-            assert "   c        blank" in str(one)
+            assert "   c        missing" in str(one)
 
 
 @sheets(1, 4)
@@ -147,7 +147,7 @@ def test_of_a_partly_blank_array_only_what_is_written_is_judged(drawn, each):
             written = rounded(right, 6) | {name: np.round(holes, 6)}
             marking = gw.check(written, chain, digits=6)
             assert marking.correct, shown(marking)
-            assert not marking.count("follows", "blank")
+            assert not marking.count("right from a wrong line", "missing")
             worked = wrong_work(
                 subject, spoiled={name: lambda q, blank=blank: np.where(blank.reshape(q.shape), q, q + 0.3)}
             )
@@ -157,7 +157,7 @@ def test_of_a_partly_blank_array_only_what_is_written_is_judged(drawn, each):
             assert marking.count("wrong") == 1, shown(marking)
             for verdict in marking.verdicts:
                 if verdict.name != name and off(written[verdict.name], right[verdict.name], 6).max() >= CLEAR:
-                    assert verdict.status == "follows", f"{verdict.name} after {name}"
+                    assert verdict.status == "right from a wrong line", f"{verdict.name} after {name}"
 
 
 @sheets(1, 3)
@@ -173,9 +173,11 @@ def test_what_is_blank_between_two_written_quantities_is_carried_from_the_one_to
             written = rounded({one: worked[one] for one in {subject.names[at], later}}, 8)
             blanks = {one: None for one in subject.names if one not in written and rng.random() < 0.5}
             marking = gw.check(written | blanks, chain, digits=8)
-            status = {v.name: v.status for v in marking.verdicts if v.status != "blank"}
-            assert status == {subject.names[at]: "wrong"} | ({} if later == subject.names[at] else {later: "follows"})
-            assert marking.count("blank") == len(blanks)
+            status = {v.name: v.status for v in marking.verdicts if v.status != "missing"}
+            assert status == {subject.names[at]: "wrong"} | (
+                {} if later == subject.names[at] else {later: "right from a wrong line"}
+            )
+            assert marking.count("missing") == len(blanks)
 
 
 # Variants.
@@ -203,7 +205,7 @@ def test_of_a_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(varia
     right = {quantity.name: quantity.key for quantity in chain.quantities}
     marking = gw.check(rounded(right, 8), chain, digits=8)
     assert marking.correct, shown(marking)
-    assert not marking.count("follows")
+    assert not marking.count("right from a wrong line")
     (name,) = rng.choice(list(right), 1, replace=False)
     place = tuple(int(rng.integers(n)) for n in right[name].shape)
 
@@ -220,7 +222,7 @@ def test_of_a_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(varia
     assert marking.first.name == name
     for verdict in marking.verdicts:
         if verdict.name != name and off(worked[verdict.name], right[verdict.name], 8).max() >= CLEAR:
-            assert verdict.status == "follows", f"{verdict.name} after {name}"
+            assert verdict.status == "right from a wrong line", f"{verdict.name} after {name}"
 
 
 @pytest.mark.parametrize(("apart", "slack"), [(0, 0.8), (2e-9, 0.8), (-2e-9, 0.8), (1e-3, 0), (-1e-3, 0)])

@@ -168,9 +168,9 @@ def test_a_json_file_may_have_a_bom_and_windows_line_ends(text, tmp_path):
 def test_a_blank_is_nothing_or_a_line_to_write_on(blank, tmp_path):
     assert status(f"f,{blank},0.4975\nc,{blank},{blank}\nh,{blank}\no", tmp_path) == {
         "f": "right",
-        "o": "blank",
-        "c": "blank",
-        "h": "blank",
+        "o": "missing",
+        "c": "missing",
+        "h": "missing",
     }
     assert status(f"f,{blank},0.4875", tmp_path) == {"f": "wrong"}
 
@@ -180,7 +180,12 @@ def test_a_blank_in_json_is_null_and_in_an_archive_nan(tmp_path):
         saved(tmp_path, "a.json", '{"f": [null, 0.4875], "c": null, "h": [null, null], "o": []}'),
         saved(tmp_path, "a.npz", as_npz(f=[np.nan, 0.4875], c=np.nan, h=[np.nan, np.nan], o=[])),
     ):
-        assert [one[:2] for one in outcome(path)] == [("f", "wrong"), ("o", "blank"), ("c", "blank"), ("h", "blank")]
+        assert [one[:2] for one in outcome(path)] == [
+            ("f", "wrong"),
+            ("o", "missing"),
+            ("c", "missing"),
+            ("h", "missing"),
+        ]
 
 
 # What is no sheet.

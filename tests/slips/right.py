@@ -54,13 +54,13 @@ class Right:
 
     @property
     def accused(self) -> bool:
-        return bool(self.marking.count("wrong", "follows") or self.marking.faults)
+        return bool(self.marking.count("wrong", "right from a wrong line") or self.marking.faults)
 
     def __str__(self) -> str:
         told = [
             f"{one.name} {one.status}: {one.written!r} for {one.right!r}"
             for one in self.marking.verdicts
-            if one.status in ("wrong", "follows")
+            if one.status in ("wrong", "right from a wrong line")
         ]
         return f"{self.way}, {self.spelling}: {self.says} → {'; '.join([*told[:4], *map(str, self.marking.faults)])}"
 

@@ -10,12 +10,13 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from gatewise import showing
-from gatewise.cli.choices import MarkingFormat
+from gatewise.cli.choices import MarkingFormat, Repeat
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import NO_LOSS, OUTPUT, WORKED_EXAMPLE, BackOptions, CellRunOptions, chosen_options, refuse
 from gatewise.cli.printing import require_other
 from gatewise.cli.run import build_run
 from gatewise.cli.walk import deliver
+from gatewise.grading.verdicts import ONCE
 
 CLASS = Group("A class", sort_key=-1)
 SHEET = Group("An empty sheet", sort_key=0)
@@ -29,6 +30,7 @@ def check(
     /,
     *,
     weights: Annotated[Path | None, Parameter(group=CLASS)] = None,
+    repeat: Repeat = ONCE,
     template: Annotated[bool, Parameter(group=SHEET)] = False,
     options: CellRunOptions = WORKED_EXAMPLE,
     backward: Annotated[bool, Parameter(group=SHEET)] = False,
@@ -40,9 +42,10 @@ def check(
 
     ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f; with
     several steps, f[0], f[1] and so on. In a .csv file each line has a name and its numbers, separated by commas, or by
-    semicolons with decimal commas. A number is right if it is off by at most half a unit in its last digit. The
-    numbers are compared with the worked example, or with the run that the options describe, as in gatewise walk. The
-    exit code is 0 if everything is right and 1 if something is wrong.
+    semicolons with decimal commas. A number is right if it is off by at most half a unit in its last digit. Each line
+    is right, right from a wrong line, close, too coarse, wrong or missing. The numbers are compared with the worked
+    example, or with the run that the options describe, as in gatewise walk. The exit code is 0 if all that is written
+    is right or close, and otherwise 1.
 
     If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked. Written into it are
     marks.csv, a page about the class and a page for each student.
@@ -59,6 +62,9 @@ def check(
     weights
         For the folder of an exercise: a .csv file with the points of each line (quantity, points); by default the
         weights.csv in it.
+    repeat
+        How often one mistake costs points that is made at several steps or in several gates: once, in its first line,
+        or in every line.
     template
         Write an empty sheet to fill in to the file ANSWERS.
     backward
@@ -78,7 +84,7 @@ def check(
         others = {"template": template or None, "backward": backward or None, "output": output, "format": format}
         for given in (others, chosen_options(back), *options.groups):
             refuse("a folder of answers", given)
-        marked = grades.mark_class(answers, weights)
+        marked = grades.mark_class(answers, weights, repeat)
         classroom.write(answers, marked)
         for line in grades.text_table(marked):
             print(line)
@@ -107,7 +113,7 @@ def check(
         handout.write_template(answers, Chain(cell_run.steps, cell_run.dh, cell_run.dc), backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         return
-    marking = check(sheet.read(answers), Chain(cell_run.steps, cell_run.dh, cell_run.dc))
+    marking = check(sheet.read(answers), Chain(cell_run.steps, cell_run.dh, cell_run.dc), repeat=repeat)
     if output is None and format in (None, "text"):
         console = Console(highlight=False)
         for line in marking.render().splitlines():

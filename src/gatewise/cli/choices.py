@@ -8,6 +8,7 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
 from gatewise.grading.fading import WORKED
+from gatewise.grading.verdicts import REPEATS
 from gatewise.playground.language import LANGUAGES
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # the names are known when the program runs
     Language = str
     MarkingFormat = str
     NotationName = str
+    Repeat = str
 else:
     Direction = Literal[DIRECTIONS]
     ExampleName = Literal[tuple(EXAMPLES)]
@@ -33,3 +35,4 @@ else:
     Language = Literal[LANGUAGES]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]
+    Repeat = Literal[REPEATS]

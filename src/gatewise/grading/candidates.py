@@ -13,7 +13,7 @@ from gatewise.grading.chain import Chain, Quantity, SymbolAtStep
 from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import carry_edits, total_edits
-from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Scene
+from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, EquationEdit, Scene
 from gatewise.grading.edits.entries import digit_edits, one_hot, product_edits, sign_edits, unit_edits
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.symbolic.formula import Formula, Outer
@@ -82,6 +82,13 @@ class Catalogue:
         larger = [mistake for n, mistake in enumerate(mistakes) if len(mistake) > len(mistakes[n - 1]) or n == 0]
         scopes = self._scopes[id(applied)] = [(mistake, _effect_key(mistake)) for mistake in larger]
         return scopes
+
+    def family_of(self, mistake: Mistake) -> Hashable:
+        """Return the key that a mistake shares at other steps and in other gates; None for a slip in one number."""
+        place, applied = next(iter(mistake.items()))
+        if applied.edit.tier == ONE_ENTRY:
+            return None
+        return words.family_key(applied.edit, place[0], self.chain.makers[place].backward)
 
     def describe(self, mistake: Mistake) -> str:
         """Return a mistake in words, for the person who made it: the change, and its equations and steps."""

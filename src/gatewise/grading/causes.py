@@ -121,7 +121,8 @@ class CauseSearch:
             )
             error = error + rounding(value) + self.judge.unit * len(known)
             if value.shape == answer.values.shape and answer.agrees(value, error):
-                causes.append(Cause(applied.edit.kind, self.catalogue.describe(edits), applied.edit.tier, value))
+                says, family = self.catalogue.describe(edits), self.catalogue.family_of(edits)
+                causes.append(Cause(applied.edit.kind, says, applied.edit.tier, value, family))
         return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
 
 
@@ -301,7 +302,7 @@ class _QuantitySearch:
             explains, others = explanation
             edit = next(iter(mistake.values())).edit
             says = self.search.catalogue.describe(mistake) + self._sequences_in_words()
-            cause = Cause(edit.kind, says, edit.tier, value)
+            cause = Cause(edit.kind, says, edit.tier, value, self.search.catalogue.family_of(mistake))
             fits.append(_Fit(cause, mistake, order, own_chance * growth * others, explains, near))
         return sorted(fits, key=lambda fit: -fit.explains)[:1]
 

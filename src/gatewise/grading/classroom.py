@@ -12,9 +12,9 @@ from urllib.parse import quote
 from gatewise.errors import FileError
 from gatewise.files import storage
 from gatewise.grading import points, report
-from gatewise.grading.grades import EMPTY, MARKED, MISSING, UNREADABLE, Grades, Mark, csv_text
+from gatewise.grading.grades import ABSENT, EMPTY, MARKED, UNREADABLE, Grades, Mark, csv_text
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
-from gatewise.grading.verdicts import WRONG, Verdict
+from gatewise.grading.verdicts import EARNING, WRONG, Verdict, describe_counts
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, short
@@ -29,7 +29,7 @@ MOST_NAME = 28  # letters beside a bar
 STATES = {
     MARKED: "marked",
     EMPTY: "handed in blank",
-    MISSING: "not handed in",
+    ABSENT: "not handed in",
     UNREADABLE: "not readable",
 }
 UNKNOWN = "no known cause"
@@ -71,7 +71,7 @@ def page(grades: Grades, title: str) -> str:
     written = [mark for mark in grades.marks if mark.state == MARKED]
     sections = [
         _section("Marks", _marks_section(written)),
-        _section("Which lines go wrong", _wrong_lines_section(written)),
+        _section("Which lines lose points", _lost_lines_section(written)),
         _section("Why", _causes_section(written)),
         _section("Students", _students_table(grades.marks)),
         _section("Worth a look", _bullet_list(grades.facts, "\n<p>These are facts. You decide what they mean.</p>")),
@@ -124,21 +124,23 @@ def _marks_section(written: Sequence[Mark]) -> str:
     return f"<p>{_html(sentence)}</p>\n{_svg_picture(f'Sheets by points. {bar}{counts}.', baseline + 22, shapes)}"
 
 
-def _wrong_lines_section(written: Sequence[Mark]) -> str:
-    """Return the HTML of a chart: on how many sheets of a class each line is wrong, or the first wrong one."""
-    wrong, first = Counter[str](), Counter[str]()
-    for mark in written:
-        wrong.update(verdict.name for verdict in _wrong_verdicts(mark))
-        first[mark.first_wrong] += 1
-    order = dict.fromkeys(name for mark in written for name in mark.weights)
-    rows = [(name, wrong[name], first[name]) for name in order if wrong[name]]
-    if not rows:
-        return "<p>No line is wrong on any sheet.</p>" if written else ""
-    most_wrong = sorted(sorted(rows, key=lambda row: -row[1])[:MOST_BARS], key=lambda row: list(order).index(row[0]))
-    sentence = (
-        f"On how many of {counted(len(written), 'sheet')} a line is wrong; in full colour, where it is the first."
+def _lost_lines_section(written: Sequence[Mark]) -> str:
+    """Return the HTML of a chart: on how many sheets of a class each line loses its points, or is wrong."""
+    if not written:
+        return ""
+    verdicts = [verdict for mark in written for verdict in mark.verdicts.values()]
+    lost = Counter(verdict.name for verdict in verdicts if verdict.status not in EARNING)
+    wrong = Counter(verdict.name for verdict in verdicts if verdict.status == WRONG)
+    total = f"{counted(len(verdicts), 'line')} on {counted(len(written), 'sheet')}: {describe_counts(verdicts)}."
+    order = list(dict.fromkeys(name for mark in written for name in mark.weights))
+    most_lost = sorted((name for name, _ in lost.most_common(MOST_BARS)), key=order.index)
+    if not most_lost:
+        return f"<p>{total}</p>"
+    sentence = "On how many sheets a line is wrong, in full colour; and where it is too coarse or missing."
+    chart = _bar_chart_svg(
+        "Sheets on which a line loses points", [(name, lost[name], wrong[name]) for name in most_lost]
     )
-    return f"<p>{sentence}</p>\n{_bar_chart_svg('Sheets on which a line is wrong', most_wrong)}"
+    return f"<p>{total} {sentence}</p>\n{chart}"
 
 
 def _causes_section(written: Sequence[Mark]) -> str:
@@ -154,8 +156,7 @@ def _causes_section(written: Sequence[Mark]) -> str:
 
 
 def _wrong_verdicts(mark: Mark) -> list[Verdict]:
-    verdicts = () if mark.marking is None else mark.marking.verdicts
-    return [verdict for verdict in verdicts if verdict.status == WRONG]
+    return [verdict for verdict in mark.verdicts.values() if verdict.status == WRONG]
 
 
 def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
@@ -187,7 +188,7 @@ def _svg_picture(description: str, height: float, shapes: Sequence[str]) -> str:
 
 def _students_table(marks: Sequence[Mark]) -> str:
     """Return the HTML table of a class: the points and verdicts of each student."""
-    heads = ("student", "points", "right", "follows", "wrong", "first wrong")
+    heads = ("student", "points", "first wrong")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "\n".join(map(_student_row, marks))
     of = {points.format_points(mark.of) for mark in marks}
@@ -200,13 +201,14 @@ def _students_table(marks: Sequence[Mark]) -> str:
 
 def _student_row(mark: Mark) -> str:
     """Return the HTML row of one student in the table of a class."""
-    counts, note = ("", "", ""), STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")
+    notes = [STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")]
     if mark.state == MARKED:
-        counts, note = mark.counts, mark.cause
+        notes = [describe_counts(mark.verdicts.values()), mark.cause]
     link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_html(mark.student.name)}</a>'
-    cells = (points.format_points(mark.marks), *counts, escape(mark.first_wrong))
+    cells = (points.format_points(mark.marks), escape(mark.first_wrong))
+    small = "".join(f"<small>{_html(note)}</small>" for note in notes if note)
     return (
-        f'<tr class="{mark.state}"><th scope="row">{link}{f"<small>{_html(note)}</small>" if note else ""}</th>'
+        f'<tr class="{mark.state}"><th scope="row">{link}{small}</th>'
         f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,16 @@ from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, check
 from gatewise.grading.roster import PARTLY, Student, StudentNames
 from gatewise.grading.sheet import Sheet, SheetAnswer
-from gatewise.grading.verdicts import BLANK, CLOSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.grading.verdicts import EARNING, MISSING, ONCE, STATUSES, Verdict, describe_counts
 from gatewise.progress import working_through
 from gatewise.render import text
 
-MARKED, EMPTY, MISSING, UNREADABLE = "marked", "blank", "missing", "unreadable"
+MARKED, EMPTY, ABSENT, UNREADABLE = "marked", "blank", "missing", "unreadable"
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 MOST_FAULTS = 3  # told beside a name; the student's page has more
 FORMULA = tuple("=+-@|＝＋－＠｜")  # what a formula begins with, also in full width
-HEADS = ("student", "marks", "of", "right", "follows", "wrong", "first wrong", "likely cause")
+HEADS = ("student", "marks", "of", *STATUSES, "handed in", "first wrong", "likely cause")
+UNREAD = "it could not be read"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +38,8 @@ class Mark:
 
     student: Student
     weights: Mapping[str, float]  # the points of each line that is asked
-    state: str  # of the handed-in sheet: MARKED, EMPTY, MISSING or UNREADABLE
-    marking: Marking | None = None  # none if nothing was handed in, or if it cannot be read
+    state: str  # of the handed-in sheet: MARKED, EMPTY, ABSENT or UNREADABLE
+    marking: Marking | None = None  # of every asked line; none if nothing was handed in, or if it cannot be read
     fault: str = ""  # the reason if it cannot be read
 
     @property
@@ -52,20 +54,19 @@ class Mark:
 
     @property
     def marks(self) -> float:
-        """The points of the lines that are right or close, or follow correctly from earlier wrong ones."""
+        """The points of the lines that are right, right from a wrong line, or close."""
         return sum(self.earned(name) or 0.0 for name in self.weights)
 
-    def verdict(self, name: str) -> Verdict | None:
-        """Return the verdict on a line; None if it is not on the sheet."""
-        verdicts = () if self.marking is None else self.marking.verdicts
-        return next((verdict for verdict in verdicts if verdict.name == name), None)
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """The verdict on every asked line, by its name: one that was not handed in is missing."""
+        verdicts = {name: Verdict(name, "", MISSING) for name in self.weights}
+        return verdicts if self.marking is None else verdicts | {line.name: line for line in self.marking.verdicts}
 
     def earned(self, name: str) -> float | None:
-        """Return the points that a student earned by a line; None if it is blank."""
-        verdict = self.verdict(name)
-        if verdict is None or verdict.status == BLANK:
-            return None
-        return self.weights[name] if verdict.status in (RIGHT, CLOSE, FOLLOWS) else 0.0
+        """Return the points that a student earned by a line; None if it is missing."""
+        status = self.verdicts[name].status
+        return None if status == MISSING else self.weights[name] * (status in EARNING)
 
     @property
     def cause(self) -> str:
@@ -81,23 +82,16 @@ class Mark:
         return " or ".join(map(str, first.causes))
 
     @property
-    def counts(self) -> tuple[str, str, str]:
-        """The numbers of the student's lines that are right or close, that follow, and that are wrong."""
-        right, follows, wrong = (
-            str(0 if self.marking is None else self.marking.count(*statuses))
-            for statuses in ((RIGHT, CLOSE), (FOLLOWS,), (WRONG,))
-        )
-        return right, follows, wrong
-
-    @property
     def first_wrong(self) -> str:
         """The name of the first wrong line, or empty."""
         return "" if self.marking is None or self.marking.first is None else self.marking.first.name
 
     def cells(self) -> tuple[str, ...]:
-        """Return the cells of the student's line in the table."""
-        totals = (points.format_points(self.marks), points.format_points(self.of), *self.counts)
-        return self.student.name, *totals, self.first_wrong, self.cause
+        """Return the cells of the student's line in the table, under `HEADS`."""
+        totals = (points.format_points(self.marks), points.format_points(self.of))
+        statuses = [verdict.status for verdict in self.verdicts.values()]
+        counts = (str(statuses.count(status)) for status in STATUSES)
+        return self.student.name, *totals, *counts, self.state, self.first_wrong, self.cause
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +108,12 @@ class Grades:
         return all(mark.correct for mark in self.marks)
 
 
-def mark_class(folder: Path, weights: Path | None = None) -> Grades:
+def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE) -> Grades:
     """Mark the sheets that a class handed in, in the folder of an exercise.
 
     The points of each line are in the file `weights`, by default weights.csv in the folder; without one, each line has
-    one point. Raise FileError if the folder holds no keys, or a key or the weights cannot be read.
+    one point. `repeat` says how often one mistake costs points: see `check`. Raise FileError if the folder holds no
+    keys, or a key or the weights cannot be read.
     """
     class_keys = sorted((keys.read(path) for path in keys.paths(folder)), key=lambda key: key.place)
     if weights is None and (folder / WEIGHTS).exists():
@@ -131,7 +126,7 @@ def mark_class(folder: Path, weights: Path | None = None) -> Grades:
         for key in class_keys:
             weights_of_key = {name: points_by_line[name] for name in key.asked}
             chain = key.chain()
-            marked, handed_sheet = _mark_student(key, chain, handed.get(key.student, []), weights_of_key)
+            marked, handed_sheet = _mark_student(key, chain, handed.get(key.student, []), weights_of_key, repeat)
             marks.append(marked)
             sheets.append(copies.numbers_of_student(key.student.name, chain, key.asked, handed_sheet))
             done(1)
@@ -182,12 +177,12 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
 
 
 def _mark_student(
-    key: Key, chain: Chain, handed: Sequence[Path], weights: Mapping[str, float]
+    key: Key, chain: Chain, handed: Sequence[Path], weights: Mapping[str, float], repeat: str
 ) -> tuple[Mark, Sheet | None]:
     """Return one student's marks, and the sheet if it could be read."""
     student = key.student
     if not handed:
-        return Mark(student, weights, MISSING), None
+        return Mark(student, weights, ABSENT), None
     if len(handed) > 1:
         fault_text = f"handed in twice: {', '.join(path.name for path in handed)}"
         return Mark(student, weights, UNREADABLE, None, fault_text), None
@@ -197,13 +192,22 @@ def _mark_student(
     try:
         handed_sheet = sheet.read(path)
         completed = replace(handed_sheet, answers=_answers_with_worked(handed_sheet, key, chain))
-        marking = check(completed, chain)
+        marking = check(completed, chain, repeat=repeat)
     except GatewiseError as fault:
         return Mark(student, weights, UNREADABLE, None, str(fault).replace(str(path), path.name)), None
-    verdicts = tuple(verdict for verdict in marking.verdicts if verdict.name in weights)
-    marking = replace(marking, verdicts=verdicts, source=path.name)
-    empty = all(verdict.status == BLANK for verdict in verdicts) and not marking.faults
+    marking = replace(marking, verdicts=tuple(_verdicts_on_asked(marking, chain, weights)), source=path.name)
+    empty = marking.count(MISSING) == len(marking.verdicts) and not marking.faults
     return Mark(student, weights, EMPTY if empty else MARKED, marking), handed_sheet
+
+
+def _verdicts_on_asked(marking: Marking, chain: Chain, weights: Mapping[str, float]) -> Iterator[Verdict]:
+    """Yield the verdicts on the asked lines; a line that is not on the sheet, or cannot be read, is missing."""
+    verdicts = {verdict.name: verdict for verdict in marking.verdicts}
+    unread = {line.name for fault in marking.faults if (line := chain.named(fault.name)) is not None}
+    for line in chain.quantities:
+        if line.name in weights:
+            reason = UNREAD if line.name in unread else ""
+            yield verdicts.get(line.name) or Verdict(line.name, line.equation, MISSING, reason=reason)
 
 
 def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[str, SheetAnswer]:
@@ -225,12 +229,11 @@ def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[st
 def csv_text(grades: Grades) -> str:
     """Return the marks of a class as CSV for a spreadsheet: totals, and the points of each line."""
     lines = tuple(dict.fromkeys(name for mark in grades.marks for name in mark.weights))
-    rows = [[*HEADS[:-2], "handed in", *HEADS[-2:], *lines]]
+    rows = [[*HEADS, *lines]]
     for mark in grades.marks:
-        cells = mark.cells()
         earned = (mark.earned(name) if name in mark.weights else None for name in lines)
         point_cells = ["" if value is None else points.format_points(value) for value in earned]
-        rows.append([*map(_escape_formula, (*cells[:-2], mark.state, *cells[-2:])), *point_cells])
+        rows.append([*map(_escape_formula, mark.cells()), *point_cells])
     return BOM + csv_lines(rows)
 
 
@@ -239,22 +242,21 @@ def _escape_formula(cell: str) -> str:
     return f"'{cell}" if cell.lstrip()[:1] in FORMULA else cell
 
 
+def _text_row(mark: Mark) -> tuple[str, str, str, str, str]:
+    """Return a student's name, points, possible points, lines by verdict, and the first mistake."""
+    name, marks, of = map(text.short, mark.cells()[:3])
+    mistake = ": ".join(filter(None, (mark.first_wrong, mark.cause)))
+    return name, marks, of, describe_counts(mark.verdicts.values()), text.clean(mistake)
+
+
 def text_table(grades: Grades) -> Iterator[str]:
-    """Yield the lines of a table of a class's marks, at most 80 columns wide; a long cause goes below."""
-    rows = [HEADS, *(mark.cells() for mark in grades.marks)]
-    heads = len(HEADS) - 1
-    widths = [max(cell_len(text.short(row[k])) for row in rows) for k in range(heads)]
-    for row in rows:
-        cells = [text.short(cell) for cell in row[:heads]]
-        padded = [
-            text.left_of(cell, width) if k in (0, heads - 1) else text.right_of(cell, width)
-            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        line, cause = "  ".join(padded), text.clean(row[heads])
-        if cell_len(f"{line}  {cause}") <= text.WIDTH:
-            yield f"{line}  {cause}".rstrip()
-        else:
-            yield from (line.rstrip(), *text.wrap(" " * 6, cause, 6))
+    """Yield the lines of a table of a class's marks, at most 80 columns wide, the first mistake below each student."""
+    rows = [(*HEADS[:3], "lines", ""), *map(_text_row, grades.marks)]
+    name_width, *widths = (max(cell_len(row[k]) for row in rows) for k in range(3))
+    for name, *numbers, lines, mistake in rows:
+        cells = [text.left_of(name, name_width), *map(text.right_of, numbers, widths), ""]
+        yield from text.wrap("  ".join(cells), lines, 6)
+        yield from text.wrap(" " * 6, mistake, 6) if mistake else ()
     for title, sentences in (("Not marked", grades.strays), ("To look at", grades.facts)):
         if sentences:
             more = [] if len(sentences) <= 10 else [f"and {len(sentences) - 10} more"]

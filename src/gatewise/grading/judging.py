@@ -11,7 +11,7 @@ from gatewise.arrays import Array
 from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep, rounding
 from gatewise.grading.error_propagation import single_precision_error
 from gatewise.grading.sheet import SheetAnswer
-from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, MISSING, RIGHT, WRONG, Verdict
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
@@ -19,6 +19,11 @@ from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 MOST_UNITS, MOST_SHARE = 100, 0.05
 FEWEST_CUT = 0.1  # the share of a number in one unit of its last digit, where it is cut off before other numbers are
 VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
+COARSE_SHARE = 0.2  # of a line's largest number, that half a unit in the last digit may be
+FEWEST_DECIMALS, MOST_DECIMALS = 2, 16  # of numbers whose last zeros may be padding
+ROUNDED = "the rounding of earlier numbers explains the difference"
+CUT = "its digits are cut off, not rounded"
+PADDED = "its last zeros are padding: it was rounded before them"
 
 
 class Judge:
@@ -28,9 +33,19 @@ class Judge:
     judged but not used further: their expected values are used instead.
     """
 
-    def __init__(self, chain: Chain, answers: Mapping[str, SheetAnswer], doubted: Collection[str] = ()) -> None:
-        """Judge every answer of a sheet; the verdicts are in `judged`."""
-        self.chain, self.answers, self.doubted = chain, dict(answers), doubted
+    def __init__(
+        self,
+        chain: Chain,
+        answers: Mapping[str, SheetAnswer],
+        doubted: Collection[str] = (),
+        written: Mapping[str, SheetAnswer] | None = None,
+    ) -> None:
+        """Judge every answer of a sheet; the verdicts are in `judged`.
+
+        `written` holds the answers with the digits as written, if `answers` are those that were cut off.
+        """
+        self.chain, self.answers, self.doubted, self.written = chain, dict(answers), doubted, written
+        self.unpadded = {name: _without_padding(answer) for name, answer in answers.items() if not answer.blank}
         self.assumed = AssumedValues(chain.given)
         self.expected: dict[SymbolAtStep, Array] = {}
         self.slack: dict[SymbolAtStep, Array] = {}
@@ -41,16 +56,20 @@ class Judge:
     def _rounding_unit(self) -> float:
         """Return the rounding error of numbers that are not on the sheet: that of its coarsest line.
 
-        Copied and exact numbers do not count.
+        Copied and exact numbers do not count, nor do vague ones beside others. The zeros of numbers that all end in
+        zeros are not digits.
         """
-        coarsest = 0.0
-        for name, answer in self.answers.items():
+        units, finest = [], np.inf
+        for name, answer in self.unpadded.items():
             quantity = self.chain.by_name[name]
             if (quantity.copied and not quantity.summed) or answer.values.shape != quantity.key.shape:
                 continue
             rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
-            coarsest = max(coarsest, float(answer.tolerance[rounded].min(initial=VAGUE)) if rounded.any() else 0.0)
-        return min(coarsest, VAGUE / 10)
+            if rounded.any():
+                units.append(float(self.answers[name].tolerance[rounded].min(initial=VAGUE)))
+                finest = min(finest, float(answer.tolerance[rounded].min()))
+        coarsest = max((unit for unit in units if unit < VAGUE), default=VAGUE if units else 0.0)
+        return min(max(coarsest, finest if units else 0.0), VAGUE / 10)
 
     @property
     def wrong(self) -> list[Quantity]:
@@ -73,10 +92,14 @@ class Judge:
             if answer is None or answer.blank:
                 self._assume(line, value, slack + (0.0 if line.copied else self.unit))
                 if answer is not None:
-                    yield Verdict(line.name, line.equation, BLANK)
+                    yield Verdict(line.name, line.equation, MISSING)
                 continue
             verdict = self._judge_quantity(line, answer)
-            if verdict.status in (RIGHT, CLOSE, COARSE):
+            if verdict.status == WRONG and (self.unpadded[line.name].tolerance != answer.tolerance).any():
+                padded_verdict = self._judge_quantity(line, self.unpadded[line.name])
+                if padded_verdict.status != WRONG:
+                    verdict, answer = padded_verdict, self.unpadded[line.name]
+            if verdict.status in (RIGHT, CLOSE):
                 self.tainted.discard(line.place)
             elif verdict.status == WRONG and line.name not in self.doubted:
                 self.tainted.add(line.place)
@@ -86,7 +109,7 @@ class Judge:
     # A single quantity
 
     def _judge_quantity(self, quantity: Quantity, answer: SheetAnswer) -> Verdict:
-        """Return the verdict on the numbers written for one quantity: right, close, following or wrong."""
+        """Return the verdict on the numbers written for one quantity."""
         name, equation, key = quantity.name, quantity.equation, quantity.key
         if answer.values.shape != key.shape:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")
@@ -99,16 +122,17 @@ class Judge:
         excess_over_expected[np.isnan(excess_over_expected)] = np.inf  # it follows from nothing that can be computed
         excess = np.minimum(excess_over_key, excess_over_expected)
         if (excess <= 0).all():
-            telling = written & (key != 0)
-            if (excess_over_key <= 0).all():
-                large = np.abs(key) >= 0.1 * np.max(np.abs(key[telling]), initial=0)
-                coarse = telling & large & (answer.tolerance >= np.abs(key))
-                return Verdict(name, equation, COARSE if coarse.any() else RIGHT)
-            if quantity.place in self.tainted:
+            is_right = bool((excess_over_key <= 0).all())
+            if _is_coarse(answer, key if is_right else expected):
+                return Verdict(name, equation, COARSE)
+            if not is_right and quantity.place in self.tainted:
                 return Verdict(name, equation, FOLLOWS)
-            vague = (answer.tolerance >= np.abs(answer.values)) & written & (excess_over_key > 0)
-            return Verdict(name, equation, COARSE if vague.any() else CLOSE)
-        worst_entry = tuple(int(n) for n in np.unravel_index(int(np.argmax(excess)), key.shape)) if key.ndim else ()
+            reason = self._reason(name, answer, key)
+            if is_right and not reason:
+                return Verdict(name, equation, RIGHT)
+            return Verdict(name, equation, CLOSE, reason=reason or ROUNDED)
+        wrong_entries = sorted(map(tuple, np.argwhere(excess > 0).tolist()), key=lambda entry: -excess[entry])
+        worst_entry, *other_entries = wrong_entries
         return Verdict(
             name,
             equation,
@@ -117,7 +141,17 @@ class Judge:
             float(answer.values[worst_entry]),
             float(key[worst_entry]),
             float(expected[worst_entry]) if quantity.place in self.tainted else None,
+            others=tuple(self.chain.entry(quantity, entry) for entry in other_entries),
         )
+
+    def _reason(self, name: str, answer: SheetAnswer, key: Array) -> str:
+        """Return why numbers are close that are not right as they are written; an empty string if they are."""
+        as_written, margin = (self.written or self.answers)[name], rounding(key) + single_precision_error(key)
+        if as_written.agrees(key, margin):
+            return ""
+        if answer is not self.answers[name] and answer.agrees(key, margin):
+            return PADDED
+        return CUT if self.written is not None else ""
 
     def is_nearly_right(self, quantity: Quantity) -> bool:
         """Return whether cutting off digits, here and before, could explain a wrong quantity of a sheet."""
@@ -125,7 +159,8 @@ class Judge:
         if answer.values.shape != quantity.key.shape:
             return False
         expected, slack = self.follows_from(quantity)
-        excess = np.abs(answer.values - expected) - 2 * (answer.tolerance + slack) - rounding(expected)
+        tolerance = self.unpadded[quantity.name].tolerance
+        excess = np.abs(answer.values - expected) - 2 * (tolerance + slack) - rounding(expected)
         return bool((excess <= 0)[np.isfinite(answer.values)].all())
 
     def is_towards_zero(self, quantity: Quantity) -> bool:
@@ -165,23 +200,29 @@ class Judge:
         self._assume(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
 
 
-def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> tuple[Judge, dict[str, SheetAnswer]]:
-    """Judge a sheet's numbers as rounded, or as cut off after their last digit if that makes fewer wrong.
-
-    Returns also the answers if they are cut off.
-    """
+def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Judge:
+    """Judge a sheet's numbers as rounded, or as cut off after their last digit if that makes fewer wrong."""
     judge = Judge(chain, answers)
     if not any(judge.is_nearly_right(quantity) for quantity in judge.wrong):
-        return judge, {}
-    cut_judge = Judge(chain, {name: _as_cut_off(answer) for name, answer in answers.items()})
+        return judge
+    cut_judge = Judge(chain, {name: _as_cut_off(answer) for name, answer in answers.items()}, written=answers)
     no_longer_wrong = set(judge.wrong) - set(cut_judge.wrong)
     if (
         no_longer_wrong
         and len(cut_judge.wrong) < len(judge.wrong)
         and all(cut_judge.is_towards_zero(quantity) for quantity in no_longer_wrong)
     ):
-        return cut_judge, dict(answers)
-    return judge, {}
+        return cut_judge
+    return judge
+
+
+def _is_coarse(answer: SheetAnswer, target: Array) -> bool:
+    """Return whether numbers have too few digits to tell those of `target`; exact ones have enough."""
+    size = np.where(np.isfinite(answer.values), np.abs(target), 0.0)
+    largest = np.max(size, initial=0.0)
+    rounded = (size > 0) & (np.abs(answer.values - target) > rounding(target))
+    too_few = (answer.tolerance >= COARSE_SHARE * largest) | ((answer.tolerance >= size) & (size >= 0.1 * largest))
+    return bool((rounded & too_few).any())
 
 
 def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
@@ -190,3 +231,16 @@ def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
     finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))
     is_cut = (answer.tolerance <= finest) | (full_unit <= FEWEST_CUT * np.abs(answer.values))
     return replace(answer, tolerance=np.where(is_cut, full_unit, answer.tolerance))
+
+
+def _without_padding(answer: SheetAnswer) -> SheetAnswer:
+    """Return a sheet's answer with the tolerance of the digits before the zeros in which all its numbers end."""
+    numbers = np.isfinite(answer.values) & (answer.values != 0) & (answer.tolerance > 0)
+    values, tolerance = answer.values[numbers], answer.tolerance[numbers]
+    written = np.round(-np.log10(2 * tolerance))
+    for decimals in range(FEWEST_DECIMALS, min(int(np.max(written, initial=0)), MOST_DECIMALS)):
+        if (np.abs(values - np.round(values, decimals)) <= tolerance / 10).all():
+            unpadded = np.array(answer.tolerance)
+            unpadded[numbers] = tolerance * 10.0 ** np.maximum(written - decimals, 0)
+            return replace(answer, tolerance=unpadded)
+    return answer

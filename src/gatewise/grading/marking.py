@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -11,19 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import showing
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, one_of
 from gatewise.grading import sheet as sheets
 from gatewise.grading.causes import CauseSearch
 from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, judge_rounded_or_cut
 from gatewise.grading.matching import match_answers, shape_fault
-from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
-from gatewise.grading.verdicts import CLOSE, FOLLOWS, RIGHT, WRONG, Cause, Verdict
+from gatewise.grading.sheet import Fault, Sheet
+from gatewise.grading.verdicts import COARSE, EARNING, FOLLOWS, ONCE, REPEATS, WRONG, Cause, Verdict
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 
 MOST_UNEXPLAINED = 3  # wrong quantities; of more, most of them unexplained, only the first is explained
+SAME_SLIP = "follows from the same slip"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,8 @@ class Marking:
 
     @property
     def correct(self) -> bool:
-        """Whether nothing is wrong, and everything could be read."""
-        return self.first is None and not self.faults
+        """Whether every written line is right or close, and could be read."""
+        return not self.count(FOLLOWS, COARSE, WRONG) and not self.faults
 
     def count(self, *statuses: str) -> int:
         """Return the number of quantities with any of these statuses."""
@@ -60,8 +61,8 @@ class Marking:
 
     @property
     def marks(self) -> int:
-        """The marks: one for each quantity that is right or close, or follows correctly from earlier wrong ones."""
-        return self.count(RIGHT, CLOSE, FOLLOWS)
+        """The marks: one for each line that is right, right from a wrong line, or close."""
+        return self.count(*EARNING)
 
     def render(self, format: str = "text") -> str:
         """Return the marking as text, Markdown, a web page or JSON.
@@ -93,6 +94,7 @@ def check(
     dh: npt.ArrayLike | None = None,
     dc: npt.ArrayLike | None = None,
     digits: int | None = None,
+    repeat: str = ONCE,
 ) -> Marking:
     """Compare numbers worked out by hand with a run, quantity by quantity, and name the first mistake.
 
@@ -109,6 +111,9 @@ def check(
         The gradients of the loss with respect to the final states, as for `gatewise.walk`.
     digits : int, optional
         To how many decimals the numbers of a mapping are rounded; by default as many as it takes to write them.
+    repeat : {"once", "every"}
+        How often one mistake counts that is made at several steps or in several gates: in its first line, where the
+        others follow from the same slip, or in every line.
 
     Returns
     -------
@@ -122,9 +127,10 @@ def check(
 
     Notes
     -----
-    A number is right within half a unit in its last digit, also if it is cut off there or was computed in single
-    precision. A wrong number that its equation gives for the person's own earlier numbers, allowing for rounding,
-    follows from an earlier mistake. For any other, every known mistake is tried: each edit of the equations between
+    A number is right within half a unit in its last digit, also if it was computed in single precision, and close if
+    the digits are cut off or the zeros at the end are padding, or if earlier numbers were rounded. Where its equation
+    gives it for the person's own wrong numbers, it is right from a wrong line. For any other, every known mistake is
+    tried: each edit of the equations between
     the last written numbers and this quantity, in one equation, at every step or in every gate. A mistake is named if
     it gives all written entries, allowing for rounding, if it contradicts no right number, and if unrelated numbers
     would hardly fit: they are given a cause on at most 1 % of sheets. A step takes milliseconds; a sheet that omits
@@ -138,6 +144,7 @@ def check(
     >>> marking.first.name, str(marking.first.causes[0])
     ('h', 'the old cell state c_prev is used instead of the new cell state c in h')
     """
+    one_of("repeat", repeat, REPEATS)
     chain = thing if isinstance(thing, Chain) else Chain(thing, dh, dc)
     if isinstance(answers, Sheet):
         sheet = answers
@@ -149,7 +156,9 @@ def check(
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
     answers_by_name, faults = match_answers(chain, sheet)
     with np.errstate(all="ignore"):  # numbers of any size are written
-        verdicts = _explain_verdicts(*judge_rounded_or_cut(chain, answers_by_name))
+        verdicts = _explain_verdicts(judge_rounded_or_cut(chain, answers_by_name))
+    if repeat == ONCE:
+        verdicts = _count_repeats_once(verdicts)
     strange = [
         verdict for verdict in verdicts if verdict.status == WRONG and verdict.written is None and not verdict.causes
     ]
@@ -166,10 +175,24 @@ def _line_number(fault: Fault) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _explain_verdicts(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verdict]:
-    """Return the verdicts on a sheet, with the causes of its wrong lines; `cut` holds its answers if cut off."""
+def _count_repeats_once(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts on a sheet, where a line with the mistake of an earlier one follows from the same slip."""
+    counted, first_lines = [], dict[Hashable, str]()
+    for verdict in verdicts:
+        families = [cause.family for cause in verdict.causes if cause.family is not None]
+        first = next((first_lines[family] for family in families if family in first_lines), None)
+        if first is not None:
+            reason = f"it {SAME_SLIP} as {first}"
+            verdict = Verdict(verdict.name, verdict.equation, FOLLOWS, reason=reason)
+        first_lines |= {family: first or verdict.name for family in families if family not in first_lines}
+        counted.append(verdict)
+    return counted
+
+
+def _explain_verdicts(judge: Judge) -> list[Verdict]:
+    """Return the verdicts on a sheet, with the causes of its wrong lines."""
     wrong = [quantity.name for quantity in judge.wrong]
-    judges = [judge, Judge(judge.chain, judge.answers, wrong)] if len(wrong) > 1 else [judge]
+    judges = [judge, Judge(judge.chain, judge.answers, wrong, judge.written)] if len(wrong) > 1 else [judge]
     turns = count()
     searches = [CauseSearch(judge_used, wrong, turns) for judge_used in judges if wrong]
     verdicts, explained, unexplained = [], 0, 0
@@ -177,9 +200,6 @@ def _explain_verdicts(judge: Judge, cut: Mapping[str, SheetAnswer]) -> list[Verd
         separate_verdict = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
         if verdict.status == WRONG and separate_verdict.status != WRONG:
             verdict = separate_verdict
-        key = judge.chain.by_name[name].key
-        if verdict.status == CLOSE and name in cut and not cut[name].agrees(key, rounding(key)):
-            verdict = replace(verdict, remark="its digits are cut off, not rounded")
         if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
             verdict = _with_causes(verdict, judge, searches)
         explained += bool(verdict.causes)

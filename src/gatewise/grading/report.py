@@ -13,15 +13,15 @@ from rich.cells import cell_len
 
 from gatewise.grading.marking import Marking
 from gatewise.grading.verdict_sentences import EquationText, Sentence, VerdictRow, describe_fault, rows, sentences
-from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.grading.verdicts import STATUSES, Verdict
 from gatewise.render import markdown as md
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, left_of, short, wrap
 from gatewise.showing import counted
 
-FORMAT, VERSION = "gatewise marking", 1  # one version only ever gets keys added
-SYMBOLS = {RIGHT: "✓", CLOSE: "≈", FOLLOWS: "↳", WRONG: "✗", COARSE: "?", BLANK: "–"}  # beside the words
+FORMAT, VERSION = "gatewise marking", 2  # one version only ever gets keys added
+SYMBOLS = dict(zip(STATUSES, "✓↳≈?✗–", strict=True))  # beside the words
 MOST_FAULTS = 20  # lines that could not be read, one by one
 MOST_TITLE = 80  # columns
 STYLE = "marking.css", "gatewise.grading"
@@ -101,6 +101,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
         "status": verdict.status,
         "equation": clean(verdict.equation),
         "entry": clean(verdict.entry),
+        "others": [clean(entry) for entry in verdict.others],
         "written": _number(verdict.written),
         "right": _number(verdict.right),
         "expected": _number(verdict.expected),
@@ -109,7 +110,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
         ],
         "more": verdict.more,
         "digits": verdict.digits,
-        "remark": clean(verdict.remark),
+        "reason": clean(verdict.reason),
     }
 
 
@@ -157,11 +158,10 @@ def _html_body(marking: Marking) -> str:
 
 def _html_table(marking: Marking) -> str:
     """Return the HTML table of the verdicts on a marked sheet."""
-    counts = ", ".join(f"{status} {count:,}" for status in SYMBOLS if (count := marking.count(status)))
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("verdict", "line", "written", "right"))
     body = "\n".join(map(_html_row, rows(marking)))
     return f"""<table>
-<caption>{counted(len(marking.verdicts), "line")}: {counts}</caption>
+<caption>Line by line</caption>
 <thead><tr>{heads}</tr></thead>
 <tbody>
 {body}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gatewise.errors import join_names
 from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
-from gatewise.grading.verdicts import BLANK, CLOSE, COARSE, FOLLOWS, RIGHT, WRONG, Verdict
+from gatewise.grading.verdicts import CLOSE, COARSE, MISSING, RIGHT, WRONG, Verdict, describe_counts
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
 from gatewise.walkthrough.numbers import number
@@ -47,11 +47,13 @@ def sentences(marking: Marking) -> list[Sentence]:
         place = marking.verdicts.index(first)
         so_far, opening = _describe_right_start(marking.verdicts[:place]), "The first wrong line is"
         paragraphs = [(so_far, *_describe_wrong(f"{' ' * bool(so_far)}{opening}", first)), (explain(first),)]
-        paragraphs += _describe_rest(
-            [verdict for verdict in marking.verdicts[place + 1 :] if verdict.status not in (BLANK, COARSE)]
-        )
-    paragraphs += [(sentence,) for sentence in (*_describe_undecided(marking), *_describe_remarks(marking.verdicts))]
-    if marking.faults and marking.count(BLANK) < len(marking.verdicts):
+        paragraphs += _describe_other_wrong(marking.verdicts[place + 1 :])
+    if not {verdict.status for verdict in marking.verdicts} <= {RIGHT} and marking.count(MISSING) < len(
+        marking.verdicts
+    ):
+        paragraphs.append((f"{counted(len(marking.verdicts), 'line')}: {describe_counts(marking.verdicts)}.",))
+    paragraphs += [(sentence,) for sentence in _describe_reasons(marking.verdicts)]
+    if marking.faults and marking.count(MISSING) < len(marking.verdicts):
         without = "it" if len(marking.faults) == 1 else "them"
         paragraphs.append(
             (f"{counted(len(marking.faults), 'line')} could not be read; the rest was checked without {without}.",)
@@ -116,78 +118,56 @@ def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
     if verdict.written is None or verdict.right is None:
         return *line, f": {clean(verdict.entry)}."
     where = f", at {clean(verdict.entry)}" if verdict.entry else ""
+    others = f"; {_describe_others(verdict)}" if verdict.others else ""
     if verdict.expected is None:
         written, right = format_pair(verdict.written, verdict.right)
-        return *line, f"{where}: {written} was written where {right} is right."
+        return *line, f"{where}: {written} was written where {right} is right{others}."
     written, expected = format_pair(verdict.written, verdict.expected)
-    return *line, f"{where}: {written} was written where {expected} follows from the earlier numbers."
+    return *line, f"{where}: {written} was written where {expected} follows from the earlier numbers{others}."
+
+
+def _describe_others(verdict: Verdict) -> str:
+    """Return a clause about the other wrong entries of a line: unit 0 is wrong, too."""
+    return f"{_join_names(verdict.others)} {'is' if len(verdict.others) == 1 else 'are'} wrong, too"
 
 
 def _describe_nothing_wrong(marking: Marking) -> str:
     """Return a sentence about a marked sheet on which no line is wrong."""
-    right, close, coarse, blank = (marking.count(status) for status in (RIGHT, CLOSE, COARSE, BLANK))
-    if not right + close + coarse:
+    right, coarse, missing = (marking.count(status) for status in (RIGHT, COARSE, MISSING))
+    if missing == len(marking.verdicts):
         return "No written line could be read." if marking.faults else "Nothing is written yet."
-    if close or coarse:
-        return f"Nothing is wrong: {_lines_with_verb(right)} right." if right else "Nothing is wrong."
-    which = "line that could be read" if marking.faults else "written line" if blank else "line"
+    if coarse:
+        return f"No line is wrong, but {counted(coarse, 'line')} {'needs' if coarse == 1 else 'need'} more digits."
+    if right + missing < len(marking.verdicts):
+        return "No line is wrong."
+    which = "line that could be read" if marking.faults else "written line" if missing else "line"
     every = "Both" if right == 2 else f"All {right:,}"
     return f"The {which} is right." if right == 1 else f"{every} {which.replace('line', 'lines')} are right."
 
 
-def _describe_rest(after: Sequence[Verdict]) -> Iterator[Sentence]:
-    """Yield sentences about a sheet's lines after the first wrong one: the counts, then each wrong line."""
-    if not after:
-        return
+def _describe_other_wrong(after: Sequence[Verdict]) -> Iterator[Sentence]:
+    """Yield sentences about a sheet's wrong lines after the first one."""
     wrong = [verdict for verdict in after if verdict.status == WRONG]
-    following = sum(verdict.status == FOLLOWS for verdict in after)
-    right = len(after) - len(wrong) - following
-    if following == len(after):
-        yield ("The rest follows correctly from it.",)
-        return
-    if right == len(after):
-        yield ("The rest is right.",)
-        return
-    counts = []
-    if following:
-        verb, source = "follows" if following == 1 else "follow", "earlier wrong numbers" if wrong else "it"
-        counts.append(f"{following:,} {verb} correctly from {source}")
-    if right:
-        counts.append(f"{right:,} {'is' if right == 1 else 'are'} right")
-    if wrong:
-        has = "has a new mistake" if len(wrong) == 1 else "have new mistakes"
-        counts.append(f"{len(wrong):,} {has}")
-    if len(wrong) < len(after):
-        yield (f"Of the {counted(len(after), 'later line')}, {_join_names(counts)}.",)
     for verdict in wrong[:MOST_FURTHER]:
         yield *_describe_wrong("Another wrong line is", verdict), f" {explain(verdict)}"
     if len(wrong) > MOST_FURTHER:
         yield (f"Also wrong: {_join_names([verdict.name for verdict in wrong[MOST_FURTHER:]])}.",)
 
 
-def _describe_undecided(marking: Marking) -> Iterator[str]:
-    """Yield sentences about the close, too coarse and blank lines of a marked sheet."""
-    close, coarse, blank = (marking.count(status) for status in (CLOSE, COARSE, BLANK))
-    if close:
-        yield f"{_lines_with_verb(close)} off in the last digit; rounding explains that."
-    if coarse:
-        yield f"{_lines_with_verb(coarse)} written with too few digits to judge."
-    if blank and blank < len(marking.verdicts):
-        yield f"{_lines_with_verb(blank)} still blank."
-
-
-def _describe_remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Yield each remark on the lines of a marked sheet once, with its lines."""
+def _describe_reasons(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yield each reason why lines of a marked sheet are close or right once, with its lines."""
     names: dict[str, list[str]] = {}
     for verdict in verdicts:
-        if verdict.remark:
-            names.setdefault(clean(verdict.remark), []).append(verdict.name)
-    for remark, lines in names.items():
-        yield f"{'On' if len(lines) == 1 else 'On each of'} {_join_names(lines)}: {remark}."
+        if verdict.reason:
+            names.setdefault(clean(verdict.reason), []).append(verdict.name)
+    for reason, lines in names.items():
+        yield f"{'On' if len(lines) == 1 else 'On each of'} {_join_names(lines)}: {reason}."
 
 
 def _line_notes(verdict: Verdict) -> Iterator[str]:
-    """Yield the notes beside a line in the table of a marked sheet: expected number, causes, remark."""
+    """Yield the notes beside a line in the table of a marked sheet: other entries, expected number, causes, reason."""
+    if verdict.others:
+        yield _describe_others(verdict)
     if verdict.expected is not None and verdict.written is not None:
         yield f"{format_pair(verdict.written, verdict.expected)[1]} follows from the earlier numbers"
     if verdict.causes:
@@ -195,13 +175,9 @@ def _line_notes(verdict: Verdict) -> Iterator[str]:
         yield "; or ".join(map(str, verdict.causes)) + more
     if verdict.digits is not None:
         yield f"{counted(verdict.digits, 'decimal')} would tell the cause"
-    if verdict.remark:
-        yield verdict.remark
+    if verdict.reason:
+        yield verdict.reason
 
 
 def _join_names(names: Sequence[str]) -> str:
     return clean(join_names(names, "and", most=MOST_NAMES))
-
-
-def _lines_with_verb(count: int) -> str:
-    return f"{counted(count, 'line')} {'is' if count == 1 else 'are'}"

@@ -1,7 +1,8 @@
-"""The verdict on one quantity of a sheet, and the possible causes of a mistake."""
+"""The verdict on one line of a sheet, one of six, and the possible causes of a mistake."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,11 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.grading.edits.edit import LIKELY
 
-RIGHT, CLOSE, FOLLOWS, WRONG, COARSE, BLANK = "right", "close", "follows", "wrong", "too coarse", "blank"
+RIGHT, FOLLOWS, CLOSE = "right", "right from a wrong line", "close"
+COARSE, WRONG, MISSING = "too coarse", "wrong", "missing"
+EARNING = (RIGHT, FOLLOWS, CLOSE)  # the points of a line
+ONCE, EVERY = REPEATS = ("once", "every")  # how often one mistake costs points
+STATUSES = (*EARNING, COARSE, WRONG, MISSING)
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,15 @@ class Cause:
     tier : {"likely", "structural", "one entry"}
     predicted : array
         The quantity with that mistake, computed from the person's own numbers.
+    family : hashable
+        Shared by the same mistake at other steps and in other gates; None for a slip in one number.
     """
 
     kind: str
     says: str
     tier: str = LIKELY
     predicted: Array = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
+    family: Hashable = field(compare=False, repr=False, default=None)
 
     def __str__(self) -> str:
         return self.says
@@ -45,12 +53,14 @@ class Verdict:
     name : str
     equation : str
         As text.
-    status : {"right", "close", "follows", "wrong", "too coarse", "blank"}
-        ``right``: within half a unit in the last digit; ``close``: the rounding of earlier numbers explains the
-        difference; ``follows``: computed correctly from earlier numbers, one of which is wrong; ``too coarse``: too
-        few digits to decide.
+    status : {"right", "right from a wrong line", "close", "too coarse", "wrong", "missing"}
+        ``right``: within half a unit in the last digit; ``right from a wrong line``: computed correctly from earlier
+        numbers, one of which is wrong, or with an earlier slip; ``close``: off by what the reason explains; ``too
+        coarse``: too few digits to decide.
     entry : str
         Of a wrong quantity: the entry with the largest error, or the fault of its shape.
+    others : tuple of str
+        Its other wrong entries.
     written, right : float or None
         That entry as it was written, and its correct value.
     expected : float or None
@@ -61,8 +71,8 @@ class Verdict:
         The number of other mistakes that do so too.
     digits : int or None
         If too few digits are written to tell the cause: the number of decimals that would do.
-    remark : str
-        A further remark, or empty.
+    reason : str
+        Why a line is close, or right in spite of a slip; otherwise empty.
     """
 
     name: str
@@ -75,4 +85,11 @@ class Verdict:
     causes: tuple[Cause, ...] = ()
     more: int = 0
     digits: int | None = None
-    remark: str = ""
+    reason: str = ""
+    others: tuple[str, ...] = ()
+
+
+def describe_counts(verdicts: Iterable[Verdict]) -> str:
+    """Return the number of lines with each status in words: 7 right, 1 wrong."""
+    statuses = [verdict.status for verdict in verdicts]
+    return ", ".join(f"{count:,} {status}" for status in STATUSES if (count := statuses.count(status)))
