@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
+from openpyxl import Workbook
 
 Numbers = Mapping[str, np.ndarray]
 Write = Callable[[Numbers, int], tuple[str, bytes]]  # the ending of the file's name, and what is in it
@@ -36,6 +37,10 @@ OLAH = {
 }
 KERAS = {"a_f": "z_f", "a_i": "z_i", "a_g": "z_c", "a_o": "z_o", "g": "c~", "W_g": "W_c", "b_g": "b_c"}
 LATEX = {"g": r"\tilde{C}_t", "c": "C_t", "a_f": "a_{f}", "a_g": "a_{c}", "h_prev": "h_{t-1}", "c_prev": "c_{t-1}"}
+
+
+RAISED = {name: f"{name}^{{(t)}}" for name in ("f", "i", "o", "c", "h", "z", "a_f", "a_g", "a_i", "a_o")}
+RAISED |= {"g": r"\tilde{c}^{(t)}", "h_prev": "h^{(t-1)}", "c_prev": "c^{(t-1)}"}
 
 
 def renamed(name: str, others: Mapping[str, str], slope: str = "d{}", step: str = "[{}]") -> str:
@@ -80,6 +85,11 @@ def comma(value: float, digits: int) -> str:
     return fixed(value, digits).replace(".", ",")
 
 
+def german(value: float, digits: int) -> str:
+    """Return a number with a decimal comma and a dash for a minus, which Windows-1252 has in a byte of its own."""
+    return comma(value, digits).replace("-", "\N{EN DASH}")
+
+
 def percent(value: float, digits: int) -> str:
     return f"{100 * value:.{max(digits - 2, 0)}f} %"
 
@@ -103,16 +113,29 @@ def single(value: float, digits: int, *, form: str = "") -> str:
     return format(float(np.float32(value)), form) if form else str(np.float32(value))
 
 
-def assigned(numbers: Numbers, digits: int, *, sign: str = " = ", bracket: bool = True) -> tuple[str, bytes]:
+def assigned(
+    numbers: Numbers, digits: int, *, sign: str = " = ", bracket: bool = True, call: Callable[[str], str] = str
+) -> tuple[str, bytes]:
     """Write name = [0.49, 0.50]."""
     found = []
-    for name, value in numbers.items():
+    for name, value in ((call(quantity), value) for quantity, value in numbers.items()):
         listed = [", ".join(fixed(one, digits) for one in row) for row in rows(value)]
         if value.ndim > 1:
             found.append(f"{name}{sign}[{', '.join(f'[{row}]' for row in listed)}]")
         else:
             found.append(f"{name}{sign}[{listed[0]}]" if bracket else f"{name}{sign}{listed[0]}")
     return "txt", ("\n".join(found) + "\n").encode()
+
+
+def barred(numbers: Numbers, digits: int) -> tuple[str, bytes]:
+    """Write f = 0.77 | 0.14, and a matrix in rows of its name."""
+    written = [
+        f"{name} = {' | '.join(fixed(number, digits) for number in value)}"
+        if value.ndim < 2
+        else "\n".join(f"{name} | {' | '.join(fixed(number, digits) for number in row)}" for row in rows(value))
+        for name, value in numbers.items()
+    ]
+    return "txt", "\n".join(written).encode()
 
 
 def as_json(numbers: Numbers, digits: int) -> tuple[str, bytes]:
@@ -127,6 +150,18 @@ def as_npz(numbers: Numbers, digits: int) -> tuple[str, bytes]:
     buffer = io.BytesIO()
     np.savez(buffer, **{name: np.round(value, digits) for name, value in numbers.items()})
     return "npz", buffer.getvalue()
+
+
+def as_xlsx(numbers: Numbers, digits: int) -> tuple[str, bytes]:
+    """Write an Excel workbook: a worksheet of vectors below a head of units, and one of matrices."""
+    book, buffer = Workbook(), io.BytesIO()
+    vectors, matrices = book.worksheets[0], book.create_sheet("Matrices")
+    vectors.append([None, *(f"unit {k}" for k in range(max(value.shape[-1] for value in numbers.values())))])
+    for name, value in numbers.items():
+        for row in rows(value):
+            (vectors if value.ndim == 1 else matrices).append([name, *(round(float(number), digits) for number in row)])
+    book.save(buffer)
+    return "xlsx", buffer.getvalue()
 
 
 def units_as_rows(
@@ -223,6 +258,9 @@ SPELLINGS: dict[str, Write] = {
     "blanks": partial(lines, mark="  ", ending="txt"),
     "UTF-16": partial(lines, encoding="utf-16", mark="\t", ending="txt"),
     "UTF-16, big end first": partial(lines, encoding="utf-16-be"),
+    "Windows-1252": partial(lines, mark=";", number=german, head="Größe;Einheit 0;Einheit 1", encoding="cp1252"),
+    "a head of units": partial(lines, head=",unit 1,unit 2,unit 3"),
+    "a head of units and bars": partial(lines, mark=" | ", head="gate | unit 0 | unit 1", ending="txt"),
     "percent": partial(lines, number=percent),
     "percent and decimal commas": partial(lines, mark=";", number=lambda one, k: percent(one, k).replace(".", ",")),
     "no zero before the point": partial(lines, number=short),
@@ -230,7 +268,9 @@ SPELLINGS: dict[str, Write] = {
     "powers of ten": partial(lines, number=power),
     "name = value": assigned,
     "name: value": partial(assigned, sign=": ", bracket=False),
+    "name = value | value": barred,
     "json": as_json,
+    "Excel": as_xlsx,
     "npz": as_npz,
     "units as rows": units_as_rows,
     "units as rows, from 1": partial(units_as_rows, first=1, mark="\t"),
@@ -245,6 +285,7 @@ SPELLINGS: dict[str, Write] = {
     "Olah's names": partial(lines, name=lambda one: renamed(one, OLAH, "∂L/∂{}")),
     "Keras' names": partial(lines, name=lambda one: renamed(one, KERAS)),
     "LaTeX": partial(lines, name=lambda one: "$" + renamed(one, LATEX, r"\frac{{\partial L}}{{\partial {}}}") + "$"),
+    "raised steps": partial(assigned, call=lambda name: renamed(name, RAISED, r"\frac{{\partial L}}{{\partial {}}}")),
     "float32 %.7f": partial(lines, number=partial(single, form=".7f")),
     "float32 %.8f": partial(lines, number=partial(single, form=".8f")),
     "float32 %.10f": partial(lines, number=partial(single, form=".10f")),

@@ -148,7 +148,7 @@ def test_as_many_columns_name_a_student_as_tell_all_apart(tmp_path, lines, names
 def test_the_order_of_the_roster_is_kept_and_what_is_missing_blank_or_unreadable_is_told_apart(hw, capsys):
     hand_in(hw, "Ada Lovelace_5_assignsubmission_file_/work.csv", right(hw, "Lovelace_Ada"))
     shutil.copy(hw / "sheets" / "Turing_Alan.csv", hw / "answers" / "Alan Turing.csv")
-    (hw / "answers" / "meiermax_LATE_1_2_scan.xlsx").write_bytes(b"PK")
+    (hw / "answers" / "meiermax_LATE_1_2_scan.pdf").write_bytes(b"%PDF-1.7")
     assert exit_code(["check", "hw"]) == 1
     rows = rows_of(hw)
     order = [", ".join(cells) for cells in ROSTER[1:]]
@@ -156,7 +156,7 @@ def test_the_order_of_the_roster_is_kept_and_what_is_missing_blank_or_unreadable
     states = {name: row["handed in"] for name, row in rows.items()}
     assert (states["Lovelace, Ada"], states["Turing, Alan"]) == ("marked", "blank")
     assert (states["Meier, Max"], states["Meier, Eva"]) == ("unreadable", "missing")
-    assert "scan.xlsx: a sheet is a file ending in" in rows["Meier, Max"]["likely cause"]
+    assert "scan.pdf: this is a PDF; type its numbers into the .csv file" in rows["Meier, Max"]["likely cause"]
     assert rows["Lovelace, Ada"]["marks"] == "11"
     assert rows["Turing, Alan"]["z"] == ""
     page = (hw / "class.html").read_text(encoding="utf-8")

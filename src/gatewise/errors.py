@@ -16,6 +16,7 @@ PACKAGES = {  # that are optional, by their modules: their names, and the extras
     "matplotlib": ("matplotlib", "plot"),
     "onnx": ("onnx", "onnx"),
     "onnxruntime": ("onnxruntime", None),
+    "openpyxl": ("openpyxl", "excel"),
     "pandas": ("pandas", "plot"),
     "scipy": ("SciPy", "plot"),
     "threadpoolctl": ("threadpoolctl", "dask"),

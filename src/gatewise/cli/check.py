@@ -25,7 +25,7 @@ MODELS = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 
 def check(
     answers: Annotated[
-        Path, Parameter(help="A .csv, .json or .npz file with your numbers, or the folder of an exercise.")
+        Path, Parameter(help="A .csv, .xlsx, .ipynb, .json or .npz file with your numbers, or an exercise's folder.")
     ],
     /,
     *,

@@ -10,9 +10,10 @@ import io
 import json
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ PACKINGS = (0, 8)  # of an .npz file's members: stored, or deflated
 PIECE = 2**18  # bytes that are unpacked at once
 MOST = 2**58  # numbers of an array, with axes of no length left out
 LONGEST_NPY_HEADER = 2**16  # bytes, more than NumPy reads itself
+_CONTROL = r"[\x00-\x08\x0e-\x1f\x7f]"  # letters that no text has
 BEGINNING = 1000  # bytes of a text, enough to recognise its encoding
 OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".keras", ".h5")  # which no file of ours is
 
@@ -221,11 +223,12 @@ def split_lines(text: str) -> list[str]:
     return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: str | os.PathLike[str], *, of_windows: bool = False) -> str:
     """Return the text of a file, with its own line ends, or raise FileError.
 
     A byte order mark says which of UTF-8, UTF-16 and UTF-32 it is in. Without one it is UTF-8, unless many bytes are
-    zero: in UTF-16 a plain letter, a digit and a line's end have one before them, or after them.
+    zero: in UTF-16 a plain letter, a digit and a line's end have one before them, or after them. A text `of_windows`
+    that is not UTF-8 is Windows-1252, in which older spreadsheets save tables.
     """
     source = readable(path)
     with guarded(path), open(source, "rb") as file:
@@ -241,6 +244,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as problem:
+        if of_windows and encoding == "utf-8":
+            with suppress(UnicodeDecodeError):
+                text = data.decode("cp1252")
+                if not re.search(_CONTROL, text):
+                    return text
         if encoding.startswith("utf-8"):
             line = data.count(b"\n", 0, problem.start) + 1
             fault = f"line {line} has the byte 0x{data[problem.start]:02x}; save it as UTF-8"

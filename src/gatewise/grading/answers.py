@@ -85,18 +85,19 @@ BLANK = (math.nan, 0.0)
 class SheetBuilder:
     """Collects the answers of a sheet, and the lines that could not be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "line") -> None:
+        self.place = place  # what the numbers of its lines count: the line, a cell, the line of a worksheet
         self.answers: dict[str, SheetAnswer] = {}
         self.faults: list[Fault] = []
 
     def sheet(self, source: Path, more: dict[str, Any] | None = None) -> Sheet:
         """Return the sheet that was read, with the faults in the order of its lines."""
-        faults = sorted(self.faults, key=lambda fault: int(fault.place.removeprefix("line ")))
+        faults = sorted(self.faults, key=lambda fault: int(fault.place.rpartition(" ")[2]))
         return Sheet(self.answers, str(source), more=more or {}, faults=tuple(faults))
 
     def fault(self, name: str, line: int, says: str) -> None:
         """Add a fault."""
-        self.faults.append(Fault(f"line {line}", short(name), says))
+        self.faults.append(Fault(f"{self.place} {line}", short(name), says))
 
     def add(self, name: str, answer: SheetAnswer, line: int) -> None:
         """Add the answer for one quantity of a sheet; the first one counts, unless that is blank."""
@@ -106,9 +107,9 @@ class SheetBuilder:
         elif first is not answer and not answer.blank and not np.array_equal(first.values, answer.values, True):
             self.fault(name, line, f"{quoted(name)} is written again, with other numbers")
 
-    def add_text(self, source: Path, text: str) -> None:
-        """Add all answers in the text of a hand-worked sheet, in any of its layouts."""
-        pieces = list(layouts.iterate_pieces(source, text))
+    def add_text(self, source: Path, text: str, separator: str | None = None) -> None:
+        """Add all answers in the text of a hand-worked sheet, in any of its layouts; `separator` is that of cells."""
+        pieces = list(layouts.iterate_pieces(source, text, separator))
         cells = [self._parse_piece(piece) for piece in pieces]
         marks = DecimalMarks(numeral for nested in cells if nested is not None for numeral in iterate_numerals(nested))
         units: dict[str, list[tuple[SheetPiece, Nested]]] = {}
@@ -146,7 +147,7 @@ class SheetBuilder:
     def _add_array(self, name: str, nested: Nested, line: int, marks: DecimalMarks) -> None:
         """Add the answer for a quantity of a sheet whose numbers are written in one place."""
         try:
-            self.add(name, answer_of(nested, f"line {line}", marks.number), line)
+            self.add(name, answer_of(nested, f"{self.place} {line}", marks.number), line)
         except ValueError as problem:
             self.fault(name, line, str(problem))
 
@@ -171,7 +172,7 @@ class SheetBuilder:
                 self.fault(name, piece.line, str(problem))
                 lost_rows += 1
         if lost_rows < len(rows):
-            self.add(name, SheetAnswer(table[0], np.nan_to_num(table[1]), f"line {line}"), line)
+            self.add(name, SheetAnswer(table[0], np.nan_to_num(table[1]), f"{self.place} {line}"), line)
 
     def _add_units(self, name: str, unit_cells: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
         """Add the answer for a vector of a sheet whose units have a line each, counted from 0 or from 1."""
@@ -202,7 +203,7 @@ class SheetBuilder:
             self.fault(name, line, f"unit {missing} of {quoted(name)} is missing before unit {last}")
             return
         values, tolerance = np.array([numbers[unit] for unit in sorted(numbers)]).T
-        self.add(name, SheetAnswer(values, tolerance, f"line {line}"), line)
+        self.add(name, SheetAnswer(values, tolerance, f"{self.place} {line}"), line)
 
 
 def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, float] | None]) -> SheetAnswer:

@@ -10,7 +10,8 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.chain import Chain, rounding
-from gatewise.grading.sheet import Sheet
+from gatewise.grading.matching import match_answers
+from gatewise.grading.sheet import Sheet, SheetAnswer
 
 DIGITS = 8.0  # must agree beyond the common digits of two keys: by chance that hardly happens
 
@@ -28,15 +29,14 @@ class Numbers:
 def numbers_of_student(student: str, chain: Chain, asked: Sequence[str], sheet: Sheet | None) -> Numbers:
     """Return the numbers of a student's key and sheet side by side, to find copied sheets in a class."""
     lines = [chain.by_name[name] for name in asked]
-    written: dict[str, tuple[Array, Array]] = {
-        line.name: (np.full(line.key.shape, np.nan), np.zeros(line.key.shape)) for line in lines
-    }
-    for name, answer in ({} if sheet is None else sheet.answers).items():
-        quantity = chain.named(name)
-        if quantity is not None and quantity.name in written and answer.values.size == quantity.key.size:
-            shape = quantity.key.shape
-            written[quantity.name] = answer.values.reshape(shape), answer.tolerance.reshape(shape)
-    arrays = ([line.key for line in lines], *zip(*written.values(), strict=True))
+    answers = {} if sheet is None else match_answers(chain, sheet)[0]
+    written = []
+    for line in lines:
+        answer = answers.get(line.name)
+        if answer is None or answer.values.shape != line.key.shape:
+            answer = SheetAnswer(np.full(line.key.shape, np.nan), np.zeros(line.key.shape), "")
+        written.append((answer.values, answer.tolerance))
+    arrays = ([line.key for line in lines], *zip(*written, strict=True))
     return Numbers(student, *(np.concatenate([np.ravel(array) for array in column]) for column in arrays))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from rich.cells import cell_len
 
 from gatewise.errors import FileError, GatewiseError, join_names
-from gatewise.grading import copies, keys, points, sheet
+from gatewise.grading import copies, keys, matching, points, sheet
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
 from gatewise.grading.handout import ANSWERS, WEIGHTS, csv_lines
@@ -190,7 +190,7 @@ def _mark_student(
     if path.is_symlink():
         return Mark(student, weights, UNREADABLE, None, "a link was handed in, not a file"), None
     try:
-        handed_sheet = sheet.read(path)
+        handed_sheet = matching.gather_indexed(chain, sheet.read(path))
         completed = replace(handed_sheet, answers=_answers_with_worked(handed_sheet, key, chain))
         marking = check(completed, chain, repeat=repeat)
     except GatewiseError as fault:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gatewise.grading import handout_page
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.exercise import Plan, asked_quantities, worked_numbers
 from gatewise.grading.fading import split_lines
+from gatewise.grading.names import python_name
 from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
 from gatewise.progress import working_through
@@ -82,37 +82,31 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
     worked, quantities = lines
     name = markdown.escape(text.clean(student.name))
     written = f"`{student.file}.json`"
-    where = f"its cell below; the last cell writes {written}, which you hand in"
+    where = f"its cell below; the last cell writes {written}. Hand that in, or this notebook, saved after a last run"
     cells = [
         notebook.cell(
             "title", "markdown", f"# An LSTM cell by hand: {name}\n\n{handout_page.instructions(plan, where)}"
         )
     ]
-    arrays = [f"{_python_name(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
+    arrays = [f"{python_name(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
     cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *arrays])))
     if worked:
-        worked_arrays = [f"{_python_name(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
+        worked_arrays = [f"{python_name(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
         cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *worked_arrays])))
     for number, quantity in enumerate(quantities):
         label = f"`{quantity.name}`, shape {quantity.key.shape}"
         cells.append(notebook.cell(f"asked-{number}", "markdown", label))
-        cells.append(notebook.cell(f"answer-{number}", "code", f"{_python_name(quantity.name)} = None"))
-    pairs = "\n".join(f"    {quantity.name!r}: {_python_name(quantity.name)}," for quantity in quantities)
+        cells.append(notebook.cell(f"answer-{number}", "code", f"{python_name(quantity.name)} = None"))
+    pairs = "\n".join(f"    {quantity.name!r}: {python_name(quantity.name)}," for quantity in quantities)
     writing = (
         f"answers = {{\n{pairs}\n}}\n"
         "answers = {name: None if value is None else np.asarray(value).tolist() for name, value in answers.items()}\n"
         f'with open({f"{student.file}.json"!r}, "w", encoding="utf-8") as file:\n'
-        "    json.dump(answers, file, indent=1)"
+        "    json.dump(answers, file, indent=1)\n"
+        "print(json.dumps(answers))  # so that this notebook, once it is run and saved, can be handed in too"
     )
     cells.append(notebook.cell("hand-in", "code", writing))
     return notebook.document(cells)
-
-
-def _python_name(name: str) -> str:
-    """Return a quantity's name as a Python identifier, for the notebook of an exercise."""
-    plain = name.replace("γ", "gamma").replace("β", "beta").replace("μ", "mu").replace("[", "_").replace("]", "")
-    identifier = re.sub(r"\W", "_", plain)
-    return f"{identifier}_" if identifier in ("do", "is", "if", "in") else identifier
 
 
 def key_json(

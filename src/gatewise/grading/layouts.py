@@ -12,9 +12,13 @@ from gatewise.errors import FileError
 from gatewise.files import tables
 from gatewise.grading.numerals import is_blank, is_number
 
-HEADS = ("quantity", "name")  # the first cell of a line of column heads
+HEADS = ("quantity", "name", "gate", "variable", "symbol", "line")  # the first cell of a line of column heads
 ABOUT = (*HEADS, "student", "group", "date", "course", "seed")  # lines that are not about a quantity
-UNITS, STEPS, VALUES = ("unit", "units", "neuron"), ("step", "steps", "t", "time", "time step"), ("value", "values")
+UNITS, STEPS, VALUES = (
+    ("unit", "units", "neuron", "einheit"),
+    ("step", "steps", "t", "time", "time step"),
+    ("value", "values"),
+)
 LONGEST = 200  # characters of a name
 MOST_LINES, MOST_CELLS = 50_000, 1_000_000  # nobody fills in more
 _SEPARATOR = re.compile(r'"?sep=([;,|:\t])"?[;,\t ]*(?=[\r\n])', re.IGNORECASE)  # Excel's first line
@@ -39,6 +43,7 @@ _KEYWORD = re.compile(r"(?:dtype|shape|size|device|layout|numpy|grad_fn|requires
 _TERM = re.compile(r"(?!unit\b)[^\W\d]|\\")  # how a formula begins
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _HOLDS = re.compile(r"[^\W_]|[\[\]()]")  # a rule of dashes below a head holds nothing
+_COLUMN = re.compile(r"([^\W\d_]{0,20})[ _#=:]{0,3}([0-9]{1,6})")  # unit 0, U1, 2
 _LABEL = re.compile(r"(?:unit|neuron|time step|step|t|row|#)?[ _#=:]{0,3}([0-9]{1,6})", re.IGNORECASE)
 _OF_UNIT = re.compile(r"[ ,_]?[(\[{]?\bunit[ _#=:]{0,3}([0-9]{1,6})[)\]}]?", re.IGNORECASE)
 
@@ -90,7 +95,7 @@ class _Head:
         return [SheetPiece(row.line, self.names[n] + step, [cells[n]], unit) for n in columns if self.names[n]]
 
 
-def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
+def iterate_pieces(path: Path, text: str, separator: str | None = None) -> Iterator[SheetPiece]:
     """Yield the pieces of a hand-worked text sheet in any layout: names, each with its numbers.
 
     A line is a name and its numbers: in cells; after =, : or ≈; or in brackets, which may go over several lines. A line
@@ -98,7 +103,7 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
 
     Raise FileError if it is not text in lines and cells, or has too many of them.
     """
-    rows = _split_rows(path, text)
+    rows = _split_rows(path, text, separator)
     head: _Head | None = None
     index = -1
     while (index := index + 1) < len(rows):
@@ -122,7 +127,7 @@ def iterate_pieces(path: Path, text: str) -> Iterator[SheetPiece]:
             yield from table
             continue
         head = _table_head(rows, index)
-        if head is None and row.cells[0].casefold() not in ABOUT and not _is_column_count(row.cells):
+        if head is None and row.cells[0].casefold() not in ABOUT and not _labels_columns(row.cells):
             name, *numbers = row.cells
             rows_below = [] if any(numbers) else _matrix_below(name, rows, index)
             yield from rows_below or [_split_unit(SheetPiece(row.line, name, numbers, row=True))]
@@ -147,19 +152,20 @@ def _split_unit(piece: SheetPiece) -> SheetPiece:
     return SheetPiece(piece.line, name.strip(), piece.cells, int(units[0][1]))
 
 
-def _split_rows(path: Path, text: str) -> list[_SheetRow]:
+def _split_rows(path: Path, text: str, separator: str | None) -> list[_SheetRow]:
     """Return the rows of a text sheet that are not empty, each as cells and as raw text."""
     if text.count("\n") > MOST_LINES or text.count("\r") > MOST_LINES or max(map(text.count, ",;\t|[(")) > MOST_CELLS:
         raise FileError(f"cannot read {path}: a sheet may have at most {MOST_LINES:,} lines and {MOST_CELLS:,} cells")
     declared = _SEPARATOR.match(text)
-    separator = declared[1] if declared else _cell_separator(text)
+    separator = separator or (declared[1] if declared else _cell_separator(text))
     if declared:
         text = text[declared.end() :]
     if '"' in text:
         lines = [(line, cells, separator.join(cells)) for line, cells in tables.rows(path, text, delimiter=separator)]
     else:
         numbered_lines = enumerate(_LINE_END.split(text), 1)
-        plain = ((line, _BULLET.sub("", _REMARK.sub("", raw.strip()))) for line, raw in numbered_lines)
+        around = " " if separator == "\t" else None  # a tab at an end has a blank cell beside it
+        plain = ((line, _BULLET.sub("", _REMARK.sub("", raw.strip(around)))) for line, raw in numbered_lines)
         lines = [(line, [cell.strip() for cell in raw.split(separator)], raw.strip()) for line, raw in plain]
     sheet_rows = []
     for line, cells, raw in lines:
@@ -172,8 +178,8 @@ def _split_rows(path: Path, text: str) -> list[_SheetRow]:
 
 
 def _cell_separator(text: str) -> str:
-    """Return the most frequent separator of cells in a text sheet: a comma, semicolon or tab."""
-    counts = dict.fromkeys(tables.SEPARATORS, 0)
+    """Return the most frequent separator of cells in a text sheet: a bar, tab, semicolon or comma."""
+    counts = dict.fromkeys(("|", *tables.SEPARATORS), 0)
     for line in (re.sub(r'"[^"]*"', "", text) if '"' in text else text).splitlines():
         if not line.startswith("#") and not _match_assignment(line):
             for separator in counts:
@@ -237,10 +243,18 @@ def _matrix_below(name: str, rows: Sequence[_SheetRow], index: int) -> list[Shee
     return [SheetPiece(row.line, name, row.cells, row=True) for row in below]
 
 
-def _is_column_count(cells: Sequence[str]) -> bool:
-    """Return whether a row only numbers the columns below it, from 0 or 1."""
-    numbers = cells if cells[0] else cells[1:]
-    return numbers[:1] in (["0"], ["1"]) and numbers == [str(int(numbers[0]) + n) for n in range(len(numbers))]
+def _labels_columns(cells: Sequence[str]) -> bool:
+    """Return whether a row only labels the columns below it with units that count from 0 or 1."""
+    cells = re.split(r"  +", cells[0]) if len(cells) == 1 else cells
+    has_corner = _COLUMN.fullmatch(cells[0]) is None
+    heads = cells[1:] if has_corner else cells
+    labels = [_COLUMN.fullmatch(head) for head in heads]
+    words = {label[1].casefold() for label in labels if label}
+    numbers = [int(label[2]) for label in labels if label]
+    if numbers[:1] not in ([0], [1]) or numbers != [*range(numbers[0], numbers[0] + len(heads))]:
+        return False
+    below_corner = has_corner and cells[0].casefold() in ("", *UNITS) and words.isdisjoint(STEPS)
+    return len(words) == 1 and (below_corner or words <= {*UNITS} or (heads is cells and words == {""}))
 
 
 def _open_brackets(text: str) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 
+from gatewise.arrays import Array
 from gatewise.grading import names
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.problem import INPUTS
@@ -14,9 +18,10 @@ from gatewise.render.text import clean
 def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, SheetAnswer], list[Fault]]:
     """Return a sheet's answers by the names of the run's quantities, and faults for all its other lines."""
     answers: dict[str, SheetAnswer] = {}
+    sheet = gather_indexed(chain, sheet)
     faults, names_by_quantity = list(sheet.faults), dict[str, str]()
     for name, answer in sheet.answers.items():
-        place = answer.place if answer.place.startswith("line") else ""
+        place = _line_of(answer)
         quantity = chain.named(name)
         if quantity is None:
             faults.append(Fault(place, name, _describe_unknown(chain, clean(name))))
@@ -34,10 +39,56 @@ def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, SheetAnswer], l
     return answers, faults
 
 
+def gather_indexed(chain: Chain, sheet: Sheet) -> Sheet:
+    """Return a sheet in which f_0 and f_1 became the entries of f, or f at step 0 and 1, as their sizes tell."""
+    answers: dict[str, SheetAnswer] = {}
+    rows: dict[str, dict[int, tuple[str, SheetAnswer]]] = {}
+    for name, answer in sheet.answers.items():
+        quantity, indexed = chain.named(name), names.split_index(name)
+        if indexed is None or (quantity is not None and answer.values.size == quantity.key.size and not answer.blank):
+            answers[name] = answer
+            continue
+        base, index, raised = indexed
+        whole, at_step = chain.named(base), chain.named(f"{base}[{index}]")
+        if whole is not None and whole.key.ndim and not raised and answer.values.size in (0, whole.key[0].size):
+            rows.setdefault(whole.name, {})[index] = name, answer
+        else:
+            answers[name if at_step is None else at_step.name] = answer
+    faults = list(sheet.faults)
+    for whole_name, by_index in rows.items():
+        key = chain.by_name[whole_name].key
+        if whole_name in answers:
+            fault = f"it is an entry of {whole_name!r}, which is written too"
+        elif (gathered := _gather_rows(key, {index: answer for index, (_, answer) in by_index.items()})) is not None:
+            answers[whole_name] = gathered
+            continue
+        else:
+            fault = f"which entry of {whole_name!r} it is, is unclear: they count from 0 to {len(key) - 1}"
+        faults += [Fault(_line_of(answer), name, fault) for name, answer in by_index.values()]
+    return replace(sheet, answers=answers, faults=tuple(faults))
+
+
+def _gather_rows(key: Array, by_index: dict[int, SheetAnswer]) -> SheetAnswer | None:
+    """Return the answer whose rows have an index each, from 0 or from 1; None if it is unclear from which."""
+    start = 0 if 0 in by_index else 1
+    last = max(by_index) - start
+    if last >= len(key) or (start and last < len(key) - 1):
+        return None
+    numbers = np.full((2, *key.shape), np.nan)
+    for index, answer in by_index.items():
+        if answer.values.size:
+            numbers[:, index - start] = np.reshape([answer.values, answer.tolerance], (2, *key.shape[1:]))
+    return SheetAnswer(numbers[0], np.nan_to_num(numbers[1]), next(iter(by_index.values())).place)
+
+
+def _line_of(answer: SheetAnswer) -> str:
+    """Return the line of a sheet that an answer stands on; empty if it has none."""
+    return answer.place if re.search(r"(?:line|cell) \d+$", answer.place) else ""
+
+
 def shape_fault(name: str, answer: SheetAnswer, quantity: Quantity) -> Fault:
     """Return the fault of numbers of a wrong shape."""
-    place = answer.place if answer.place.startswith("line") else ""
-    return Fault(place, name, f"{name!r} has shape {answer.values.shape}; it must be {quantity.key.shape}")
+    return Fault(_line_of(answer), name, f"{name!r} has shape {answer.values.shape}; it must be {quantity.key.shape}")
 
 
 def _describe_unknown(chain: Chain, name: str) -> str:

@@ -33,9 +33,10 @@ _STEP = re.compile(  # f[1], f (step 1), f (t=1), f step 1, f_{t=1}
     r"| (?:step|time step|t=) ?(\d{1,9})"
     r"|_\{?t=(\d{1,9})\}?"
 )
+_INDEXED = re.compile(r"\$?(.+?)([ _^]?)[\[({]{0,2}([0-9]{1,6})[\])}]{0,2}\$?")  # f_0, f[0], a_{f,0}, f^{(0)}
 _TILDE = re.compile(r"\\?tilde[ _]?\{?([cC])\}?|([cC])(?:~|[ _]?tilde)|~([cC])")
-_THIS_STEP = re.compile(r"[_^](?:t|\{t\}|\(t\))$|,t$|\(t\)$")
-_LAST_STEP = re.compile(r"\{?t ?- ?1\}?|\(t ?- ?1\)")
+_THIS_STEP = re.compile(r"[_^]\{?[(<]?t[)>]?\}?$|,t$|\(t\)$")  # f_t, f^{(t)}, f^{<t>}, f_i,t, f(t)
+_LAST_STEP = re.compile(r"\^?\{?[(<]?t ?- ?1[)>]?\}?")
 _GRADIENT = re.compile(  # dL/df, ∂L/∂f, grad_f, gradient of f
     r"(?:[d∂](?:L|E|J|loss|Loss)/[d∂]|∂|∇|grad(?:ient)?[ _](?:of[ _])?(?:the[ _])?) ?(.+)"
 )
@@ -71,11 +72,24 @@ def find(name: str, known: Collection[str]) -> str | None:
     return quantity if is_unambiguous and quantity in known else None
 
 
+def split_index(name: str) -> tuple[str, int, bool] | None:
+    """Return a name such as f_0, f[0] or f^{(0)} as the name before its index, the index, and whether it is raised."""
+    match = _INDEXED.fullmatch(name) if len(name) <= LONGEST else None
+    return None if match is None else (match[1], int(match[3]), match[2] == "^")
+
+
 def suggestion(name: str, known: Collection[str]) -> str | None:
     """Return the known quantity or word that a person's unknown name resembles, or None."""
     words = [word for word, letter in WORDS.items() if letter in known]
     close = get_close_matches(name[:LONGEST], [*known, *words], 1, 0.6)
     return close[0] if close else None
+
+
+def python_name(name: str) -> str:
+    """Return a quantity's name as a Python identifier, for the notebook of an exercise."""
+    plain = name.replace("γ", "gamma").replace("β", "beta").replace("μ", "mu").replace("[", "_").replace("]", "")
+    identifier = re.sub(r"\W", "_", plain)
+    return f"{identifier}_" if identifier in ("do", "is", "if", "in") else identifier
 
 
 def _without_latex(name: str) -> str:

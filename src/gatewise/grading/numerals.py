@@ -16,6 +16,7 @@ MOST = 1_000_000  # numbers of one quantity
 DEEPEST = 4  # lists in lists
 _BLANKS = {"", "n/a", "na", "none", "null"}
 _DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{FULLWIDTH HYPHEN-MINUS}"), "-")
+_CELL_ENDS = dict.fromkeys(map(ord, "\t|"), ";")
 _TIMES = dict.fromkeys(map(ord, "·⋅×∙"), "*")
 _RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _EXPONENT = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
@@ -115,7 +116,7 @@ def parse_numbers(text: str) -> Nested:
 
     Raise ValueError if they cannot be separated.
     """
-    text = tidy(_OF_NUMPY.sub(r"\1", text.strip().strip("$").replace("\t", ";")))
+    text = tidy(_OF_NUMPY.sub(r"\1", text.strip("$| \t\r\n").translate(_CELL_ENDS)))
     if text.count(" ") > 2 * MOST:
         raise ValueError(f"it has more than {MOST:,} numbers")
     if "," not in text and (is_blank(text) or is_number(text)):

@@ -21,7 +21,7 @@ def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]
     read, names a line that is not asked, or has points that are no numbers from 0.
     """
     source = storage.readable(path)
-    content = storage.read_text(source)
+    content = storage.read_text(source, of_windows=True)
     rows = [row for row in tables.rows(source, content) if any(row[1])]
     if rows and rows[0][1][0].lower() == HEAD:
         del rows[0]

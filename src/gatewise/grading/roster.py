@@ -49,7 +49,7 @@ def read(path: str | os.PathLike[str]) -> list[Student]:
     """
     source = storage.readable(path)
     lines: list[tuple[int, tuple[str, ...]]] = []
-    for number, row in tables.rows(source):
+    for number, row in tables.rows(source, storage.read_text(source, of_windows=True)):
         cells = tuple(map(text.clean, row))
         if cells[0] and (lines or number > 1 or cells[0].lower() not in HEADS):
             lines.append((number, cells))

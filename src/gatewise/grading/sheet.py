@@ -1,4 +1,4 @@
-"""Readers of sheets of named numbers: text in any layout, JSON and NumPy archives."""
+"""Readers of sheets of named numbers: text in any layout, JSON, workbooks, notebooks and NumPy archives."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ import numpy.typing as npt
 
 from gatewise.errors import FileError, OptionError, one_of
 from gatewise.files.storage import npz_names, read_npz, read_text, readable
+from gatewise.files.workbook import worksheets
+from gatewise.grading import foreign, notebooks
 from gatewise.grading.answers import Fault as Fault
 from gatewise.grading.answers import Sheet as Sheet
 from gatewise.grading.answers import SheetAnswer as SheetAnswer
-from gatewise.grading.answers import SheetBuilder, answer_of, quoted
-from gatewise.grading.numerals import DecimalMarks, Nested, parse_numbers
+from gatewise.grading.answers import SheetBuilder, answer_of, quoted, short
+from gatewise.grading.numerals import DecimalMarks, Nested, iterate_numerals, parse_numbers
 
 EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
-SUFFIXES = (*EMPTY, ".tsv", ".txt")
+SUFFIXES = (*EMPTY, ".xlsx", ".ipynb", ".tsv", ".txt", ".md")
 LARGEST = 16 << 20  # bytes of a sheet; nobody fills in a larger one
 MOST_DIGITS = 15  # decimal digits that a double holds
-_IN_A_NAME = re.compile(r"(_\{?\w),[ ]?(raw|u|w)\b")  # a comma that is part of a name, like a_f,raw
+_IN_A_NAME = re.compile(r"(_\{?\w),[ ]?((?:raw|u|w)\b|\w{1,6}\})")  # a comma within a name: a_f,raw or a_{f,0}
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 
 
@@ -37,23 +39,60 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     """
     source = readable(path)
     suffix = source.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
     if source.stat().st_size > LARGEST:
         raise FileError(f"cannot read {source}: a sheet may have at most {LARGEST >> 20} MiB")
+    if refusal := foreign.refusal_of(source, SUFFIXES):
+        raise FileError(f"cannot read {source}: {refusal}")
+    if suffix not in SUFFIXES:
+        raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
+    if not source.stat().st_size:
+        raise FileError(f"cannot read {source}: it is empty")
     if suffix == ".npz":
         arrays = read_npz(source, npz_names(source), most=LARGEST)
         sheet = _sheet_of_arrays(arrays, str(source), f"cannot read {source}: ")
     elif suffix == ".json":
         sheet = _read_json_sheet(source, part)
+    elif suffix == ".ipynb":
+        sheet = _read_notebook(source)
+    elif foreign.WORKBOOK in foreign.members(source) or suffix == ".xlsx":
+        sheet = _read_workbook(source)
     else:
         filled = SheetBuilder()
-        filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", read_text(source)))
+        filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", read_text(source, of_windows=True)))
         sheet = filled.sheet(source)
     if not sheet.answers:
         why = str(sheet.faults[0]) if sheet.faults else "there is no quantity in it"
         raise FileError(f"cannot read {source}: {why}")
     return sheet
+
+
+def _read_workbook(source: Path) -> Sheet:
+    """Return the numbers in all worksheets of an Excel workbook."""
+    filled = SheetBuilder()
+    for number, (name, text) in enumerate(worksheets(source)):
+        filled.place = f"{short(name)}, line" if number else "line"
+        filled.add_text(source, _IN_A_NAME.sub(r"\1_\2", text), "\t")
+    return filled.sheet(source)
+
+
+def _read_notebook(source: Path) -> Sheet:
+    """Return the numbers in the notebook of an exercise."""
+    filled = SheetBuilder("cell")
+    try:
+        answers = [*notebooks.iterate_answers(read_text(source))]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise FileError(f"cannot read {source}: it is not an intact notebook") from None
+    marks = DecimalMarks(numeral for _, _, nested in answers if nested for numeral in iterate_numerals(nested))
+    for name, cell, nested in answers:
+        try:
+            if nested is None:
+                raise ValueError(notebooks.NOT_RUN)
+            filled.add(name, answer_of(nested, f"cell {cell}", marks.number), cell)
+        except ValueError as problem:
+            filled.fault(name, cell, str(problem))
+    if not answers:
+        raise FileError(f"cannot read {source}: it is not the notebook that was handed out; {foreign.COPY}")
+    return filled.sheet(source)
 
 
 def sheet_of_mapping(arrays_by_name: Mapping[str, npt.ArrayLike], digits: int | None = None) -> Sheet:
@@ -129,7 +168,7 @@ class _JsonObject(dict[str, Any]):
 
 def _read_json_sheet(source: Path, part: str) -> Sheet:
     """Return the numbers of a sheet in JSON; if it has an object called `part`, those in it."""
-    text = read_text(source)
+    text = read_text(source, of_windows=True)
     if not text.strip():
         raise FileError(f"cannot read {source}: it is empty")
     try:
