@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 
-import {addPlainProduct, addProduct} from "../../src/gatewise/playground/assets/engine/arrays.js";
+import {addPlainProduct} from "../../src/gatewise/playground/assets/engine/arrays.js";
 import {UNARY} from "../../src/gatewise/playground/assets/engine/functions.js";
 import {createModel} from "../../src/gatewise/playground/assets/engine/model.js";
 import {sortedTerms} from "../../src/gatewise/playground/assets/views/step_terms.js";
@@ -71,27 +71,18 @@ test("edited numbers are those of a model that was made with them", () => {
 
 test("a product over rows in plain arrays is the product, however many rows there are", () => {
   for (let rows = 1; rows < 10; rows++) {
-    const columns = 17,
-      matrix = Float64Array.from({length: rows * columns}, (_, n) => Math.sin(n * n + rows));
-    const vector = Float64Array.from({length: columns}, (_, n) => Math.cos(3 * n)),
-      start = Float64Array.from({length: rows + 2}, (_, n) => n);
-    const [one, other] = [start.slice(), start.slice()];
-    addPlainProduct(
-      one,
-      1,
-      Array.from({length: rows}, (_, r) => [...matrix.subarray(r * columns, (r + 1) * columns)]),
-      [...vector],
-    );
-    addProduct(other, 1, matrix, rows, columns, 0, columns, vector, 0);
-    one.forEach((value, n) => assert.ok(Math.abs(value - other[n]) < 1e-13));
-    assert.equal(one.at(-1), rows + 1);
-    assert.notDeepEqual(one, start);
+    const matrix = Array.from({length: rows}, (_, r) => Array.from({length: 17}, (_, n) => Math.sin(n * n + r + rows))),
+      vector = Array.from({length: 17}, (_, n) => Math.cos(3 * n)),
+      sums = matrix.map(row => row.reduce((sum, entry, n) => sum + entry * vector[n], 0));
+    const out = Float64Array.from({length: rows + 2}, (_, n) => n);
+    addPlainProduct(out, 1, matrix, vector);
+    assert.deepEqual([...out], [0, ...sums.map((sum, r) => r + 1 + sum), rows + 1]);
   }
 });
 
 test("sigmoid and tanh are exact over their range", () => {
   const {tanh, σ: sigmoid} = UNARY,
-    isNear = (one, other) => Math.abs(one - other) <= 2e-15 * Math.abs(other);
+    isNear = (one, other) => Math.abs(one - other) <= 1e-15 * Math.abs(other);
   for (let a = -40; a <= 40; a += 0.0073) {
     assert.ok(isNear(tanh(a), Math.tanh(a)), String(a));
     assert.ok(isNear(sigmoid(a), Math.exp(a) / (1 + Math.exp(a))), String(a));

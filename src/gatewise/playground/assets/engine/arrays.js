@@ -76,40 +76,6 @@ function numbersOf(bytes, dtype) {
 // In the products below `| 0` says that places are small integers: engines then leave out half of their checks.
 
 /**
- * Add to `out` a block of a matrix, `count` columns from `first` on, times as many numbers of a vector.
- * @param {Float64Array} out @param {number} o where the result begins in it @param {Float64Array} matrix
- * @param {number} rows @param {number} columns of the whole matrix @param {number} first @param {number} count
- * @param {Float64Array} vector @param {number} v where the block's numbers begin in it
- */
-export function addProduct(out, o, matrix, rows, columns, first, count, vector, v) {
-  const end = (v + count) | 0,
-    next = columns | 0,
-    second = (2 * columns) | 0,
-    third = (3 * columns) | 0;
-  let r = 0;
-  for (; r + 3 < rows; r = (r + 4) | 0) {
-    let a = 0,
-      b = 0,
-      c = 0,
-      d = 0,
-      i = (r * columns + first) | 0;
-    for (let n = v | 0; n < end; n = (n + 1) | 0) {
-      const x = vector[n];
-      a += matrix[i] * x;
-      b += matrix[(i + next) | 0] * x;
-      c += matrix[(i + second) | 0] * x;
-      d += matrix[(i + third) | 0] * x;
-      i = (i + 1) | 0;
-    }
-    out[o + r] += a;
-    out[o + r + 1] += b;
-    out[o + r + 2] += c;
-    out[o + r + 3] += d;
-  }
-  for (; r < rows; r++) out[o + r] += rowProduct(matrix, r * columns + first, count, vector, v);
-}
-
-/**
  * Numbers in a plain array: engines read those half again as fast as typed ones, whose place they look up each time.
  * @param {number} count @returns {number[]}
  */
@@ -151,55 +117,6 @@ export function addPlainProduct(out, o, rows, vector) {
     let sum = 0;
     for (let n = 0; n < columns; n++) sum += rows[r][n] * vector[n];
     out[o + r] += sum;
-  }
-}
-
-/**
- * The sum of the products of `count` numbers of a row and of a vector.
- * @param {Float64Array} matrix @param {number} start where the numbers of the row begin @param {number} count
- * @param {Float64Array} vector @param {number} v
- */
-export function rowProduct(matrix, start, count, vector, v) {
-  let sum = 0;
-  for (let n = 0; n < count; n++) sum += matrix[start + n] * vector[v + n];
-  return sum;
-}
-
-/**
- * Add to `out` a matrix, transposed, times a vector.
- * @param {Float64Array} out @param {number} o @param {Float64Array} matrix @param {number} first where it begins
- * @param {number} rows @param {number} columns @param {Float64Array} vector @param {number} v
- */
-export function addTransposed(out, o, matrix, first, rows, columns, vector, v) {
-  const end = (o + columns) | 0,
-    next = columns | 0,
-    second = (2 * columns) | 0,
-    third = (3 * columns) | 0;
-  let r = 0;
-  for (; r + 7 < rows; r = (r + 8) | 0) {
-    const a = vector[v + r],
-      b = vector[v + r + 1],
-      c = vector[v + r + 2],
-      d = vector[v + r + 3];
-    const e = vector[v + r + 4],
-      f = vector[v + r + 5],
-      g = vector[v + r + 6],
-      h = vector[v + r + 7];
-    let i = (first + r * columns) | 0,
-      j = (i + 4 * columns) | 0;
-    for (let n = o | 0; n < end; n = (n + 1) | 0) {
-      out[n] +=
-        matrix[i] * a +
-        matrix[(i + next) | 0] * b +
-        (matrix[(i + second) | 0] * c + matrix[(i + third) | 0] * d) +
-        (matrix[j] * e + matrix[(j + next) | 0] * f + (matrix[(j + second) | 0] * g + matrix[(j + third) | 0] * h));
-      i = (i + 1) | 0;
-      j = (j + 1) | 0;
-    }
-  }
-  for (; r < rows; r++) {
-    const a = vector[v + r];
-    for (let n = 0, i = first + r * columns; n < columns; n++) out[o + n] += matrix[i + n] * a;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The one evaluator of formulas: a tree becomes a closure that writes its value into a buffer. */
 
 import {decode} from "./arrays.js";
-import {OVER_A_VECTOR, RELATIONS, UNARY, addTo, applyTo, multiplyBy, subtractFrom} from "./functions.js";
+import {OVER_A_VECTOR, RELATIONS, UNARY, add, applyTo, multiply, subtract} from "./functions.js";
 import {
   binary,
   folded,
@@ -14,7 +14,6 @@ import {
   sizeNamed,
   slotOf,
   stacked,
-  transposedProduct,
 } from "./operations.js";
 import {symbolsOf, unknown} from "./trees.js";
 
@@ -79,10 +78,10 @@ function compiled(tree, scope) {
       return folded(
         scope,
         tree.factors.map(of),
-        tree.factors.map(() => multiplyBy),
+        tree.factors.map(() => multiply),
       );
     case "sum": {
-      const joins = tree.terms.map((term, n) => (n > 0 && term.node === "negative" ? subtractFrom : addTo));
+      const joins = tree.terms.map((term, n) => (n > 0 && term.node === "negative" ? subtract : add));
       const parts = tree.terms.map((term, n) => of(n > 0 && term.node === "negative" ? term.term : term));
       return folded(scope, parts, joins);
     }
@@ -94,9 +93,9 @@ function compiled(tree, scope) {
     case "quotient":
       return binary(scope, of(tree.over), of(tree.under), (a, b) => a / b);
     case "power": {
-      const {exponent} = tree,
-        squared = exponent.node === "number" && exponent.value === 2;
-      return binary(scope, of(tree.base), of(exponent), squared ? a => a * a : Math.pow);
+      const base = of(tree.base),
+        squared = tree.exponent.node === "number" && tree.exponent.value === 2;
+      return squared ? binary(scope, base, base, multiply) : binary(scope, base, of(tree.exponent), Math.pow);
     }
     case "holds": {
       const {relation} = tree,
@@ -127,12 +126,11 @@ function compiled(tree, scope) {
 /** @param {Tree} left @param {Tree} right @param {Scope} scope */
 function multiplied(left, right, scope) {
   const vector = compiled(right, scope);
-  if (left.node === "transpose") return transposedProduct(scope, compiled(left.matrix, scope), vector);
+  if (left.node === "transpose") return product(scope, compiled(left.matrix, scope), vector, true);
   const matrix = compiled(left, scope);
-  if (matrix.slot.shape.length === 1) return transposedProduct(scope, vector, matrix); // a vector times a matrix
+  if (matrix.slot.shape.length === 1) return product(scope, vector, matrix, true); // a vector times a matrix
   const [rows, columns] = matrix.slot.shape;
-  const blocks = scope.blocks?.(left, right, rows, columns) ?? [{first: 0, count: columns, known: null}];
-  return product(scope, matrix, vector, blocks);
+  return product(scope, matrix, vector, false, scope.blocks?.(left, right, rows, columns));
 }
 
 /** @param {Extract<Tree, {node: "call"}>} tree @param {Scope} scope @returns {Op} */

@@ -1,9 +1,7 @@
 /** Operations on values in buffers: what computes a value from the values of its parts. */
 
-import {addOuter, addPlainProduct, addProduct, addTransposed, plainNumbers, rowProduct, sizeOf} from "./arrays.js";
+import {addOuter, addPlainProduct, plainNumbers, sizeOf} from "./arrays.js";
 import {combineTo, copyTo} from "./functions.js";
-
-const LONG = 16; // numbers of a vector from which on plain arrays are worth their copies
 
 /** A place for a value of a shape. @param {number[]} shape @param {Float64Array} [data] @returns {Slot} */
 export function slotOf(shape, data) {
@@ -24,7 +22,7 @@ export function operation(scope, parts, slot, compute) {
   const varies = parts.some(part => part.varies);
   /** @type {(() => void)[]} */
   const runs = [];
-  for (const part of parts) if (part.run !== null) (varies && !part.varies ? scope.once : runs).push(part.run);
+  for (const part of new Set(parts)) if (part.run !== null) (varies && !part.varies ? scope.once : runs).push(part.run);
   if (runs.length === 0) return {slot, run: compute, varies};
   runs.push(compute);
   return {slot, run: () => runs.forEach(run => run()), varies};
@@ -57,15 +55,16 @@ function together(parts) {
 /**
  * A sum or a product: the first part, joined with one after another.
  * @param {Scope} scope @param {Op[]} parts
- * @param {((out: Slot, from: Slot) => void)[]} joins how each is joined; of the first, whether it is subtracted @returns {Op}
+ * @param {((a: number, b: number) => number)[]} joins what joins each part with those before it @returns {Op}
  */
 export function folded(scope, parts, joins) {
   const out = slotOf(together(parts)),
     [{slot: first}] = parts,
     others = parts.map(({slot}) => slot);
   return operation(scope, parts, out, () => {
-    copyTo(out, first);
-    for (let n = 1; n < others.length; n++) joins[n](out, others[n]);
+    if (others.length === 1) copyTo(out, first);
+    else combineTo(joins[1], out, first, others[1]);
+    for (let n = 2; n < others.length; n++) combineTo(joins[n], out, out, others[n]);
   });
 }
 
@@ -79,91 +78,80 @@ export function binary(scope, first, second, f) {
 }
 
 /**
- * A matrix times a vector. Blocks of columns may be known already: those that meet what is the same in every run.
- * @param {Scope} scope @param {Op} matrix @param {Op} vector @param {Block[]} blocks @returns {Op}
+ * A matrix, or its transpose, times a vector. Products of some blocks of columns may be known already.
+ * @param {Scope} scope @param {Op} matrix @param {Op} vector @param {boolean} isTransposed
+ * @param {Block[]} [blocks] @returns {Op}
  */
-export function product(scope, matrix, vector, blocks) {
-  const [rows, columns] = matrix.slot.shape,
-    out = slotOf([rows]),
-    {slot: m} = matrix,
-    {slot: v} = vector;
-  if (vector.slot.size !== columns) throw new Error(`a formula multiplies ${columns} columns with ${v.size} numbers`);
-  for (const {first, count, known} of blocks) {
-    if (known === null || !known.byRow) continue;
-    known.again = (row, column = first) => {
-      if (column < first || column >= first + count) return;
-      for (let step = 0; step < known.ready.length; step++) {
-        if (known.ready[step] === 0) continue;
-        const start = m.offset + row * columns + first;
-        known.data[step * rows + row] = rowProduct(m.data, start, count, v.data, step * columns + first);
+export function product(scope, matrix, vector, isTransposed, blocks) {
+  const {slot: m} = matrix,
+    {slot: v} = vector,
+    [rows, columns] = isTransposed ? [...m.shape].reverse() : m.shape,
+    [down, along] = isTransposed ? [1, rows] : [columns, 1],
+    isSteady = vector.varies && !matrix.varies,
+    out = slotOf([rows]);
+  if (v.size !== columns) throw new Error(`a formula multiplies ${columns} columns with ${v.size} numbers`);
+  /** What adds the product of a block. @param {Block} block @returns {(to: Slot) => void} */
+  const partOf = ({first, count, known}) => {
+    /** @type {number[][]} */
+    const plainRows = [];
+    const numbers = plainNumbers(count);
+    let isCopied = false;
+    if (isSteady)
+      scope.once.push(() => {
+        isCopied = false;
+      });
+    /** @param {Float64Array} to @param {number} o */
+    const addBlock = (to, o) => {
+      for (let r = 0; r < rows && !isCopied; r++) {
+        plainRows[r] ??= plainNumbers(count);
+        for (let n = 0, from = m.offset + r * down + first * along; n < count; n++) {
+          plainRows[r][n] = m.data[from + n * along];
+        }
       }
+      isCopied = isSteady;
+      for (let n = 0; n < count; n++) numbers[n] = v.data[v.offset + first + n];
+      addPlainProduct(to, o, plainRows, numbers);
     };
-  }
-  const plain = blocks.map(({count, known}) =>
-    known === null && count >= LONG && vector.varies && !matrix.varies
-      ? {rows: Array.from({length: rows}, () => plainNumbers(count)), vector: plainNumbers(count)}
-      : null,
-  );
-  const op = operation(scope, [matrix, vector], out, () => {
+    if (known === null) return to => addBlock(to.data, to.offset);
+    if (known.byRow) known.again = (row, column = first) => computeAgain(known, m, v, row, column, first, count);
+    return to => addKnown(known, addBlock, to);
+  };
+  const parts = (blocks ?? [{first: 0, count: columns, known: null}]).map(partOf);
+  return operation(scope, [matrix, vector], out, () => {
     out.data.fill(0, out.offset, out.offset + rows);
-    for (let b = 0; b < blocks.length; b++) {
-      const {first, count, known} = blocks[b],
-        copy = plain[b];
-      if (copy !== null) {
-        const {data} = v,
-          {rows: lines, vector: numbers} = copy;
-        for (let n = 0, from = v.offset + first; n < count; n++) numbers[n] = data[from + n];
-        addPlainProduct(out.data, out.offset, lines, numbers);
-      } else if (known === null) {
-        addProduct(out.data, out.offset, m.data, rows, columns, m.offset + first, count, v.data, v.offset + first);
-      } else addKnown(known, out, m, v, rows, first, count);
-    }
+    for (let b = 0; b < parts.length; b++) parts[b](out); // a plain loop: the product is compiled as part of it
   });
-  plain.forEach((copy, b) => {
-    if (copy !== null) scope.once.push(() => copyBlock(copy.rows, m, blocks[b].first));
-  });
-  return op;
 }
 
-/** Copy a block of a matrix. @param {number[][]} rows @param {Slot} matrix @param {number} first */
-function copyBlock(rows, {data, offset, shape: [, columns]}, first) {
-  rows.forEach((row, r) => {
-    for (let n = 0, from = offset + r * columns + first; n < row.length; n++) row[n] = data[from + n];
-  });
+/**
+ * Compute a row of known products again, if a column of the matrix is of their block.
+ * @param {KnownProducts} known @param {Slot} matrix @param {Slot} vector @param {number} row @param {number} column
+ * @param {number} first @param {number} count
+ */
+function computeAgain({ready, data}, matrix, vector, row, column, first, count) {
+  const [rows, columns] = matrix.shape,
+    start = matrix.offset + row * columns;
+  if (column < first || column >= first + count) return;
+  for (let step = ready.indexOf(1); step >= 0; step = ready.indexOf(1, step + 1)) {
+    let sum = 0;
+    for (let n = first; n < first + count; n++) sum += matrix.data[start + n] * vector.data[step * columns + n];
+    data[step * rows + row] = sum;
+  }
 }
 
 /**
  * Add products that are the same in every run, computed when they are first needed.
- * @param {KnownProducts} known @param {Slot} out @param {Slot} m @param {Slot} v @param {number} rows @param {number} first
- * @param {number} count
+ * @param {KnownProducts} known @param {(to: Float64Array, o: number) => void} addBlock @param {Slot} out
  */
-function addKnown(known, out, m, v, rows, first, count) {
-  const at = known.at(),
-    from = at * rows,
-    {data} = known,
-    {data: to, offset: o} = out;
-  if (known.ready[at] === 0) {
-    data.fill(0, from, from + rows);
-    addProduct(data, from, m.data, rows, m.shape[1], m.offset + first, count, v.data, v.offset + first);
-    known.ready[at] = 1;
+function addKnown({at, data, ready}, addBlock, {data: to, offset: o, size}) {
+  const step = at(),
+    from = step * size;
+  if (ready[step] === 0) {
+    data.fill(0, from, from + size);
+    addBlock(data, from);
+    ready[step] = 1;
   }
-  for (let r = 0; r < rows; r++) to[o + r] += data[from + r];
-}
-
-/**
- * A transposed matrix times a vector.
- * @param {Scope} scope @param {Op} matrix before it is transposed @param {Op} vector @returns {Op}
- */
-export function transposedProduct(scope, matrix, vector) {
-  const [rows, columns] = matrix.slot.shape,
-    out = slotOf([columns]),
-    {slot: m} = matrix,
-    {slot: v} = vector;
-  if (vector.slot.size !== rows) throw new Error(`a formula multiplies ${rows} rows with ${v.size} numbers`);
-  return operation(scope, [matrix, vector], out, () => {
-    out.data.fill(0, out.offset, out.offset + columns);
-    addTransposed(out.data, out.offset, m.data, m.offset, rows, columns, v.data, v.offset);
-  });
+  for (let r = 0; r < size; r++) to[o + r] += data[from + r];
 }
 
 /**
