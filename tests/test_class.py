@@ -80,6 +80,14 @@ STUDENTS = [
         (1, ("Łukasz", "1005")),
         (1, ("Ada Byron", "1006")),
         (1, ("李", "1007")),
+        (2, ("Müller", "Søren", "1008")),
+        (1, ("Åkesson Björk", "1009")),
+        (2, ("van der Berg", "Anna", "1010")),
+        (1, ("Íñigo Peña", "1011")),
+        (1, ("Groß Zoë", "1012")),
+        (1, ("Pilar de la Cruz Gómez Ruiz", "1013")),
+        (1, ("Michael Novak", "1014")),
+        (1, ("Michal Novak", "1015")),
     )
 ]
 
@@ -104,7 +112,24 @@ STUDENTS = [
         ("Eva", "Meier, Eva"),
         ("1003", "Meier, Max"),
         ("łukasz", "Łukasz"),
+        ("Lukasz_hw1", "Łukasz"),
         ("李", "李"),
+        ("Soeren Mueller", "Müller, Søren"),
+        ("Sören Muller", "Müller, Søren"),
+        ("muellersoren_1_2_a", "Müller, Søren"),
+        ("Müller, Søren", "Müller, Søren"),
+        ("Bjork Aakesson", "Åkesson Björk"),
+        ("akessonbjoerk_1_2_a", "Åkesson Björk"),
+        ("Anna van der Berg", "van der Berg, Anna"),
+        ("vanderberganna_1_2_a", "van der Berg, Anna"),
+        ("Berg, Anna van der", "van der Berg, Anna"),
+        ("Anna Berg", "van der Berg, Anna"),
+        ("Pena, Inigo", "Íñigo Peña"),
+        ("Gross", "Groß Zoë"),
+        ("delacruzgomezruizpilar_1_2_a", "Pilar de la Cruz Gómez Ruiz"),
+        ("Gomez Ruiz Pilar de la Cruz", "Pilar de la Cruz Gómez Ruiz"),
+        ("Michael Novak", "Michael Novak"),
+        ("novakmichal_1_2_a", "Michal Novak"),
     ],
 )
 def test_a_student_is_found_by_the_names_that_platforms_and_people_write(name, student):
@@ -184,6 +209,60 @@ def test_a_mistake_shows_in_the_table_the_pages_and_the_exit_code(hw, capsys):
     feedback = (hw / "feedback" / "Lovelace_Ada.html").read_text(encoding="utf-8")
     assert "<h1>Lovelace, Ada: 10 of 11 points</h1>" in feedback
     assert f"{answers['f'][0]:.5f}" in feedback or f"{answers['f'][1]:.5f}" in feedback
+
+
+MOODLE = (  # the heads of its list of participants; by the last, "ID number" or the user name its import knows them
+    ("First name", "Last name", "ID number", "Institution", "Department", "Groups", "Email address"),
+    ("Ada", "Lovelace", "4711", "", "Maths", "A", "Ada.Lovelace@example.org"),
+    ("Anna", "van der Berg", "0815", "", "", "B", "anna@example.org"),
+    ("Max", "Müller", "12", "", "", "", "max@example.org"),
+)
+
+
+def test_marks_keep_every_column_of_the_roster_and_can_be_imported_into_moodle(here):
+    """Moodle's import: UTF-8, rows as long as the head, a column that identifies one participant, points up to 100."""
+    with open("roster.csv", "w", encoding="cp1252", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(MOODLE)
+    assert exit_code(["exercise", "--students", "roster.csv", "-o", "hw"]) == 0
+    hand_in(Path("hw"), "Müller_Max.csv", right(Path("hw"), "Max_Müller"))
+    assert exit_code(["check", "hw"]) == 0
+    text = Path("hw/marks.csv").read_text(encoding="utf-8-sig")
+    head, *rows = csv.reader(text.splitlines())
+    assert [tuple(row[: len(MOODLE[0])]) for row in (head, *rows)] == [*MOODLE]
+    assert {len(row) for row in rows} == {len(head)} == {len(set(head))}
+    assert [row[head.index("student")] for row in rows] == ["Ada Lovelace", "Anna van der Berg", "Max Müller"]
+    assert [float(row[head.index("marks")]) for row in rows] == [0, 0, 11]
+    assert sorted(path.name for path in Path("hw/feedback").iterdir()) == [
+        "Ada_Lovelace.html",
+        "Anna_van_der_Berg.html",
+        "Max_Müller.html",
+    ]
+
+
+def test_columns_without_a_head_and_heads_that_are_taken_get_names(here):
+    for roster_text, head in (
+        ("Ada,1\nGrace,2,x", ["student", "column 2", "column 3", "marks"]),
+        ("name,marks\nAda,1\nGrace,2,x", ["name", "marks", "column 3", "marks (gatewise)"]),
+    ):
+        Path("roster.csv").write_text(roster_text)
+        shutil.rmtree("hw", ignore_errors=True)
+        exit_code(["exercise", "--students", "roster.csv", "-o", "hw"])
+        exit_code(["check", "hw"])
+        written, *rows = csv.reader(Path("hw/marks.csv").read_text(encoding="utf-8-sig").splitlines())
+        assert written[:4] == head
+        assert [row[:3] for row in rows] == [["Ada", "1", ""], ["Grace", "2", "x"]]
+
+
+def test_the_sheet_of_a_key_is_all_right(here):
+    Path("roster.csv").write_text("Ada\nGrace\n")
+    for options in ([], ["--backward", "--steps", "2", "--given", "partly"], ["--hidden-size", "1", "--backward"]):
+        shutil.rmtree("hw", ignore_errors=True)
+        exit_code(["exercise", "--students", "roster.csv", "-o", "hw", "--seed", "3", *options])
+        for path in Path("hw/keys").glob("*.csv"):
+            shutil.copy(path, Path("hw/answers"))
+        assert exit_code(["check", "hw"]) == 0
+        for row in csv.DictReader(Path("hw/marks.csv").read_text(encoding="utf-8-sig").splitlines()):
+            assert row["marks"] == row["of"] == row["right"]
 
 
 @pytest.mark.parametrize(
@@ -321,11 +400,34 @@ def test_right_sheets_sparse_ones_and_equal_guesses_are_no_facts(hw):
 # What can go wrong.
 
 
-def test_what_is_handed_in_twice_is_not_marked(hw):
-    for suffix in ("csv", "json"):
-        (hw / "answers" / f"Ada.{suffix}").write_text('{"f": [1, 1]}' if suffix == "json" else "f,1,1")
+def test_of_two_files_of_a_student_the_more_complete_one_is_marked_and_the_other_is_named(hw):
+    answers = right(hw, "Lovelace_Ada")
+    hand_in(hw, "Ada.csv", {name: answers[name] for name in "zf"})
+    hand_in(hw, "Ada.txt", answers)
+    (hw / "answers" / "Ada.md").write_bytes((hw / "answers" / "Ada.txt").read_bytes())
+    (hw / "answers" / "Ada.jpg").write_bytes(b"\xff\xd8\xff")
+    shutil.copy(hw / "sheets" / "Turing_Alan.csv", hw / "answers" / "Turing_Alan.csv")
+    (hw / "answers" / "Turing_Alan.heic").write_bytes(b"\0")
+    marked = grades.mark_class(hw)
+    assert (marked.marks[1].marks, marked.marks[0].state) == (11, grades.EMPTY)
+    assert marked.marks[1].marking.source == "Ada.md"
+    assert marked.strays == (
+        "Turing_Alan.heic (Turing, Alan: this is a photo; type its numbers into the .csv file or the notebook that was"
+        " handed out)",
+        "Ada.txt (Lovelace, Ada: Ada.md has the same numbers)",
+        "Ada.csv (Lovelace, Ada: Ada.md has more numbers)",
+        "Ada.jpg (Lovelace, Ada: this is a photo; type its numbers into the .csv file or the notebook that was handed"
+        " out)",
+    )
+
+
+def test_of_two_files_as_complete_with_other_numbers_none_is_guessed(hw):
+    for suffix, text in (("csv", "f,1,1"), ("json", '{"f": [1, 2]}'), ("txt", "f,1")):
+        (hw / "answers" / f"Ada.{suffix}").write_text(text)
     mark = grades.mark_class(hw).marks[1]
-    assert mark.fault == "handed in twice: Ada.csv, Ada.json"
+    assert mark.fault == (
+        "handed in twice: Ada.csv and Ada.json are as complete and have other numbers; leave one of them"
+    )
     assert not mark.correct
 
 

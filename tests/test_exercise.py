@@ -258,10 +258,21 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder, monkeypatch):
     assert [path.name for path in folder.iterdir()] == ["roster.csv"]
 
 
-def test_a_roster_may_have_semicolons_and_a_head_in_another_language(folder):
-    Path("roster.csv").write_text("Nachname;Vorname\nMeier;Max\nMüller;Eva\n", encoding="utf-8")
-    out = made()
-    assert sorted(path.stem for path in (out / "keys").glob("*.json")) == ["Meier", "Müller"]
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Nachname;Vorname\nMeier;Max\nMüller;Eva", ["Meier, Max", "Müller, Eva"]),
+        ("Matrikelnummer;Name;Vorname;Gruppe\n1;Meier;Max;A\n2;Müller;Eva;A", ["Meier, Max", "Müller, Eva"]),
+        ("First name,Last name,ID number\nAnna,van der Berg,7\nEva,Müller,8", ["Anna van der Berg", "Eva Müller"]),
+        ("Identifier,Full name\nParticipant 1,Eva Müller", ["Eva Müller"]),
+        ("id,first name,last name\n7,Eva,Müller\n8,Eva,Müller", ["Eva Müller, 7", "Eva Müller, 8"]),
+        ("Eva Müller,A", ["Eva Müller"]),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_the_heads_of_a_roster_say_where_the_full_names_are(text, names, encoding, folder):
+    Path("roster.csv").write_text(text, encoding=encoding)
+    assert [student.name for student in roster.read("roster.csv")] == names
 
 
 def test_a_new_seed_is_drawn_unless_one_is_given(folder):

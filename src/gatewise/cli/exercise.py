@@ -45,8 +45,8 @@ def exercise(
     Parameters
     ----------
     students
-        A .csv file with one student per line: the first column is the name, and where two students have the same, the
-        columns after it belong to every name.
+        A .csv file with one student per line. Column heads say where first name and surname are; without them the
+        first column is the name. Where two students have the same, the other columns belong to every name.
     output
         The folder to create.
     seed

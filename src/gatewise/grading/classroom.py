@@ -12,8 +12,8 @@ from urllib.parse import quote
 from gatewise.errors import FileError
 from gatewise.files import storage
 from gatewise.grading import points, report
-from gatewise.grading.grades import ABSENT, EMPTY, MARKED, UNREADABLE, Grades, Mark, csv_text
-from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
+from gatewise.grading.grades import ABSENT, EMPTY, FORMULA, HEADS, MARKED, UNREADABLE, Grades, Mark
+from gatewise.grading.handout import FEEDBACK, MARKS, PAGE, csv_lines
 from gatewise.grading.verdicts import EARNING, WRONG, Verdict, describe_counts
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
@@ -33,6 +33,7 @@ STATES = {
     UNREADABLE: "not readable",
 }
 UNKNOWN = "no known cause"
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 
 
 def write(folder: Path, grades: Grades) -> None:
@@ -48,8 +49,38 @@ def write(folder: Path, grades: Grades) -> None:
         raise FileError(f"cannot write {pages}: {fault.strerror or fault}") from None
     for mark in grades.marks:
         storage.write_text(pages / f"{mark.student.file}.html", feedback(mark))
-    storage.write_text(folder / MARKS, csv_text(grades))
+    storage.write_text(folder / MARKS, marks_csv(grades))
     storage.write_text(folder / PAGE, page(grades, folder.resolve().name))
+
+
+def marks_csv(grades: Grades) -> str:
+    """Return the marks of a class as CSV: every column of the roster, then the totals and the points of each line.
+
+    Learning platforms identify a student by any column of the roster, such as Moodle by its "Email address".
+    """
+    students = [mark.student for mark in grades.marks]
+    width = max(len(student.cells) for student in students)
+    roster = [*students[0].heads, *(f"column {k + 1}" for k in range(len(students[0].heads), width))]
+    begins_with_names = all(student.cells[:1] == (student.name,) for student in students)
+    if begins_with_names and not students[0].heads:
+        roster[0] = HEADS[0]
+    lines = tuple(dict.fromkeys(name for mark in grades.marks for name in mark.weights))
+    own = [f"{head} (gatewise)" if head in roster else head for head in (*HEADS[begins_with_names:], *lines)]
+    rows = [[*map(_escape_formula, roster), *own]]
+    for mark in grades.marks:
+        cells = [
+            *mark.student.cells,
+            *[""] * (len(roster) - len(mark.student.cells)),
+            *mark.cells()[begins_with_names:],
+        ]
+        earned = (mark.earned(name) if name in mark.weights else None for name in lines)
+        rows.append([*map(_escape_formula, cells), *("" if n is None else points.format_points(n) for n in earned)])
+    return BOM + csv_lines(rows)
+
+
+def _escape_formula(cell: str) -> str:
+    """Return text that a spreadsheet does not interpret as a formula."""
+    return f"'{cell}" if cell.lstrip()[:1] in FORMULA else cell
 
 
 def feedback(mark: Mark) -> str:
@@ -75,7 +106,7 @@ def page(grades: Grades, title: str) -> str:
         _section("Why", _causes_section(written)),
         _section("Students", _students_table(grades.marks)),
         _section("Worth a look", _bullet_list(grades.facts, "\n<p>These are facts. You decide what they mean.</p>")),
-        _section("Files of nobody", _bullet_list(grades.strays)),
+        _section("Not marked", _bullet_list(grades.strays)),
     ]
     body = f"""<main class="class">
 <h1>{_html(title)}</h1>

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,21 +10,21 @@ from pathlib import Path
 import numpy as np
 from rich.cells import cell_len
 
-from gatewise.errors import FileError, GatewiseError, join_names
-from gatewise.grading import copies, keys, matching, points, sheet
+from gatewise.errors import GatewiseError, join_names
+from gatewise.grading import copies, hand_ins, keys, points
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
-from gatewise.grading.handout import ANSWERS, WEIGHTS, csv_lines
+from gatewise.grading.hand_ins import HandIn
+from gatewise.grading.handout import ANSWERS, WEIGHTS
 from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, check
-from gatewise.grading.roster import PARTLY, Student, StudentNames
+from gatewise.grading.roster import Student
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import EARNING, MISSING, ONCE, STATUSES, Verdict, describe_counts
 from gatewise.progress import working_through
 from gatewise.render import text
 
 MARKED, EMPTY, ABSENT, UNREADABLE = "marked", "blank", "missing", "unreadable"
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 MOST_FAULTS = 3  # told beside a name; the student's page has more
 FORMULA = tuple("=+-@|＝＋－＠｜")  # what a formula begins with, also in full width
 HEADS = ("student", "marks", "of", *STATUSES, "handed in", "first wrong", "likely cause")
@@ -120,84 +119,37 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE) ->
         weights = folder / WEIGHTS
     asked = tuple(dict.fromkeys(name for key in class_keys for name in key.asked))
     points_by_line = dict.fromkeys(asked, 1.0) if weights is None else points.read(weights, asked)
-    handed, strays, facts = _assign_files(folder / ANSWERS, [key.student for key in class_keys])
+    handed, strays, facts = hand_ins.assign_files(folder / ANSWERS, [key.student for key in class_keys])
     marks, sheets = [], []
     with working_through("marking", len(class_keys)) as done:
         for key in class_keys:
             weights_of_key = {name: points_by_line[name] for name in key.asked}
             chain = key.chain()
-            marked, handed_sheet = _mark_student(key, chain, handed.get(key.student, []), weights_of_key, repeat)
-            marks.append(marked)
+            hand_in, others = hand_ins.choose(handed.get(key.student, []), key, chain)
+            strays += others
+            marks.append(_mark_student(key, chain, hand_in, weights_of_key, repeat))
+            handed_sheet = None if hand_in is None else hand_in.sheet
             sheets.append(copies.numbers_of_student(key.student.name, chain, key.asked, handed_sheet))
             done(1)
     return Grades(tuple(marks), tuple(strays), (*facts, *copies.facts_of_copying(sheets)))
 
 
-# Handed-in files
-
-
-def _assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Student, list[Path]], list[str], list[str]]:
-    """Return each student's files, the files of nobody with the reason, and sentences about partial fits."""
-    names = StudentNames(students)
-    files_by_student: dict[Student, list[tuple[int, Path]]] = {}
-    strays, partly = [], []
-    for path in _iterate_files(folder):
-        parts = path.relative_to(folder).parts
-        match = names.owner([*parts[:-1], path.stem])
-        if len(match.students) == 1:
-            files_by_student.setdefault(match.students[0], []).append((match.distance, path))
-            continue
-        whose = join_names((student.name for student in match.students[:4]), "or")
-        strays.append(f"{'/'.join(parts)} ({f'may be that of {whose}' if whose else 'no student has that name'})")
-    handed = {}
-    for student, files in files_by_student.items():
-        files.sort(key=lambda entry: (entry[1].suffix.lower() not in sheet.SUFFIXES, entry[0]))
-        best, first = files[0]
-        readable_files = [entry for entry in files if entry[1].suffix.lower() in sheet.SUFFIXES] or files[:1]
-        handed[student] = [path for distance, path in readable_files if distance == best]
-        worse_fits = [path for distance, path in readable_files if distance != best]
-        strays += [f"{path.relative_to(folder)} (fits {student.name} less than {first.name})" for path in worse_fits]
-        if best == PARTLY:
-            partly.append(f"{first.relative_to(folder)} was taken for {student.name}'s, whose name it has in part.")
-    return handed, strays, partly
-
-
-def _iterate_files(folder: Path) -> Iterator[Path]:
-    """Yield the files that students handed in: in a folder and its subfolders, except hidden ones."""
-
-    def unreadable(fault: OSError) -> None:
-        raise FileError(f"cannot read {fault.filename}: {fault.strerror}")
-
-    for root, folders, names in os.walk(folder, onerror=unreadable) if folder.is_dir() else ():
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
-        links = [name for name in folders if Path(root, name).is_symlink()]
-        for name in sorted([*links, *names]):
-            if not name.startswith("."):
-                yield Path(root, name)
-
-
-def _mark_student(
-    key: Key, chain: Chain, handed: Sequence[Path], weights: Mapping[str, float], repeat: str
-) -> tuple[Mark, Sheet | None]:
-    """Return one student's marks, and the sheet if it could be read."""
+def _mark_student(key: Key, chain: Chain, hand_in: HandIn | None, weights: Mapping[str, float], repeat: str) -> Mark:
+    """Return one student's marks."""
     student = key.student
-    if not handed:
-        return Mark(student, weights, ABSENT), None
-    if len(handed) > 1:
-        fault_text = f"handed in twice: {', '.join(path.name for path in handed)}"
-        return Mark(student, weights, UNREADABLE, None, fault_text), None
-    path = handed[0]
-    if path.is_symlink():
-        return Mark(student, weights, UNREADABLE, None, "a link was handed in, not a file"), None
+    if hand_in is None:
+        return Mark(student, weights, ABSENT)
+    if hand_in.sheet is None:
+        return Mark(student, weights, UNREADABLE, fault=hand_in.fault)
     try:
-        handed_sheet = matching.gather_indexed(chain, sheet.read(path))
-        completed = replace(handed_sheet, answers=_answers_with_worked(handed_sheet, key, chain))
+        completed = replace(hand_in.sheet, answers=_answers_with_worked(hand_in.sheet, key, chain))
         marking = check(completed, chain, repeat=repeat)
     except GatewiseError as fault:
-        return Mark(student, weights, UNREADABLE, None, str(fault).replace(str(path), path.name)), None
-    marking = replace(marking, verdicts=tuple(_verdicts_on_asked(marking, chain, weights)), source=path.name)
+        return Mark(student, weights, UNREADABLE, fault=str(fault))
+    verdicts = tuple(_verdicts_on_asked(marking, chain, weights))
+    marking = replace(marking, verdicts=verdicts, source=hand_in.path.name)
     empty = marking.count(MISSING) == len(marking.verdicts) and not marking.faults
-    return Mark(student, weights, EMPTY if empty else MARKED, marking), handed_sheet
+    return Mark(student, weights, EMPTY if empty else MARKED, marking)
 
 
 def _verdicts_on_asked(marking: Marking, chain: Chain, weights: Mapping[str, float]) -> Iterator[Verdict]:
@@ -224,22 +176,6 @@ def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[st
 
 
 # The table.
-
-
-def csv_text(grades: Grades) -> str:
-    """Return the marks of a class as CSV for a spreadsheet: totals, and the points of each line."""
-    lines = tuple(dict.fromkeys(name for mark in grades.marks for name in mark.weights))
-    rows = [[*HEADS, *lines]]
-    for mark in grades.marks:
-        earned = (mark.earned(name) if name in mark.weights else None for name in lines)
-        point_cells = ["" if value is None else points.format_points(value) for value in earned]
-        rows.append([*map(_escape_formula, mark.cells()), *point_cells])
-    return BOM + csv_lines(rows)
-
-
-def _escape_formula(cell: str) -> str:
-    """Return text that a spreadsheet does not interpret as a formula."""
-    return f"'{cell}" if cell.lstrip()[:1] in FORMULA else cell
 
 
 def _text_row(mark: Mark) -> tuple[str, str, str, str, str]:

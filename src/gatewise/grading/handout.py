@@ -44,17 +44,22 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return
     blanks = {quantity.name: _to_lists(np.full(quantity.key.shape, None)) for quantity in quantities}
-    storage.write_text(path, empty_csv(quantities) if suffix == ".csv" else _json(blanks))
+    storage.write_text(path, sheet_csv(quantities) if suffix == ".csv" else _json(blanks))
 
 
-def empty_csv(quantities: Sequence[Quantity]) -> str:
-    """Return an empty sheet to fill in, as CSV: one line for a vector, and one for each row of a matrix."""
+def sheet_csv(quantities: Sequence[Quantity], *, filled: bool = False) -> str:
+    """Return a sheet as CSV, empty or with the right numbers: a line for a vector and for each row of a matrix."""
     width = max((quantity.key.shape[-1] for quantity in quantities if quantity.key.ndim), default=1)
     lines: list[list[object]] = [["quantity", *range(width)]]
     for quantity in quantities:
-        rows = int(np.prod(quantity.key.shape[:-1])) if quantity.key.ndim else 1
-        lines += [[quantity.name, *[""] * (quantity.key.shape[-1] if quantity.key.ndim else 1)]] * rows
+        rows = quantity.key.reshape(-1, quantity.key.shape[-1] if quantity.key.ndim else 1)
+        lines += [[quantity.name, *(_key_number(value) if filled else "" for value in row)] for row in rows.tolist()]
     return csv_lines(lines)
+
+
+def _key_number(value: float) -> str:
+    """Return a number of a key with six decimals, or with four digits if it is small."""
+    return f"{value:.6f}" if abs(value) >= 1e-3 or not value else f"{value:.3e}"
 
 
 def csv_lines(lines: Sequence[Sequence[object]]) -> str:
@@ -118,7 +123,13 @@ def key_json(
         for name, value in plan.variant.differences().items()
     }
     worked, quantities = ([quantity.name for quantity in group] for group in lines)
-    fields: dict[str, Any] = {**KEY, "student": student.name, "roster": student.cells, "place": place}
+    fields: dict[str, Any] = {
+        **KEY,
+        "student": student.name,
+        "roster": student.cells,
+        "heads": student.heads,
+        "place": place,
+    }
     fields |= {"worked": worked, "asked": quantities, "variant": variant}
     arrays = {name: _to_lists(array) for name, array in problem.given_arrays().items()}
     answers = {quantity.name: _to_lists(quantity.key) for quantity in lines[1]}
@@ -165,8 +176,9 @@ def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> li
     files = {
         f"{SHEETS}/{student.file}.html": handout_page.student_page(student, problem, chain, lines, plan),
         f"{SHEETS}/{student.file}.ipynb": sheet_notebook(student, problem, lines, plan),
-        f"{SHEETS}/{student.file}.csv": empty_csv(lines[1]),
+        f"{SHEETS}/{student.file}.csv": sheet_csv(lines[1]),
         f"{KEYS}/{student.file}.json": key_json(student, place, problem, lines, plan),
+        f"{KEYS}/{student.file}.csv": sheet_csv(lines[1], filled=True),
         f"{KEYS}/{student.file}.md": key_markdown(student, problem, plan),
     }
     for path, content in files.items():
@@ -179,17 +191,18 @@ def _teacher_readme(plan: Plan) -> str:
     return f"""# An exercise
 
 - `{SHEETS}/` is for the students: each has a page to print, a notebook and an empty `.csv`, with numbers of their own.
-- `{KEYS}/` is for you alone: the numbers and the worked solution of each student.
+- `{KEYS}/` is for you alone: each student's numbers, right answers as a sheet (`.csv`) and worked solution.
 - `{WEIGHTS}` says how many points each line is worth. Change them as you like; a line that you delete counts nothing.
 - `{ANSWERS}/` is for what comes back. Unpack in it what your learning platform hands over: the files and folders that
   Moodle and Canvas name after the students are found by these names. So are files that are called as the sheets were,
-  or by a student's names in any order. A file that may be that of two students is not marked, but named.
+  or by a student's names in any order, also with oe for ö. A file that may be that of two students is not marked, but
+  named. Of two files of one student the more complete one is marked, and the other named.
 
 Then `gatewise check` on this folder prints a table and writes `{MARKS}`, `{PAGE}`, and into `{FEEDBACK}/` a page for
 each student.
 
-The students stand in the order of the roster. They are named by its first column; where two have the same name there,
-the columns after it belong to every name, as many as it takes.
+The students stand in the order of the roster. Its column heads say where the names are; without heads they are in the
+first column. Where two students have the same name, the other columns belong to it, as many as it takes.
 
 Made with seed {plan.seed}: the same seed and name give the same numbers again.
 """

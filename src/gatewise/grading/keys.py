@@ -13,7 +13,7 @@ from gatewise.grading.problem import Problem, read_problem
 from gatewise.grading.roster import Student
 from gatewise.render import text
 
-LISTS = ("roster", "asked", "worked")  # of texts in a key
+LISTS = ("roster", "asked", "worked", "heads")  # of texts in a key
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def paths(folder: Path) -> list[Path]:
 def read(path: Path) -> Key:
     """Return a student's key from its JSON file, or raise FileError if that cannot be read or has another version."""
     key_sheet = sheet.read(path, "given")
-    more = key_sheet.more
+    more = {"heads": [], **key_sheet.more}  # which keys of a roster without heads may lack
     if more.get("format") != KEY["format"]:
         raise FileError(f"cannot read {path}: it is not a key of an exercise")
     if more.get("version") != KEY["version"]:
@@ -60,9 +60,9 @@ def read(path: Path) -> Key:
     for name in LISTS:
         if not isinstance(more.get(name), list) or not all(isinstance(item, str) for item in more[name]):
             raise FileError(f"cannot read {path}: its {name} must be a list of texts")
-    cells, asked, worked = (tuple(more[name]) for name in LISTS)
+    cells, asked, worked, heads = (tuple(more[name]) for name in LISTS)
     try:
         place = int(more["place"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise FileError(f"cannot read {path}: its place must be the student's place in the roster") from None
-    return Key(Student(more["student"], path.stem, cells), place, asked, worked, read_problem(key_sheet))
+    return Key(Student(more["student"], path.stem, cells, heads), place, asked, worked, read_problem(key_sheet))

@@ -103,7 +103,7 @@ def _describe_unknown(chain: Chain, name: str) -> str:
 
 
 def _fit_shape(chain: Chain, quantity: Quantity, answer: SheetAnswer) -> SheetAnswer | None:
-    """Return an answer in its quantity's shape: a column may be written as a row, and blanks may be omitted.
+    """Return an answer in its quantity's shape: columns and matrices of one row may be rows, blanks may be omitted.
 
     A wrong shape stays if a known mistake gives it; otherwise the result is None.
     """
@@ -112,8 +112,8 @@ def _fit_shape(chain: Chain, quantity: Quantity, answer: SheetAnswer) -> SheetAn
         return SheetAnswer(np.full(shape, np.nan), np.zeros(shape), answer.place)
     while values.ndim and values.shape[-1] > (shape[-1] if shape else 1) and np.isnan(values[..., -1]).all():
         values, tolerance = values[..., :-1], tolerance[..., :-1]
-    is_vector = values.ndim == 2 and 1 in values.shape and len(shape) == 1
-    if values.shape != shape and values.size == quantity.key.size and (is_vector or not shape or not values.ndim):
+    is_line = 1 in (values.shape if len(shape) == 1 and values.ndim == 2 else shape if values.ndim == 1 else ())
+    if values.shape != shape and values.size == quantity.key.size and (is_line or not shape or not values.ndim):
         values, tolerance = values.reshape(shape), tolerance.reshape(shape)
     fitted = SheetAnswer(values, tolerance, answer.place)
     if values.shape == shape:

@@ -8,18 +8,25 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 
 from gatewise.errors import FileError
 from gatewise.files import storage, tables
 from gatewise.render import text
 
-HEADS = (  # column heads in a roster's first line
-    *("id", "student", "student id", "students", "name", "names", "first name", "last name", "surname", "number"),
-    *("email", "e-mail", "user", "username", "vorname", "nachname", "matrikelnummer", "prénom", "nom", "nombre"),
+# Column heads in a roster's first line, as people and learning platforms write them.
+FIRST_NAME = ("first name", "firstname", "given name", "forename", "vorname", "prénom", "nombre")
+LAST_NAME = ("last name", "lastname", "surname", "family name", "nachname", "familienname", "nom", "apellidos", "name")
+FULL_NAME = ("full name", "student", "student name", "students", "names", "vollständiger name")
+OTHER_HEADS = (
+    *("id", "student id", "number", "identifier", "id number", "id-nummer", "matriculation number", "matrikelnummer"),
+    *("email", "e-mail", "email address", "e-mail-adresse", "user", "username", "group", "gruppe", "course"),
 )
+HEADS = {*FIRST_NAME, *LAST_NAME, *FULL_NAME, *OTHER_HEADS}
 MOST_STUDENTS = 10_000
 MOST_ORDERED = 4  # words of a name that are tried in every order
+UNMARKED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "æ": "ae", "œ": "oe", "ħ": "h"})
+_SPELLED_OUT = re.compile("(?<=[aou])e|(?<=a)a")  # what oe, ue and aa have beside ö, ü and å without their marks
 EXACTLY, IN_ANY_ORDER, PARTLY = 0, 1, 2  # how well a name fits a student
 TELLING = 3  # letters of a word that may stand for a whole name
 
@@ -34,32 +41,35 @@ _PLATFORMS = (
 
 @dataclass(frozen=True)
 class Student:
-    """One student; the name is the first of the cells of the roster's row, or as many as distinguish all students."""
+    """One student: the full name, and the cells of the roster's row below its column heads."""
 
     name: str
     file: str  # the name of the student's files, without their endings
     cells: tuple[str, ...]
+    heads: tuple[str, ...] = ()  # empty if the roster has none
 
 
 def read(path: str | os.PathLike[str]) -> list[Student]:
     """Return the students of a class in the order of its roster, a .csv file.
 
-    They are named by its first column, or by as many columns as distinguish them. A first line with column heads is
-    skipped. Raise FileError if it cannot be read or has no names, or if two students' files would have the same name.
+    A first line of column heads says where the names are; without one they are in the first column. Where two students
+    have the same name, the other columns belong to it, as many as distinguish all. Raise FileError if it cannot be read
+    or has no names, or if two students' files would have the same name.
     """
     source = storage.readable(path)
-    lines: list[tuple[int, tuple[str, ...]]] = []
-    for number, row in tables.rows(source, storage.read_text(source, of_windows=True)):
-        cells = tuple(map(text.clean, row))
-        if cells[0] and (lines or number > 1 or cells[0].lower() not in HEADS):
-            lines.append((number, cells))
+    table = tables.rows(source, storage.read_text(source, of_windows=True))
+    rows = [(number, tuple(map(text.clean, row))) for number, row in table]
+    heads = rows.pop(0)[1] if rows and HEADS.intersection(map(str.casefold, rows[0][1])) else ()
+    columns = _name_columns(heads)
+    lines = [(number, cells) for number, cells in rows if any(cells[k] for k in columns if k < len(cells))]
     if not lines:
         raise FileError(f"cannot read {source}: there are no names in its first column")
     if len(lines) > MOST_STUDENTS:
         raise FileError(f"cannot read {source}: it has {len(lines)} students; at most {MOST_STUDENTS} are allowed")
-    columns = max(len(cells) for _, cells in lines)
-    for count in range(1, columns + 1):
-        names = [", ".join(cell for cell in cells[:count] if cell) for _, cells in lines]
+    width = max(len(cells) for _, cells in lines)
+    others = [k for k in range(width) if k not in columns]
+    for count in range(len(others) + 1):
+        names = [_name_of(cells, heads, columns, others[:count]) for _, cells in lines]
         first_lines: dict[str, int] = {}
         repeated_name = None
         for (number, _), name in zip(lines, names, strict=True):
@@ -67,8 +77,22 @@ def read(path: str | os.PathLike[str]) -> list[Student]:
             if first != number and repeated_name is None:
                 repeated_name = f"line {number}, {name!r}, is the same as line {first}"
         if repeated_name is None:
-            return [Student(name, file_name(name), cells) for name, (_, cells) in zip(names, lines, strict=True)]
+            return [Student(name, file_name(name), cells, heads) for name, (_, cells) in zip(names, lines, strict=True)]
     raise FileError(f"cannot read {source}: {repeated_name}")
+
+
+def _name_columns(heads: Sequence[str]) -> list[int]:
+    """Return the columns of a roster that hold the parts of a name, in their order."""
+    words = [head.casefold() for head in heads]
+    full = [k for k, word in enumerate(words) if word in FULL_NAME]
+    return full[:1] or [k for k, word in enumerate(words) if word in (*FIRST_NAME, *LAST_NAME)] or [0]
+
+
+def _name_of(cells: Sequence[str], heads: Sequence[str], columns: Sequence[int], others: Sequence[int]) -> str:
+    """Return a student's full name, as it is said or with the surname first, and what else is part of it."""
+    parts = [[cells[k] for k in group if k < len(cells) and cells[k]] for group in (columns, others)]
+    is_first_name = bool(heads) and heads[columns[0]].casefold() in FIRST_NAME
+    return ", ".join([(" " if is_first_name else ", ").join(parts[0]), *parts[1]])
 
 
 def file_name(student: str) -> str:
@@ -97,39 +121,46 @@ class StudentNames:
     def __init__(self, students: Iterable[Student]) -> None:
         """Index the students of a class by the words, orders and columns of their names."""
         self._exact: dict[str, dict[Student, None]] = {}
-        self._ordered: dict[str, dict[Student, None]] = {}
-        self._by_word: dict[str, dict[Student, None]] = {}
-        self._words: dict[Student, tuple[frozenset[str], frozenset[str]]] = {}
-        for student in students:
-            name_words, all_words = _split_words(student.name), _split_words(" ".join(student.cells))
-            self._words[student] = frozenset(name_words), frozenset(all_words)
+        self._ordered: dict[tuple[bool, str], dict[Student, None]] = {}
+        self._by_word: dict[tuple[bool, str], dict[Student, None]] = {}
+        self._words: dict[tuple[bool, Student], tuple[frozenset[str], frozenset[str]]] = {}
+        for student, loosely in product(students, (False, True)):
             for name in (student.file, student.name):
                 self._exact.setdefault(_fold(name), {})[student] = None
-            columns = [_split_words(" ".join(student.cells[:count])) for count in range(1, len(student.cells))]
-            for words in (name_words, all_words, *columns):
-                orders = permutations(words) if len(words) <= MOST_ORDERED else (words, words[::-1])
-                for order in orders:
-                    self._ordered.setdefault("".join(order), {})[student] = None
+            columns = [" ".join(student.cells[:count]) for count in range(1, len(student.cells) + 1)]
+            name_words, *words_of_columns = (_split_words(name, loosely) for name in (student.name, *columns))
+            for words in (name_words, *words_of_columns):
+                for order in _orders(words):
+                    self._ordered.setdefault((loosely, "".join(order)), {})[student] = None
+            all_words = words_of_columns[-1]
+            self._words[loosely, student] = frozenset(name_words), frozenset(all_words)
             for word in all_words:
-                self._by_word.setdefault(word, {})[student] = None
+                self._by_word.setdefault((loosely, word), {})[student] = None
 
     def find(self, name: str) -> NameMatch:
         """Return the students whose name a handed-in file (without its ending) or folder may have."""
         owner_name = next((match["who"] for pattern in _PLATFORMS if (match := pattern.fullmatch(name))), name)
         if exact := self._exact.get(_fold(owner_name)):
             return NameMatch(tuple(exact), EXACTLY)
-        words = _split_words(owner_name)
-        if ordered := self._ordered.get("".join(words)):
-            return NameMatch(tuple(ordered), IN_ANY_ORDER)
+        spellings = [(loosely, _split_words(owner_name, loosely)) for loosely in (False, True)]
+        for loosely, words in spellings:
+            if ordered := self._ordered.get((loosely, "".join(words))):
+                return NameMatch(tuple(ordered), IN_ANY_ORDER)
+        for loosely, words in spellings:
+            if fitting := self._fitting_in_part(loosely, words):
+                return NameMatch(fitting, PARTLY)
+        return NameMatch(())
+
+    def _fitting_in_part(self, loosely: bool, words: Sequence[str]) -> tuple[Student, ...]:
+        """Return the students all of whose names are among the words, or who have all the words in their rows."""
         written = frozenset(words)
         is_telling = any(len(word) >= TELLING for word in words)
-        similar = dict.fromkeys(student for word in words for student in self._by_word.get(word, ()))
-        fitting = [
-            student
-            for student in similar
-            if self._words[student][0] <= written or (is_telling and written <= self._words[student][1])
-        ]
-        return NameMatch(tuple(fitting), PARTLY)
+        fitting = []
+        for student in dict.fromkeys(student for word in words for student in self._by_word.get((loosely, word), ())):
+            name_words, all_words = self._words[loosely, student]
+            if name_words <= written or (is_telling and written <= all_words):
+                fitting.append(student)
+        return tuple(fitting)
 
     def owner(self, parts: Sequence[str]) -> NameMatch:
         """Return the students who may own a handed-in file: the first part of its path that fits one decides."""
@@ -143,7 +174,15 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _split_words(name: str) -> tuple[str, ...]:
-    """Return the words of a name, without accents and capitals."""
-    plain = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return tuple(re.findall(r"[^\W_]+", "".join(plain).casefold()))
+def _split_words(name: str, loosely: bool) -> tuple[str, ...]:
+    """Return the words of a name without accents and capitals; `loosely`, ö, oe and o are one letter."""
+    decomposed = unicodedata.normalize("NFKD", _fold(name).translate(UNMARKED))
+    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return tuple(re.findall(r"[^\W_]+", _SPELLED_OUT.sub("", plain) if loosely else plain))
+
+
+def _orders(words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    """Return the orders in which a name may be written: all, or, of a long one, those that keep its parts."""
+    if len(words) <= MOST_ORDERED:
+        return permutations(words)
+    return (*(words[k:] + words[:k] for k in range(len(words))), words[::-1])

@@ -1,0 +1,117 @@
+"""Files that a class handed in: whose each is, and which of a student's is marked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gatewise.errors import FileError, join_names
+from gatewise.grading import matching, sheet
+from gatewise.grading.chain import Chain
+from gatewise.grading.keys import Key
+from gatewise.grading.roster import PARTLY, Student, StudentNames
+from gatewise.grading.sheet import Sheet, SheetAnswer
+
+
+@dataclass(frozen=True, eq=False)
+class HandIn:
+    """One file of a student: its sheet, with the numbers of each asked line, or the reason why it cannot be read."""
+
+    path: Path
+    sheet: Sheet | None = None
+    numbers: dict[str, SheetAnswer] | None = None
+    fault: str = ""
+
+    @property
+    def size(self) -> int:
+        """The number of asked numbers in the file; -1 if it cannot be read."""
+        if self.numbers is None:
+            return -1
+        return sum(int(np.isfinite(answer.values).sum()) for answer in self.numbers.values())
+
+    def agrees(self, other: HandIn) -> bool:
+        """Return whether two files have the same numbers, as far as the digits of both tell."""
+        mine, others = self.numbers or {}, other.numbers or {}
+        return mine.keys() == others.keys() and all(_same_numbers(mine[name], others[name]) for name in mine)
+
+
+def _same_numbers(first: SheetAnswer, second: SheetAnswer) -> bool:
+    if first.values.shape != second.values.shape:
+        return False
+    tolerance = float(max(first.tolerance.max(initial=0), second.tolerance.max(initial=0)))
+    return np.allclose(first.values, second.values, rtol=0, atol=tolerance, equal_nan=True)
+
+
+def assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Student, list[Path]], list[str], list[str]]:
+    """Return each student's files, the files of nobody with the reason, and sentences about partial fits."""
+    names = StudentNames(students)
+    files_by_student: dict[Student, list[tuple[int, Path]]] = {}
+    strays, partly = [], []
+    for path in _iterate_files(folder):
+        parts = path.relative_to(folder).parts
+        match = names.owner([*parts[:-1], path.stem])
+        if len(match.students) == 1:
+            files_by_student.setdefault(match.students[0], []).append((match.distance, path))
+            continue
+        whose = join_names((student.name for student in match.students[:4]), "or")
+        strays.append(f"{'/'.join(parts)} ({f'may be that of {whose}' if whose else 'no student has that name'})")
+    handed = {}
+    for student, files in files_by_student.items():
+        best, first = min(files, key=lambda entry: (entry[1].suffix.lower() not in sheet.SUFFIXES, entry[0]))
+        handed[student] = [path for distance, path in files if distance <= best]
+        worse_fits = [path for distance, path in files if distance > best]
+        strays += [f"{path.relative_to(folder)} (fits {student.name} less than {first.name})" for path in worse_fits]
+        if best == PARTLY:
+            partly.append(f"{first.relative_to(folder)} was taken for {student.name}'s, whose name it has in part.")
+    return handed, strays, partly
+
+
+def _iterate_files(folder: Path) -> Iterator[Path]:
+    """Yield the files that students handed in: in a folder and its subfolders, except hidden ones."""
+
+    def unreadable(fault: OSError) -> None:
+        raise FileError(f"cannot read {fault.filename}: {fault.strerror}")
+
+    for root, folders, names in os.walk(folder, onerror=unreadable) if folder.is_dir() else ():
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        links = [name for name in folders if Path(root, name).is_symlink()]
+        for name in sorted([*links, *names]):
+            if not name.startswith("."):
+                yield Path(root, name)
+
+
+def choose(paths: Sequence[Path], key: Key, chain: Chain) -> tuple[HandIn | None, list[str]]:
+    """Return the most complete of a student's files, none if there is none, and a sentence about each other one.
+
+    Of several that are as complete, and have other numbers, none is chosen.
+    """
+    if not paths:
+        return None, []
+    best, *others = sorted((_read(path, key, chain) for path in paths), key=lambda hand_in: -hand_in.size)
+    rivals = [other for other in others if 0 < other.size == best.size and not best.agrees(other)]
+    if rivals:
+        rival_names = join_names((hand_in.path.name for hand_in in (best, *rivals)), "and")
+        fault = f"handed in twice: {rival_names} are as complete and have other numbers; leave one of them"
+        return HandIn(best.path, fault=fault), []
+    sentences = []
+    for other in others:
+        more_or_same = f"{best.path.name} has {'more' if other.size < best.size else 'the same'} numbers"
+        reason = other.fault.removeprefix(f"cannot read {other.path.name}: ") or more_or_same
+        sentences.append(f"{other.path.name} ({key.student.name}: {reason})")
+    return best, sentences
+
+
+def _read(path: Path, key: Key, chain: Chain) -> HandIn:
+    """Return a file that a student handed in, read if it can be."""
+    if path.is_symlink():
+        return HandIn(path, fault="a link was handed in, not a file")
+    try:
+        read = matching.gather_indexed(chain, sheet.read(path))
+    except FileError as fault:
+        return HandIn(path, fault=str(fault).replace(str(path), path.name))
+    answers, _ = matching.match_answers(chain, read)
+    return HandIn(path, read, {name: answer for name, answer in answers.items() if name in key.asked})
