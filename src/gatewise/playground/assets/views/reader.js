@@ -7,8 +7,7 @@ import {pagePhrase} from "./phrases.js";
 import {isHidden} from "./visibility.js";
 
 const MOST = 200; // letters
-const SOON = 15; // milliseconds: the field shows a letter first, and letters that come faster are read together
-let timer = 0;
+let frame = 0;
 
 /** The letters of a text that are read: the first ones. @param {string} text */
 function lettersOf(text) {
@@ -64,12 +63,13 @@ export function readerView(page) {
   const [, field, letters, expected] = /** @type {HTMLElement[]} */ ([...element.children]);
   if (!(field instanceof HTMLTextAreaElement)) return element;
   if (field.value !== text) field.value = text;
+  const readField = () => {
+    const before = lettersOf(field.value.slice(0, field.selectionStart)).length;
+    if (!page.closed.aborted) read(page, lettersOf(field.value).join(""), Math.max(0, before - 1));
+  };
   field.oninput = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      const before = lettersOf(field.value.slice(0, field.selectionStart)).length;
-      if (!page.closed.aborted) read(page, lettersOf(field.value).join(""), Math.max(0, before - 1));
-    }, SOON);
+    cancelAnimationFrame(frame); // letters that come faster are read together
+    frame = requestAnimationFrame(() => setTimeout(readField)); // once the field shows them
   };
   letters.onclick = ({target}) => {
     const step = [...letters.children].indexOf(/** @type {Element} */ (target));
