@@ -39,6 +39,11 @@ def teaching(path: Path) -> None:
     assert exit_code(["page", "-o", str(path)]) == 0
 
 
+def german(path: Path) -> None:
+    """Write that page in German."""
+    assert exit_code(["page", "--lang", "de", "-o", str(path)]) == 0
+
+
 def own(path: Path) -> None:
     """Write the page of a saved network on a table with dates: two layers, both directions, a head, steps that are not
     valid.
@@ -131,6 +136,7 @@ def one_scene(path: Path) -> None:
 
 FILES: dict[str, Callable[[Path], None]] = {
     "teaching": teaching,
+    "german": german,
     "own": own,
     "exported": exported,
     "large": large,

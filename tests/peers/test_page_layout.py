@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from peers.reader import Reader, seen
+from peers.test_page_axe import chapter_addresses
 from test_pages import shades
 
 pytestmark = pytest.mark.peers
@@ -80,6 +81,67 @@ def test_nothing_that_is_pressed_goes_out_of_view(reader, pages, name, width):
     assert {key: said for key, said in found.items() if said not in ("seen", "gone")} == {}
     assert list(found.values()).count("gone") <= 2
     assert len(found) > 15
+
+
+# Stage and strip stand in the first view of every scene and chapter.
+
+VIEWS = ["", "#v1&scene=reader", "#v1&scene=learner", "#v1&scene=learner&task=echo&update=3"]
+OPENED = ["#v1&scene=reader&step=20&unit=3&level=step", "#v1&scene=learner&update=3&level=number&name=f&unit=2"]
+SMALLEST = """Math.min(...[...document.querySelectorAll(".picture text, .picture tspan")]
+    .filter(one => [...one.childNodes].some(({nodeType, data}) => nodeType === 3 && data.trim()))
+    .map(one => parseFloat(getComputedStyle(one).fontSize) * one.ownerSVGElement.getScreenCTM().a))"""
+BEYOND = """(name => {
+    const {clientWidth, clientHeight, scrollWidth, scrollHeight} = document.querySelector(name);
+    return [scrollWidth - clientWidth, scrollHeight - clientHeight];
+})"""
+
+
+def check_first_view(reader: Reader, width: int, height: int, view: str) -> None:
+    """Assert that the stage is in view with readable text, and in two panes the strip, with all of its rows."""
+    reader.tab.rest()
+    left, top, right, bottom = rectangle(reader, "document.querySelector('.stage-place')")
+    assert 0 <= left < right <= width, view
+    assert 0 <= top < bottom <= height, view
+    assert reader.ask("document.querySelector('.stage-place').checkVisibility()"), view
+    assert reader.ask(SMALLEST) >= 12, view
+    wide, high = reader.ask(f"{BEYOND}('#field .scroller')")
+    assert high <= 0, view
+    if width >= 1000:
+        assert wide <= 0, view
+        assert reader.ask(f"{BEYOND}('#left-pane')") == [0, 0], view
+        assert bottom < rectangle(reader, by_id("strip"))[3] <= height, view
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1280, 600), (1000, 700), (1600, 900), (360, 740)])
+@pytest.mark.parametrize("language", ["teaching", "german"])
+def test_stage_and_strip_stand_in_every_scene_and_chapter(reader, pages, language, width, height):
+    views = [*VIEWS, *OPENED, *chapter_addresses().values()] if language == "teaching" else VIEWS
+    for view in views:
+        reader.open(pages(language) + view, width=width, height=height)
+        reader.tab.rest()
+        check_first_view(reader, width, height, view)
+        if reader.has("#margin .primary", "Begin the chapter"):
+            reader.click("#margin .primary", "Begin the chapter")
+            reader.sees("#margin .question")
+            reader.tab.rest()
+            check_first_view(reader, width, height, f"{view}, begun")
+        if width < 1000:
+            reader.ask("scrollTo({top: 1e6, behavior: 'instant'})")
+            assert reader.ask("scrollY") > height
+            reader.tab.rest()
+            check_first_view(reader, width, height, f"{view}, below")
+
+
+@pytest.mark.parametrize("height", [600, 643, 700, 800])
+def test_a_strip_shows_whole_rows(reader, pages, height):
+    for view in ("#v1", "#v1&step=40&unit=3&level=step"):
+        reader.open(pages("large") + view, width=1280, height=height)
+        reader.hash()  # it is laid out again once its size is known
+        seen_height, all_height = reader.ask("""[".scroller", ".plane"].map(name =>
+            document.querySelector("#field " + name).clientHeight)""")
+        rows = (seen_height - 6 - 22) / ((all_height - 22) / 40)  # less what is around it, and the axis
+        assert rows == pytest.approx(round(rows), abs=0.2)
+        assert 10 < rows < 40.5
 
 
 # The stage: what goes in, and what is lit.
@@ -158,10 +220,7 @@ def test_a_view_has_at_most_one_filled_button_and_the_others_have_an_edge(reader
         assert reader.ask(bare) == []
 
 
-FIRST = ("", "#v1&scene=reader", "#v1&scene=learner", "#v1&scene=learner&task=echo")
-
-
-@pytest.mark.parametrize("address", [*FIRST, *(f"#v1{'&scene=reader' * (n > 7)}&chapter={n}" for n in range(10))])
+@pytest.mark.parametrize("address", [*VIEWS, *(f"#v1{'&scene=reader' * (n > 7)}&chapter={n}" for n in range(10))])
 def test_one_thing_comes_next_on_the_whole_page(reader, pages, address):
     reader.open(pages("teaching") + address)
     assert sum(reader.ask(FILLED)) == 1
@@ -177,19 +236,19 @@ def test_one_thing_comes_next_on_the_whole_page(reader, pages, address):
         assert sum(reader.ask(FILLED)) == 1
 
 
-@pytest.mark.parametrize("scene", FIRST)
+@pytest.mark.parametrize("scene", VIEWS)
 def test_on_a_telephone_play_is_under_the_stage_and_the_scenes_are_in_one_row(reader, pages, scene):
     reader.open(pages("teaching") + scene, width=360, height=740)
     assert reader.ask("new Set([...document.querySelectorAll('.scenes button')].map(one => one.offsetTop)).size") == 1
     assert reader.ask("document.querySelector('.scenes').offsetHeight") < 40
     begins = {by_id(one): rectangle(reader, by_id(one)) for one in ("player", "strip", "scene")}
-    if scene:
-        assert begins[by_id("scene")][1] < min(250, begins[by_id("player")][1])
-        return
-    _, top, _, bottom = begins[by_id("player")]
+    _, top, _, bottom = begins[by_id("scene" if scene else "player")]
     assert top == pytest.approx(rectangle(reader, "document.querySelector('.stage-place')")[3], abs=2)
-    assert bottom < rectangle(reader, by_id("path"))[1]
-    assert top < rectangle(reader, "document.querySelector('.moment')")[1]
+    assert begins[by_id("player")][1] < rectangle(reader, "document.querySelector('.moment')")[1]
+    if scene:
+        assert bottom <= begins[by_id("player")][1]
+    else:
+        assert bottom < rectangle(reader, by_id("path"))[1]
 
 
 def test_escape_closes_every_panel_before_it_leads_up(reader, pages):

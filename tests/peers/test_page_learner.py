@@ -35,8 +35,14 @@ def to(reader: Reader, update: int) -> None:
     reader.tab.wait_until(f"document.querySelector('.training .soft').textContent.includes(' {update} ')")
 
 
+def show_settings(reader: Reader) -> None:
+    """Unfold the settings."""
+    reader.ask("document.querySelector('.settings').closest('details').open = true")
+
+
 def field(reader: Reader, label: str, value: str) -> None:
-    """Type into the field with a label."""
+    """Type into the field with a label, among the settings."""
+    show_settings(reader)
     reader.click(".training label", label)
     reader.type(value)
     reader.keys("Enter")
@@ -200,6 +206,7 @@ def test_what_is_typed_as_a_seed_must_be_one(reader, pages):
 
 def test_the_delay_is_offered_where_the_task_has_one(reader, pages):
     reader.open(pages("teaching") + SCENE)
+    show_settings(reader)
     assert not reader.has(".training label", "Steps until the echo")
     for task in ("echo", "latch", "echo"):
         reader.ask(f"location.hash = '{SCENE}&task={task}'")
@@ -284,6 +291,7 @@ def test_training_on_ends_the_question_of_a_chapter(reader, pages):
 
 def test_the_delay_of_an_echo_is_offered_for_an_echo(reader, pages):
     reader.open(pages("teaching") + SCENE)
+    show_settings(reader)
     assert not reader.has(".training label", "Steps until the echo")
     reader.ask("""document.querySelector('.training select').value = 'echo',
         document.querySelector('.training select').dispatchEvent(new Event('change'))""")
@@ -315,7 +323,7 @@ def test_doing_what_a_chapter_says_keeps_what_it_says(reader, pages):
 
 
 def test_a_change_that_is_seen_and_not_trained_is_said(reader, pages):
-    changed = "Your changes are in what is seen below; the training goes on without them."
+    changed = "What is shown has your changes; the training goes on without them."
     reader.open(pages("teaching") + f"{SCENE}&update=5")
     reader.sees(".training .soft", " 5 ")
     assert not reader.has(".training .soft", changed)

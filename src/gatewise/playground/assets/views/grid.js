@@ -1,8 +1,8 @@
 /** A small field as a grid of HTML: every cell has its colour, and where there is room its number. */
 import {colourOf} from "./colours.js";
 import {el, setAttributes, setText} from "./dom.js";
-import {figure} from "../engine/figures.js";
 import {spokenValue} from "./field.js";
+import {compact} from "./number_controls.js";
 import {litPlaces} from "./products.js";
 import {shortMark} from "./quantities.js";
 import {labelPlaces} from "./timeline.js";
@@ -52,6 +52,7 @@ export function smallField(page, cursor) {
     );
     grid.replaceChildren(...rows, el("div", {role: "row", class: "times"}, corner, ...times));
     grid.style.setProperty("--steps", String(now.steps));
+    element.style.setProperty("--rows", String(now.rows.length));
     grid.classList.toggle("with-numbers", now.steps <= WITH_NUMBERS);
   }
 
@@ -71,7 +72,7 @@ export function smallField(page, cursor) {
         cell.style.setProperty("background-color", colour?.fill ?? "transparent");
         cell.style.setProperty("color", colour?.ink ?? "inherit");
         if (now.steps <= WITH_NUMBERS)
-          setText(cell, isAsked ? "?" : Number.isNaN(value) && !now.isValid(step) ? "–" : figure(value));
+          setText(cell, isAsked ? "?" : Number.isNaN(value) && !now.isValid(step) ? "–" : compact(value));
         const spoken = spokenValue(page, now, {row: at, step});
         setAttributes(cell, {
           "aria-label": isLit ? pagePhrase(page, "strip.lit", {value: spoken}) : spoken,

@@ -7,14 +7,19 @@ const ROOM = 12; // pixels above what is scrolled to
 /** What was pressed last. */
 const pressed = {element: /** @type {Element | null} */ (null)};
 
-/** The chapter stands beside the cell where there are two panes, and else between its sentence and its strip.
+/** The scene's view and the chapter stand beside the cell where there are two panes, else above its player and strip.
  * @param {Page} page */
 export function followPanes({closed}) {
   const two = matchMedia(TWO_PANES);
   const place = () => {
-    const chapter = document.getElementById("margin");
     const hasTwo = two.matches && !document.documentElement.classList.contains("embedded");
-    if (chapter) document.getElementById(hasTwo ? "loss" : "scene")?.before(chapter);
+    for (const [id, before] of [
+      ["scene", hasTwo ? "margin" : "player"],
+      ["margin", hasTwo ? "loss" : "strip"],
+    ]) {
+      const [element, next] = [id, before].map(name => document.getElementById(name));
+      if (element && element.nextElementSibling !== next) next?.before(element); // which would take its focus away
+    }
   };
   two.addEventListener("change", place, {signal: closed});
   place();

@@ -12,20 +12,28 @@ import {pagePhrase} from "./phrases.js";
 
 const GUTTER = 120; // pixels at most for the names of units
 const AXIS = 22; // pixels for the steps
+const LEAST_ROW = 4;
 const PADDING = 3; // pixels behind the last step
 const EDGE = 4; // where names have no room
 const TALLEST = 560;
 const LEAST_MARK = 9; // pixels, so that the chosen value is found
 
+/** The height of a field that has all the room it asks for. @param {Field} field */
+function heightOf({rows}) {
+  const row = Math.min(28, Math.max(LEAST_ROW, 420 / rows.length));
+  return Math.min(TALLEST, row * rows.length + AXIS + 2 * PADDING);
+}
+
 /**
- * The sizes of a field's cells.
- * @param {Field} field @param {number} width @param {number} names how wide the names of its rows are
- * @returns {Measures}
+ * The sizes of a field's cells: as many whole rows as have room.
+ * @param {Field} field @param {number} width @param {number} height @param {number} names how wide the names of its
+ *   rows are @returns {Measures}
  */
-function measuresOf(field, width, names) {
+function measuresOf(field, width, height, names) {
   const left = width > 500 ? Math.min(GUTTER, names + 12) : EDGE;
   const cell = Math.min(40, Math.max(1, (width - left) / field.steps));
-  const row = Math.min(28, Math.max(4, 420 / field.rows.length));
+  const room = Math.max(LEAST_ROW, height - AXIS - 2 * PADDING);
+  const row = room / Math.min(field.rows.length, Math.floor(room / LEAST_ROW));
   return {left, cell, row, width: left + cell * field.steps, height: row * field.rows.length + AXIS};
 }
 
@@ -209,10 +217,11 @@ export function largeField(page, cursor, pointed) {
 
   /** @param {Field} now */
   function lay(now) {
-    measures = measuresOf(now, (element.clientWidth || 800) - PADDING, widestName(now));
+    element.style.setProperty("height", `${heightOf(now)}px`);
+    const {clientWidth, clientHeight} = element;
+    measures = measuresOf(now, (clientWidth || 800) - PADDING, clientHeight || TALLEST, widestName(now));
     grid.style.setProperty("width", `${measures.width}px`);
     grid.style.setProperty("height", `${measures.height}px`);
-    element.style.setProperty("max-height", `${TALLEST}px`);
     mark(now);
     draw();
   }

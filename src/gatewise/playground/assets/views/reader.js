@@ -107,5 +107,5 @@ function likeliest({model}, step) {
   const place = {layer: model.layers.length, direction: 0};
   const shares = model.value({...place, name: model.roles(place).output, step});
   const order = Array.from(shares, (_, n) => n).sort((first, second) => shares[second] - shares[first]);
-  return order.slice(0, 3).map(n => `${model.outputs[n]} ${(100 * shares[n]).toFixed(0)} %`);
+  return order.slice(0, 3).map(n => `${model.outputs[n]}\u00a0${(100 * shares[n]).toFixed(0)}\u00a0%`);
 }

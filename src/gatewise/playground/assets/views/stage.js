@@ -9,12 +9,13 @@ import {pagePhrase} from "./phrases.js";
 import {quantityName} from "./sentences.js";
 import {litParts} from "./stage_path.js";
 import {GATES, gateSentence, happening, inputSentence, negativeNote, untouchedOf} from "./stage_words.js";
-import {isSmall} from "./start.js";
 import {rangesOf} from "./level_ranges.js";
 import {hasLever, openGate} from "./gate_bias.js";
 import {valveMark} from "./valves.js";
 
 const NARROW = 520;
+const LEAST = {wide: 0.72, short: 0.81}; // of the size in which a layout is drawn: its text has 12 pixels
+const FEW_UNITS = 16; // of one cell: the page begins at the stage, above their strip
 const ENDS = /** @type {StageEnd[]} */ (["candidate", "before", "cell", "output"]);
 const SOURCES = /** @type {StageSource[]} */ (["input", "recurrent"]);
 const FEEDS = /** @type {(keyof Layout["feeds"])[]} */ (["forget_gate", "candidate", "input_gate", "output_gate"]);
@@ -114,7 +115,7 @@ function stagePicture(page, layout, regard) {
     ...pipes.map(pipe => pipe.element),
     svg("circle", {class: "node", cx: layout.plus[0], cy: layout.plus[1], r: 12}),
     svg("path", {class: "plus", d: `M${layout.plus[0] - 6} ${layout.plus[1]}h12m-6 -6v12`}),
-    svg("circle", {class: "node", cx: layout.squash[0], cy: layout.squash[1], r: layout.isShort ? 15 : 18}),
+    svg("circle", {class: "node", cx: layout.squash[0], cy: layout.squash[1], r: layout.isShort ? 18 : 22}),
     squash,
     tank.element,
     gauge.element,
@@ -245,6 +246,9 @@ export function stageView(page) {
     regarded = gate;
     setText(turned, gateSentence(page, page.store.state, regarded));
   };
+  const {layers} = page.model;
+  const units = layers.flatMap(({cells}) => cells.map(({hidden}) => hidden));
+  const isFirst = units.length === 1 && units[0] <= FEW_UNITS;
   const pictures = new Map([WIDE_STAGE, SMALL_STAGE].map(layout => [layout, stagePicture(page, layout, regard)]));
   const place = el("div", {class: "stage-place"});
   const moment = el("p", {class: "moment"});
@@ -265,13 +269,15 @@ export function stageView(page) {
 
   /** @param {State} state @param {boolean} moving */
   function draw(state, moving) {
-    const isShown = hasFlow(page.model, state) && (isSmall(page.model) || state.level !== "overview");
+    const isShown = hasFlow(page.model, state) && (isFirst || state.level !== "overview");
     reveal(element, isShown);
-    document.getElementById("main")?.classList.toggle("strip-first", !isSmall(page.model));
+    document.getElementById("main")?.classList.toggle("strip-first", !isFirst);
     if (!isShown) return;
     const picture = pictures.get(layout);
     if (picture && place.firstElementChild !== picture.picture) place.replaceChildren(picture.picture);
-    place.style.setProperty("aspect-ratio", layout.box.split(" ").slice(2).join(" / "));
+    const [width, height] = layout.box.split(" ").slice(2);
+    place.style.setProperty("aspect-ratio", `${width} / ${height}`);
+    place.style.setProperty("min-height", `${(layout.isShort ? LEAST.short : LEAST.wide) * Number(height)}px`);
     picture?.update(state, moving);
     const sentence = happening(page, state);
     setText(moment, isUntouched(state) ? pagePhrase(page, "stage.intro") : sentence);

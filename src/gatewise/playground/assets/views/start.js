@@ -5,11 +5,6 @@ import {pagePhrase} from "./phrases.js";
 
 const QUIET = 250; // milliseconds without a change before the address is written
 
-/** Whether a model is small enough to open at the stage, with its units under each other. @param {Model} model */
-export function isSmall(model) {
-  return model.layers.length === 1 && model.layers[0].cells.length === 1 && model.layers[0].cells[0].hidden === 1;
-}
-
 /** The state of the page as it was made. @param {Opening} page @returns {State} */
 export function originalState({doc, model, lesson}) {
   const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);

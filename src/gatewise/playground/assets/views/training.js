@@ -120,8 +120,12 @@ export function trainingView(page) {
   const error = el("p", {class: "soft"});
   const plots = el("div", {class: "plots"});
   const parts = el("div");
-  const summary = el("summary", {}, pagePhrase(page, "training.opened"));
-  const opened = el("details", {ontoggle: () => draw()}, summary, parts);
+  const panels = [
+    {words: "training.opened", content: parts},
+    {words: "training.settings", content: el("div", {class: "settings"}, ...settings)},
+  ].map(({words, content}) =>
+    el("details", {ontoggle: () => draw()}, el("summary", {}, pagePhrase(page, words)), content),
+  );
   function draw() {
     const {trainer, target} = training;
     const {network} = page.model;
@@ -136,9 +140,10 @@ export function trainingView(page) {
     const changed = page.store.state.edits.length ? ` ${pagePhrase(page, "training.changed")}` : "";
     setText(error, pagePhrase(page, "training.error", {update: trainer.at, error: shown}) + changed);
     plots.replaceChildren(...lanes(page, training));
-    const closes = opened.open && page.store.state.level === "overview"; // else Escape leads up
-    setAttributes(summary, {"aria-keyshortcuts": closes && "Escape"});
-    if (opened.open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
+    const isTop = page.store.state.level === "overview"; // else Escape leads up
+    for (const {open, firstElementChild: summary} of panels)
+      if (summary) setAttributes(summary, {"aria-keyshortcuts": open && isTop && "Escape"});
+    if (panels[0].open) keepFocus(parts, () => parts.replaceChildren(...updateParts(page, trainer)));
   }
   const stop = () => document.hidden && training.isBusy() && toggle();
   document.addEventListener("visibilitychange", stop, {signal: page.closed});
@@ -153,7 +158,6 @@ export function trainingView(page) {
     el("p", {class: "controls"}, play, next, update),
     error,
     plots,
-    el("div", {class: "settings"}, ...settings),
-    opened,
+    ...panels,
   );
 }
