@@ -149,10 +149,10 @@ test("an edit of an input computes what comes after it, and nothing before it", 
   const model = createModel(documentOf(100));
   const before = [...model.value({layer: 0, direction: 0, name: "h", step: 99})];
   model.edit([x(60, 3)]);
-  assert.equal(model.edited.cells[0][0].done, 60);
+  assert.equal(model.edited.cells[0][0].forward.done, 60);
   assert.equal(model.changed({layer: 0, direction: 0, name: "h", step: 59}), false);
   assert.equal(model.changed({layer: 0, direction: 0, name: "h", step: 60}), true);
-  assert.equal(model.edited.cells[0][0].done, 61);
+  assert.equal(model.edited.cells[0][0].forward.done, 61);
   const [[influence]] = model.influence();
   assert.ok(influence[59] === 0 && influence[60] > influence[70] && influence[70] > 0);
   assert.equal(model.original(x(60, 0).ref), Math.sin(60));
@@ -167,7 +167,7 @@ test("the rest is computed in slices", () => {
   let slices = 0;
   while (!model.finish(0)) slices++;
   assert.ok(slices > 10);
-  assert.equal(model.edited.cells[0][0].done, 5000);
+  assert.equal(model.edited.cells[0][0].forward.done, 5000);
 });
 
 test("NaN flows, and only what is given may be edited", () => {

@@ -53,7 +53,7 @@ function embeddingGradient({network, wiring: {embedding, tokens, steps}}) {
     width = embedding.shape[1];
   for (const run of network.cells[0]) {
     for (let step = 0; step < steps; step++) {
-      run.backwardTo(step);
+      run.backward.to(step);
       if (!run.takesPart(step)) continue;
       const row = run.row(run.gradientOf("input"), step);
       for (let n = 0; n < width; n++) gradient[tokens[step] * width + n] += row[n];

@@ -25,26 +25,26 @@ test("what carries nothing goes on where it was, and goes back to what was edite
   const model = createModel(documentOf(3000)),
     [merge] = model.base.merges,
     places = [];
-  while (!model.finish(0)) places.push(merge.from);
+  while (!model.finish(0)) places.push(merge.forward.done);
   assert.deepEqual(
     places,
     places.toSorted((a, b) => a - b),
   );
   assert.ok(places.length > 300);
-  assert.equal(model.base.merges[0].advance(), false);
-  assert.equal(merge.from, 3000);
+  assert.equal(model.base.merges[0].forward.advance(), false);
+  assert.equal(merge.forward.done, 3000);
   model.edit([xAt(2000, 3)]);
-  assert.equal(model.edited.merges[0].from, 2000);
+  assert.equal(model.edited.merges[0].forward.done, 2000);
   whole(model);
-  assert.ok(model.edited.merges[0].ready.every(one => one === 1));
+  assert.ok(model.edited.merges[0].forward.ready.every(one => one === 1));
   assert.deepEqual(
     [...model.edited.merges[0].bound.slot("y").data.subarray(-2)],
     [...model.value({layer: 0, direction: 0, name: "h", step: 2999})],
   );
   model.edit([xAt(1000, 3)]);
-  assert.equal(model.edited.merges[0].from, 1000);
+  assert.equal(model.edited.merges[0].forward.done, 1000);
   model.edit([weightOf(0, 1, 0.1)]);
-  assert.equal(model.edited.merges[0].from, 0);
+  assert.equal(model.edited.merges[0].forward.done, 0);
 });
 
 test("the backward pass of what carries nothing goes on where it was, and begins again with another loss", () => {
@@ -52,10 +52,10 @@ test("the backward pass of what carries nothing goes on where it was, and begins
     [merge] = model.base.merges;
   model.wantsBackward = true;
   whole(model);
-  assert.equal(merge.advanceBack(), false);
-  assert.equal(merge.fromBack, 500);
+  assert.equal(merge.backward.advance(), false);
+  assert.equal(merge.backward.done, 500);
   model.setLoss({of: "h", layer: 0, direction: 0, unit: 1, step: 250});
-  assert.equal(merge.fromBack, 0);
+  assert.equal(merge.backward.done, 0);
   assert.equal(model.finish(0), false);
   whole(model);
   assert.equal(model.value({layer: 0, direction: 0, name: "dh", step: 250})[1], 1);
@@ -157,5 +157,5 @@ test("once a run is computed, what shows all of it is drawn, and nothing else is
   }
   assert.deepEqual(drawn, {step: 1, run: 2});
   assert.equal(page.runs, 1);
-  assert.equal(model.base.merges[0].from, 200_000);
+  assert.equal(model.base.merges[0].forward.done, 200_000);
 });

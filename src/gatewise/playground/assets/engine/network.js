@@ -38,7 +38,7 @@ export class Network {
     const runs = row.map(cell => cellRun(cell, this.wiring, x));
     runs.forEach((run, place) => {
       run.pull = step => {
-        if (layer > 0) this.merges[layer - 1].forwardTo(step);
+        if (layer > 0) this.merges[layer - 1].forward.to(step);
       };
       run.pullBack = step => this.#seed(layer, place, step);
     });
@@ -61,7 +61,7 @@ export class Network {
    * @param {ProgramRun} run @param {ProgramRun} merge @param {number} layer @param {number} place @param {number} step
    */
   #putOut(run, merge, layer, place, step) {
-    run.forwardTo(step);
+    run.forward.to(step);
     const {data: from, size} = run.slotOf("hidden_state"),
       {data: to} = merge.slotOf(OUTPUTS[place]);
     const isShown = this.shows[layer][place][step] === 1;
@@ -79,7 +79,7 @@ export class Network {
     );
     merge.pull = () =>
       runs.forEach((run, place) => {
-        run.forwardTo(run.order[steps - 1]);
+        run.forward.to(run.order[steps - 1]);
         merge.slotOf(OUTPUTS[place]).data.set(lastHidden(run));
       });
     merge.pullBack = () => merge.slotOf("output_gradient").data.set(this.#arriving(0));
@@ -106,7 +106,7 @@ export class Network {
       sizes: {},
     });
     run.pull = step => {
-      this.last.forwardTo(step);
+      this.last.forward.to(step);
       const from = step * this.wiring.x.shape[1],
         to = step * outputs;
       for (let n = 0; skip && n < outputs; n++) added.data[to + n] = this.x[from + (skip > 1 ? n : 0)];
@@ -132,7 +132,7 @@ export class Network {
       this.#outputSeed(this.last, step);
       return this.last.rowOf("output_gradient", step);
     }
-    this.head.backwardTo(step);
+    this.head.backward.to(step);
     return this.head.row(this.head.gradientOf("read"), step);
   }
 
@@ -147,7 +147,7 @@ export class Network {
     else to.fill(0);
     if (above === undefined || this.#endsBelow(layer + 1)) return;
     for (const run of above) {
-      run.backwardTo(step);
+      run.backward.to(step);
       if (run.takesPart(step))
         run.row(run.gradientOf("input"), step).forEach((value, n) => {
           to[n] += value;
@@ -175,7 +175,7 @@ export class Network {
     }
     if (step === run.order[this.wiring.steps - 1]) this.#ends(run, layer, place);
     if (loss?.of === "h" && loss.layer <= layer) return;
-    merge.backwardTo(step);
+    merge.backward.to(step);
     if (this.shows[layer][place][step] === 0) return;
     merge.row(merge.gradientOf(OUTPUTS[place]), step).forEach((value, n) => {
       to[n] += value;
@@ -192,7 +192,7 @@ export class Network {
       if (after !== undefined) into.data.set(after, step * into.size);
     }
     if (!this.wiring.readsLast || layer < this.cells.length - 1 || this.loss?.of === "h") return;
-    this.last.backwardTo(0);
+    this.last.backward.to(0);
     for (const {into, passed} of run.bound.carryBack) {
       if (passed !== null) into.data.set(this.last.row(this.last.gradientOf(OUTPUTS[place]), 0), step * into.size);
     }
@@ -229,8 +229,8 @@ export class Network {
 
   /** ProgramRun some steps that have not run yet; whether there is none. @param {boolean} backward */
   advance(backward) {
-    for (const run of this.runs) if (run.advance()) return false;
-    if (backward) for (const run of this.runsBack) if (run.advanceBack()) return false;
+    for (const run of this.runs) if (run.forward.advance()) return false;
+    if (backward) for (const run of this.runsBack) if (run.backward.advance()) return false;
     return true;
   }
 

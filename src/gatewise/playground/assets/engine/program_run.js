@@ -2,8 +2,7 @@
 
 import {Binding} from "./binding.js";
 import {copyTo} from "./functions.js";
-
-const AT_ONCE = 8; // steps, between two looks at the clock
+import {Pass} from "./pass.js";
 
 export class ProgramRun {
   /** @param {Setting} setting */
@@ -17,18 +16,20 @@ export class ProgramRun {
     this.runs = runsOf(this.bound.forward);
     this.runsBack = runsOf(this.bound.backward);
     this.order = Int32Array.from({length: steps}, (_, n) => (reverse ? steps - 1 - n : n));
+    const carries = program.carry.length > 0;
+    this.forward = new Pass(this.order, carries, (step, next) => {
+      this.#forward(step);
+      this.#carry(this.bound.carry, step, next);
+    });
+    this.backward = new Pass(this.order.slice().reverse(), carries, (step, next) => {
+      this.#backward(step);
+      this.#carry(this.bound.carryBack, step, next);
+    });
     const arriving = program.given.filter(({kind}) => kind === "gradient").map(({symbol}) => symbol);
     this.gradients = new Set([...arriving, ...this.bound.backward.keys()]);
-    this.carries = program.carry.length > 0; // whether a step depends on the one before
     this.computed = -1; // the step whose quantities stand where they are not kept for every step
     this.computedBack = -1;
     this.fresh = false; // whether what is the same at every step has been computed
-    this.done = 0;
-    this.doneBack = 0;
-    this.ready = new Uint8Array(steps); // where nothing is carried
-    this.readyBack = new Uint8Array(steps);
-    this.from = 0; // no step before it is left to run forward
-    this.fromBack = 0;
     /** @type {Map<string, Float64Array>} */
     this.sums = new Map();
     /** @type {(step: number) => void} */
@@ -69,11 +70,6 @@ export class ProgramRun {
   }
 
   /** @param {number} step */
-  place(step) {
-    return this.setting.reverse ? this.steps - 1 - step : step;
-  }
-
-  /** @param {number} step */
   takesPart(step) {
     return this.valid === null || this.valid[step] === 1;
   }
@@ -90,8 +86,8 @@ export class ProgramRun {
 
   /** Run as far as a name at a step needs. @param {string} name @param {number} step */
   to(name, step) {
-    if (this.isGradient(name)) this.backwardTo(step);
-    else this.forwardTo(step);
+    if (this.isGradient(name)) this.backward.to(step);
+    else this.forward.to(step);
   }
 
   /** Let all that a name needs stand for its value at a step. @param {string} name @param {number} step */
@@ -120,40 +116,6 @@ export class ProgramRun {
     this.fresh = true;
   }
 
-  /** Run forward as far as a step. @param {number} step */
-  forwardTo(step) {
-    if (!this.carries) {
-      if (this.ready[step] === 0) this.#forward(step);
-      this.ready[step] = 1;
-      return;
-    }
-    for (const end = this.place(step); this.done <= end; this.done++) {
-      const at = this.order[this.done];
-      this.#forward(at);
-      this.#carry(this.bound.carry, at, this.order[this.done + 1]);
-    }
-  }
-
-  /** Run some steps further; whether any were left. */
-  advance() {
-    if (!this.carries) this.from = leftFrom(this.ready, this.from);
-    const start = this.carries ? this.done : this.from;
-    const end = Math.min(start + AT_ONCE, this.steps);
-    if (this.carries && start < end) this.forwardTo(this.order[end - 1]);
-    else for (let step = start; step < end; step++) this.forwardTo(step);
-    return start < end;
-  }
-
-  /** The same of the backward pass. */
-  advanceBack() {
-    if (!this.carries) this.fromBack = leftFrom(this.readyBack, this.fromBack);
-    const start = this.carries ? this.doneBack : this.fromBack;
-    const end = Math.min(start + AT_ONCE, this.steps);
-    if (this.carries && start < end) this.backwardTo(this.order[this.steps - end]);
-    else for (let step = start; step < end; step++) this.backwardTo(step);
-    return start < end;
-  }
-
   /** @param {number} step */
   #forward(step) {
     this.pull(step);
@@ -167,24 +129,9 @@ export class ProgramRun {
     for (const {into, source} of this.bound.carry) copyTo(source, into);
   }
 
-  /** Run backward as far as a step, from the end. @param {number} step */
-  backwardTo(step) {
-    if (!this.carries) {
-      if (this.readyBack[step] === 0) this.#backward(step);
-      this.readyBack[step] = 1;
-      return;
-    }
-    for (const end = this.steps - this.place(step); this.doneBack < end; this.doneBack++) {
-      const n = this.steps - 1 - this.doneBack,
-        at = this.order[n];
-      this.#backward(at);
-      this.#carry(this.bound.carryBack, at, this.order[n - 1]);
-    }
-  }
-
   /** @param {number} step */
   #backward(step) {
-    this.forwardTo(step);
+    this.forward.to(step);
     this.pullBack(step);
     this.moveTo(step);
     if (!this.takesPart(step)) {
@@ -215,9 +162,7 @@ export class ProgramRun {
 
   /** Forget what depends on the inputs of steps from one to another. @param {number} first @param {number} last */
   forget(first, last) {
-    this.done = Math.min(this.done, this.place(this.setting.reverse ? last : first));
-    this.ready.fill(0, first, last + 1);
-    this.from = Math.min(this.from, first);
+    this.forward.forget(first, last);
     for (const {ready} of this.bound.ahead) ready.fill(0, first, last + 1);
     this.forgetBack();
   }
@@ -229,8 +174,7 @@ export class ProgramRun {
   forgetParameter(name, row, column) {
     this.fresh = false;
     this.moveTo(this.bound.at);
-    this.done = this.from = 0;
-    this.ready.fill(0);
+    this.forward.forget(0, this.steps - 1);
     for (const {names, ready, again, byRow} of this.bound.ahead) {
       if (!names.includes(name)) continue;
       if (again === null || !byRow) ready.fill(0);
@@ -242,29 +186,17 @@ export class ProgramRun {
   /** Forget the backward pass. */
   forgetBack() {
     this.computed = this.computedBack = -1;
-    this.doneBack = this.fromBack = 0;
-    this.readyBack.fill(0);
+    this.backward.forget(0, this.steps - 1);
     this.sums.clear();
   }
 
   /** Take over what another run of the same setting is given and has computed forward. @param {ProgramRun} other */
   copyFrom(other) {
     this.bound.copyFrom(other.bound);
-    this.ready.set(other.ready);
-    this.done = other.done;
-    this.from = other.from;
+    this.forward.copyFrom(other.forward);
     this.fresh = false;
     this.forgetBack();
   }
-}
-
-/**
- * The first step from one on that is not ready, or how many there are.
- * @param {Uint8Array} ready @param {number} from
- */
-function leftFrom(ready, from) {
-  const step = ready.indexOf(0, from);
-  return step < 0 ? ready.length : step;
 }
 
 /** @param {Map<string, CompiledQuantity>} quantities @returns {(() => void)[]} */

@@ -51,8 +51,8 @@ function sumIn(run, name) {
   if (quantity === undefined || !quantity.sums) throw new Error(`${name} is not summed over steps`);
   const {slot} = quantity.op,
     total = new Float64Array(slot.size);
-  for (const step of run.order.slice().reverse()) {
-    run.backwardTo(step);
+  for (const step of run.backward.order) {
+    run.backward.to(step);
     if (!run.takesPart(step)) continue;
     run.standAt(name, step);
     if (quantity.op.addTo !== undefined) {

@@ -56,7 +56,7 @@ export function outputError({output}, target) {
   let value = 0;
   target.forEach((wanted, step) => {
     if (Number.isNaN(wanted)) return;
-    output.forwardTo(step);
+    output.forward.to(step);
     const off = output.rowOf("output", step)[0] - wanted;
     value += (off * off) / count;
     dy[step] = (2 * off) / count;
