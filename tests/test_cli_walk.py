@@ -117,7 +117,7 @@ def test_weights_of_ones_own_are_walked_and_checked(capsys):
         ({"W_o": [[1, 2], [3, 4]]}, "W_o has shape (2, 2); it must be (2, 3)"),
         ({"x": [1, 2]}, "x has shape (2,); it must be (1,), (time, 1) or (time, batch, 1)"),
         ({"h_prev": [1]}, "h_prev has shape (1,); it must be (2,)"),
-        ({"c": [1, 2]}, "there is no 'c' among what is given; allowed: W_i, b_i"),
+        ({"c": [1, 2]}, "there is no 'c' among what is given; allowed: W_f, b_f"),
         ({"x": ["a"]}, "mine.json: line 1: x: 'a' is not a number"),
         ({"x": [None]}, "'x' is not filled in"),
         ({"W_f": 3}, "W_f has shape (); it must be (2, 3)"),

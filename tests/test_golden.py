@@ -15,6 +15,8 @@ GOLDEN = Path(__file__).parent / "golden"
 WALKS = {
     "notebook": "",
     "latch": "--example latch",
+    "lesson": "--example lesson",
+    "lesson backward": "--example lesson --backward --steps 4",
     "one unit": "--unit 1",
     "every switch": "--peephole full --coupling input=1-forget --layer-norm gates --epsilon 1e-6 --gate-clip 1"
     " --cell-clip 0.2 --projection-size 1 --projection-clip 0.001 --activation candidate=elu:0.7"
@@ -22,7 +24,7 @@ WALKS = {
     "haste": "--layer-norm haste --epsilon 1e-5 --init glorot --seed 3 --x 1,-1 --h 0.3,0.4,0.3 --c 2,-2,0.5",
     "large": "--init chrono --input-size 30 --hidden-size 40 --seed 5",
     "notebook backward": "--backward",
-    "latch backward": "--example latch --backward",
+    "latch backward": "--example latch --backward --every-step",
     "every switch backward": "--backward --peephole full --coupling input=1-forget --layer-norm gates --epsilon 1e-6"
     " --gate-clip 1 --cell-clip 0.2 --projection-size 1 --projection-clip 0.001 --activation candidate=elu:0.7"
     " --activation output_gate=softsign --steps 2 --dh 2 --dc -1,0.5",

@@ -316,6 +316,22 @@ def test_a_page_of_several_steps_has_a_heading_for_each():
     assert all(len(one.findall("section/h3")) == 8 for one in steps)
 
 
+@pytest.mark.parametrize("way", [False, True])
+def test_of_more_than_three_steps_all_fold_but_the_one_that_the_pass_begins_with(way):
+    page = parsed(html.render(gw.walk(latch_trace(3), backward=way)))
+    assert not [one for one in page.iter("details") if one.get("class") == "step"]
+    walk = gw.walk(latch_trace(7), backward=way)
+    page = parsed(html.render(walk))
+    folds = [one for one in page.iter("details") if one.get("class") == "step"]
+    names = dict.fromkeys(section.time for section in walk.sections if section.at is not None)
+    assert [content(one.find("summary/h2")) for one in folds] == list(names)
+    begins = "step 6, backward" if way else "step 0"
+    assert [content(one.find("summary/h2")) for one in folds if one.get("open")] == [begins]
+    shown = [content(one) for one in page.iter("h3")] + [content(one) for one in page.iter("h2")]
+    for section in walk.sections:
+        assert any(section.title in one for one in shown)
+
+
 def test_a_gate_that_is_nearly_shut_or_open_says_so():
     page = parsed(html.render(gw.walk(latch_trace())))
     told = [one for one in page.iter() if one.text in (" nearly closed", " nearly open")]

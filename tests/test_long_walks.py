@@ -63,6 +63,25 @@ def test_of_many_steps_the_first_and_the_last_are_worked_through_and_the_rest_is
     assert {one.at for one in walk.sections} == {None, 0, FEW}
 
 
+def test_of_a_backward_walk_of_more_than_three_steps_text_has_the_first_and_the_last_and_other_formats_have_all():
+    for steps in (3, 4, 8):
+        walk = gw.walk(trace_of(steps), backward=True)
+        whole = gw.walk(trace_of(steps), backward=True, every_step=True)
+        headings = [re.findall(r"^─+ (step .*?) ─+$", str(shown), re.MULTILINE) for shown in (walk, whole)]
+        every = [f"step {n}, forward" for n in range(steps)] + [f"step {n}, backward" for n in reversed(range(steps))]
+        assert headings[1] == every
+        if steps == 3:
+            assert headings[0] == every
+            continue
+        rest = f"step {steps - 2} to step 1"
+        assert headings[0] == [every[0], every[steps - 1], every[steps], rest, every[-1]]
+        assert f"{steps - 2} steps are not shown\n   --at STEP" in str(walk)
+        for format in {*ENDINGS} - {"text", "html"}:
+            assert walk.render(format) == whole.render(format)
+        assert walk.render("html").count('<details class="step"') == 2 * steps
+        assert str(gw.walk(trace_of(steps))).count("not shown") == 0
+
+
 def test_of_few_steps_and_of_all_every_one_is_worked_through():
     assert {one.at for one in gw.walk(trace_of(FEW)).sections} == {None, *range(FEW)}
     assert {one.at for one in gw.walk(trace_of(FEW + 5), every_step=True).sections} == {None, *range(FEW + 5)}

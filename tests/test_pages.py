@@ -163,6 +163,26 @@ def hold_lines(command: str, shown: list[str], printed: list[str]) -> None:
     assert dots or place == len(printed), f"{command}: something is printed after the last line shown"
 
 
+def cats() -> list[object]:
+    """Return the files that a page shows, each as a parameter: its name and content, from top to bottom of the page."""
+    shown = [
+        (page, shlex.split(command)[1], lines)
+        for page in PAGES
+        for language, text in blocks(page)
+        if language == "console"
+        for command, lines in commands(text)
+        if command.startswith("cat ")
+    ]
+    return [pytest.param(name, lines, id=f"{page.stem}-{name}") for page, name, lines in shown]
+
+
+@pytest.mark.parametrize(("name", "lines"), cats())
+def test_every_file_that_a_page_shows_lies_in_the_lesson_s_folder(name, lines):
+    """What students hand in lies in its `answers`, as the folder of an exercise must be new."""
+    path = ROOT / "docs" / "lesson" / name.replace("homework/", "")
+    assert path.read_bytes() == "".join(f"{line}\n" for line in lines).encode()
+
+
 class AnyMachine(doctest.OutputChecker):
     """What an engine says of its kernels and threads depends on the machine, as does whether there is a native one."""
 

@@ -120,7 +120,7 @@ def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
         ({"W_f": None}, ("'W_f' is not filled in",)),
         ({"W_f": "text"}, ("W_f: 'text' is not a number",)),
         ({"W_f": [[1, 2], [3]]}, ("W_f: its rows are not equally long",)),
-        ({"W_x": [1]}, ("'W_x'", "allowed: W_i")),
+        ({"W_x": [1]}, ("'W_x'", "allowed: W_f")),
         ({"x": []}, ("x has shape (0,)",)),
         ({"h_prev": [1, 2, 3, 4, 5]}, ("h_prev has shape (5,)", "(4,)")),
         ({"W_f": [[1e300] * 6] * 4, "x": [[[1e300, 1e300]] * 2]}, ("not finite",)),

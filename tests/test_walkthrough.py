@@ -159,9 +159,9 @@ def test_a_walk_of_several_steps_begins_with_all_of_them_at_a_glance():
     glance = next(section for section in walk.sections if section.key == "sequence").blocks[0]
     assert isinstance(glance, NumberTable)
     assert [name for name, _ in glance.rows] == [f"step {t}" for t in range(7)]
-    assert glance.columns == ("bit", "write", "release", *map(f.Symbol, "ifgoch"))
+    assert glance.columns == ("bit", "write", "release", *map(f.Symbol, "figoch"))
     found = np.array([values for _, values in glance.rows])
-    np.testing.assert_array_equal(found[:, 4], trace.forget_gate[:, 0])
+    np.testing.assert_array_equal(found[:, 3], trace.forget_gate[:, 0])
     assert {section.time for section in walk.sections} == {None, *(f"step {t}" for t in range(7))}
 
 
@@ -435,7 +435,7 @@ def test_only_the_worked_example_ends_with_what_to_try_next(capsys):
     walks = [], ["--backward"], ["--example", "latch"], ["--unit", "0"], ["--seed", "1"], ["--format", "markdown"]
     for options in walks:
         main(["walk", *options])
-        assert ("Next: gatewise walk --backward" in capsys.readouterr().out) == (not options)
+        assert ("gatewise walk\n--example lesson" in capsys.readouterr().out) == (not options)
 
 
 def test_of_a_long_run_the_steps_that_are_shown_have_the_gradients_of_all_outputs():

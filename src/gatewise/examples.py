@@ -1,4 +1,4 @@
-"""Cells to learn from, with a run for each: the worked example, and a latch whose gates visibly open and close."""
+"""Cells to learn from, with a run for each: the worked example, a lesson for a pocket calculator, and a latch."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ def notebook() -> Example:
     return Example(cell, np.array([[0.5, 0.8, 0.2]]), state, {"init": "notebook", "scale": scale, "seed": seed})
 
 
+def lesson() -> Example:
+    """Return a step of a cell whose first unit keeps its memory while the second replaces it, for a pocket calculator.
+
+    With weights of one or two digits every sum is short. Each number of the step, forward and backward, can be computed
+    from the four decimals that are shown of the others: none is off by a rounding.
+    """
+    weight = [  # gates i f g o; units; columns h0, h1, x0, x1
+        [[1, 2, -0.7, 1.8], [0.7, -1, 0.9, -0.8]],
+        [[-0.3, -0.9, 0.8, -2], [-0.4, 0.2, -0.9, 1.5]],
+        [[-0.7, -1.2, 0.4, 0.8], [-0.4, -0.6, -0.9, 0.7]],
+        [[0.5, -0.8, 0.6, -1.8], [-0.8, -1.8, -1.2, 1]],
+    ]
+    bias = [[-0.1, 1], [1, -0.6], [0.5, 0.4], [0.4, 0.2]]
+    cell = LSTMCell.from_parameters(Parameters(np.array(weight), np.array(bias)))
+    state = State(np.array([0.2, -0.4]), np.array([0.5, -1.0]))
+    return Example(cell, np.array([[1, -0.5]]), state, {"weights": "set by hand"})
+
+
 def latch() -> Example:
     """Return a cell of one unit that writes a bit, holds it for five steps and releases it.
 
@@ -49,4 +67,4 @@ def latch() -> Example:
     return Example(cell, x, State(np.zeros(1), np.zeros(1)), {"weights": "set by hand"})
 
 
-EXAMPLES = {"notebook": notebook, "latch": latch}
+EXAMPLES = {"notebook": notebook, "lesson": lesson, "latch": latch}

@@ -205,17 +205,17 @@ def array_declarations(variant: Variant) -> dict[str, ArrayDeclaration]:
     return declared
 
 
-def named_rows(variant: Variant) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+def named_rows(variant: Variant, order: str = gates.LETTERS) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """Yield the name of every row of a variant's parameters, with its array and position; none of a coupled gate.
 
-    They come gate by gate, and last those of no gate.
+    They come gate by gate in an order, and last those of no gate.
     """
     rows = [
         (name, array, tuple(map(int, np.unravel_index(n, declared.leading))) if declared.leading else ())
         for array, declared in array_declarations(variant).items()
         for n, name in enumerate(declared.rows)
     ]
-    for k in gates.LETTERS:
+    for k in order:
         if k in variant.own:
             yield from (row for row in rows if row[0].endswith(k))
     yield from (row for row in rows if row[0][-1] not in gates.LETTERS)

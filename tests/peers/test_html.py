@@ -153,6 +153,25 @@ def test_every_line_expands_by_keyboard_and_shows_what_it_is_made_of(tab, pages)
     assert expanded == lines
 
 
+STEPS = "[...document.querySelectorAll('details.step')]"
+
+
+def test_the_steps_of_a_long_walk_fold_open_by_keyboard_and_by_link_and_are_all_printed(tab, pages):
+    tab.check_alone(pages("latch, backward"), 1280)
+    assert tab.evaluate(f"{STEPS}.map(step => step.open)") == [False] * 7 + [True] + [False] * 6
+    assert tab.evaluate("document.documentElement.scrollHeight") < 15_000
+    tab.evaluate(f"{STEPS}[0].querySelector('summary').focus()")
+    tab.keys("Enter")
+    assert tab.evaluate(f"{STEPS}[0].open")
+    tab.evaluate(f"location.hash = {STEPS}.at(-1).querySelector('h3').id")
+    tab.wait_until(f"{STEPS}.at(-1).open")
+    tab.look(media="print")
+    assert tab.evaluate(
+        f"{STEPS}.every(step => step.querySelector('h3').checkVisibility({{contentVisibilityAuto: true}}))"
+    )
+    assert tab.evaluate(f"{STEPS}.every(step => step.offsetHeight > 400)")
+
+
 def test_wide_tables_scroll_in_boxes_that_the_keyboard_reaches(tab, pages):
     tab.look(width=360)
     tab.open(pages("large"))

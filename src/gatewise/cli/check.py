@@ -110,8 +110,11 @@ def check(
     cell_run = build_run(options, back)
     if template:
         names = sheet.template_suffix(answers)
-        handout.write_template(answers, Chain(cell_run.steps, cell_run.dh, cell_run.dc), backward, names)
+        chain = Chain(cell_run.steps, cell_run.dh, cell_run.dc)
+        handout.write_template(answers, chain, backward, names)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
+        for quantity in [quantity for quantity in chain.quantities if quantity.term and backward][:1]:
+            print(f"There {quantity.equation},\nand likewise the other sums.")
         return
     marking = check(sheet.read(answers), Chain(cell_run.steps, cell_run.dh, cell_run.dc), repeat=repeat)
     if output is None and format in (None, "text"):

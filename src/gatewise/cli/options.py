@@ -206,8 +206,8 @@ class RunOptions:
     Parameters
     ----------
     example
-        A ready-made example: the worked example (notebook, the default), or a cell that writes, holds and releases one
-        bit (latch).
+        A ready-made example: the worked example (notebook, the default), a cell with short weights whose gates differ
+        (lesson), or one that writes, holds and releases one bit (latch).
     given
         A .json, .csv or .npz file with weights and inputs of your own, by name: W_f (hidden, hidden + input) and b_f,
         likewise for i, g and o; x, h_prev and c_prev; optionally dh and dc_next.

@@ -43,6 +43,8 @@ class SteppedRun:
         The gradients of the loss with respect to the last states.
     at : int or None
         The place of the only step to show; None for all.
+    short : bool
+        Whether it is shown in short: see `gatewise.walk`.
     """
 
     sequences: list[Sequence[Step]]
@@ -50,6 +52,7 @@ class SteppedRun:
     dh: Array | None = None
     dc: Array | None = None
     at: int | None = None
+    short: bool = False
 
     @property
     def steps(self) -> list[list[Step]]:
@@ -78,12 +81,12 @@ def build_run(options: CellRunOptions, back: BackOptions = NO_LOSS) -> SteppedRu
             files["activation"] = switches.pop("activation")[-1]  # what the file leaves out, not that of a new cell
         refuse("--model", {"example": example, "h": h, "c": c} | cells | switches)
         return _run_of_model(files, x, steps, at, dh, dc)
-    if example == "latch":
-        refuse("--example latch", {"x": x, "h": h, "c": c} | cells | variant)
-        steps_run, facts = _steps_of_example(EXAMPLES[example](), steps)
-    else:
+    if example in (None, "notebook"):
         steps_run, facts = _steps_of_new_cell(cells, switches, x, h, c, steps)
-    return SteppedRun([steps_run], facts, dh, dc, _step_place(at, len(steps_run)))
+    else:
+        refuse(f"--example {example}", {"x": x, "h": h, "c": c} | cells | variant)
+        steps_run, facts = _steps_of_example(EXAMPLES[example](), steps)
+    return SteppedRun([steps_run], facts, dh, dc, _step_place(at, len(steps_run)), example == "lesson")
 
 
 def _run_of_given_numbers(path: Path, switches: Mapping[str, Any]) -> SteppedRun:

@@ -40,8 +40,8 @@ LARGE = 20e6  # bytes of a file whose size is said beforehand
 SAMPLE = 20  # steps of a walk whose size is estimated before they are rendered
 
 NEXT = """
-Next: gatewise walk --backward, gatewise walk --example latch,
-or your own model: gatewise walk --model FILE --x FILE"""
+Here all gates are near 0.5. Next, a cell whose gates differ: gatewise walk
+--example lesson, or your own model: gatewise walk --model FILE --x FILE"""
 
 
 def walk(
@@ -62,11 +62,12 @@ def walk(
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
     Without options it shows the worked example: one step of a cell with three features and two units. If there are more
-    than 20 steps, it shows a table of them and works through the first and the last; --at shows another one,
-    --every-step all of them. Units, layers and steps are counted from 0, as in Python.
+    than 20 steps, or in text more than 3 backward, it shows a table of them and works through the first and the last;
+    --at shows another one, --every-step all of them. Units, layers and steps are counted from 0, as in Python.
 
     For example:
 
+        gatewise walk --example lesson
         gatewise walk --backward
         gatewise walk --x 0.5,-1 --steps 30 --at 7
 
@@ -99,6 +100,7 @@ def walk(
     # Rich and the renderers are imported with the first walk, not with the program's help.
     from gatewise.render import terminal
     from gatewise.walkthrough.build import walk as walk_through
+    from gatewise.walkthrough.numbers import with_decimals
 
     if output is not None and format is None:  # an unknown suffix is refused before anything is computed
         format = showing.format_of(output)
@@ -131,13 +133,14 @@ def walk(
             dh=dh if backward else None,
             dc=dc if backward else None,
             notation=notation,
+            short=cell_run.short,
         )
 
     if output is None and format in (None, "text"):
         walk = walkthrough(steps)
         if sys.stdout is None:  # closed: there is nobody to write each step for
             return
-        terminal.show(walk, Console())
+        with_decimals(walk.digits, terminal.show, walk, Console())
         chosen = (unit, sequence, format, dy, chosen_options(back), *options.groups)
         plain = not (brief or every_step or backward)
         if plain and not any(value not in (None, {}) for value in chosen):  # the worked example

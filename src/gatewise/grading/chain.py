@@ -46,6 +46,7 @@ class Quantity:
     backward: bool  # whether it belongs to the backward pass
     key: Array  # its correct value: (·,), (batch, ·) for several sequences, or for a gradient the parameter's shape
     products: tuple[str, ...] = ()  # the names of its products with a matrix, in the order of their sum
+    term: Formula | None = None  # of a sum over all steps: what a step adds to it
     asked: bool = True  # whether a sheet may have it: not the input, nor a state that a step takes from its neighbour
 
     @property
@@ -55,8 +56,14 @@ class Quantity:
 
     @property
     def equation(self) -> str:
-        """Its equation as text."""
-        return f"{text.formula(self.symbol)} = {text.formula(self.right)}"
+        """Its equation as text, with the definition of the terms of a sum over all steps."""
+        term = self.term and f", where {text.formula(self.first_term)} = {text.formula(self.term)} of step 0"
+        return f"{text.formula(self.symbol)} = {text.formula(self.right)}{term or ''}"
+
+    @property
+    def first_term(self) -> Symbol:
+        """The symbol of the first term of a sum over all steps."""
+        return replace(self.symbol, time=0)
 
     @property
     def total(self) -> bool:
@@ -197,6 +204,7 @@ class Chain:
             assignment in self.program.backward,
             np.asarray(key),
             first.products,
+            assignment.right if step is None else None,
         )
 
     def _makers_of(self, line: Quantity) -> Iterator[Quantity]:

@@ -99,7 +99,7 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
         worked_arrays = [f"{python_name(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
         cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *worked_arrays])))
     for number, quantity in enumerate(quantities):
-        label = f"`{quantity.name}`, shape {quantity.key.shape}"
+        label = f"`{quantity.name}`, shape {quantity.key.shape}" + (f": `{quantity.equation}`" if quantity.term else "")
         cells.append(notebook.cell(f"asked-{number}", "markdown", label))
         cells.append(notebook.cell(f"answer-{number}", "code", f"{python_name(quantity.name)} = None"))
     pairs = "\n".join(f"    {quantity.name!r}: {python_name(quantity.name)}," for quantity in quantities)

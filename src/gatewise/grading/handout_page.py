@@ -127,10 +127,11 @@ def _quantity_labels(quantity: Quantity, chain: Chain) -> tuple[tuple[str, ...],
 
 def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bool) -> Iterator[TableRow]:
     """Yield the HTML rows of a quantity on a student's sheet: its equation or row label, and its cells."""
+    term = quantity.term and f", where {mathml.math(quantity.first_term)} {run(quantity.term, '=')} of step 0"
     equation = (
         f'<span class="unseen">{text(quantity.equation)}</span>'
         f'<span aria-hidden="true"{_hue_class(quantity.symbol, quantity.name)}>'
-        f"{mathml.math(quantity.symbol)} {run(quantity.right, '=')}</span>"
+        f"{mathml.math(quantity.symbol)} {run(quantity.right, '=')}{term or ''}</span>"
     )
     key = np.atleast_1d(worked_numbers(quantity))
     for place in np.ndindex(key.shape[:-1]):

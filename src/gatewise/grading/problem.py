@@ -15,6 +15,7 @@ from gatewise.grading.sheet import Sheet
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters, Variant, array_declarations, array_shapes, named_rows
 from gatewise.records.step import State, Step
+from gatewise.walkthrough.notation import DEFAULT
 
 _SPELLED = {"γ": "gamma", "β": "beta"}
 INPUTS = ("x", "h_prev", "c_prev", "dh", "dc_next")  # the given arrays besides the parameters
@@ -114,7 +115,7 @@ def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
 
 def _parameter_names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
     """Yield the names of a cell's parameters in an exercise's file, each with its array and position there."""
-    rows = [row for row in named_rows(variant) if row[1] != "projection"]
+    rows = [row for row in named_rows(variant, DEFAULT.order) if row[1] != "projection"]
     order = list(array_declarations(variant))
     for name, array, position in sorted(rows, key=lambda row: max(order.index(row[1]), 1)):  # W and b gate by gate
         base, _, sub = name.partition("_")

@@ -75,7 +75,7 @@ def _block_json(block: Block, walk: Walkthrough) -> Object:
                 "columns": [_write_words(head) for head in block.columns],
                 "rows": [{"name": _write_words(name), "values": numbers(values)} for name, values in block.rows],
                 "openness": list(block.openness),
-                "digits": block.digits,
+                "digits": min(block.digits, walk.digits),
                 **({"left_out": block.left_out} if block.left_out else {}),
             }
         case Facts(items):

@@ -25,6 +25,7 @@ from gatewise.render.html_pieces import column, head_of, meter, openness, table_
 from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, rows, write_words
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
+from gatewise.walkthrough.lazy import UNFOLDED
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, Words
 
@@ -83,7 +84,7 @@ class _PageWriter:
 
     def __init__(self, walk: Walkthrough, prefix: str) -> None:
         self.walk, self.prefix, self.top = walk, prefix, f"{prefix}top"
-        self.lines = Lines(walk)
+        self.lines, self.folds = Lines(walk), len(walk.shown) > UNFOLDED
 
     def body(self, tag: str, before: str = "") -> str:
         """Return the walkthrough as HTML: links to its sections, the picture of its first step, and its sections."""
@@ -101,7 +102,7 @@ class _PageWriter:
 </nav>
 <{tag} id="{self.top}" class="walk tex2jax_ignore mathjax_ignore">
 <h1>{text(self.walk.title)}</h1>
-<p class="lead">Click a line marked ▸ to see every number in it.</p>
+<p class="lead">Click a {"step or a line" if self.folds else "line"} marked ▸ to see every number in it.</p>
 {picture}
 {sections}
 </{tag}>"""
@@ -125,7 +126,12 @@ class _PageWriter:
         forward = next((section.at for _, section in sections if section.key in ("input", "forward")), None)
         picture = "" if forward is None else self._figure_html(forward, f"{key}cell")
         heading = f'<h2 id="{key}">{text(time)}</h2>'
-        return f'<section class="step" aria-labelledby="{key}">\n{heading}\n{picture}\n{markup}\n</section>'
+        tag, state, at = "section", "", sections[0][1].at
+        if self.folds and at is not None:
+            tag, heading = "details", f"<summary>{heading}</summary>"
+            begins = at == self.walk.shown[-1 if self.walk.backward else 0] and sections[0][1].key != "forward"
+            state = ' open="open"' if begins else ""
+        return f'<{tag} class="step" aria-labelledby="{key}"{state}>\n{heading}\n{picture}\n{markup}\n</{tag}>'
 
     def _figure_html(self, at: int, key: str, notes_below: Sequence[Words] = ()) -> str:
         """Return the picture of a step as an HTML figure, with sentences below it."""

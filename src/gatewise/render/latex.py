@@ -60,7 +60,7 @@ def body(walkthrough: Walkthrough) -> str:
 def _document_lines(walk: Walkthrough) -> Iterator[str]:
     """Yield the lines of a walkthrough's LaTeX: its title, steps, sections and their blocks."""
     yield rf"\begin{{center}}\LARGE {escape(walk.title)}\end{{center}}"
-    for place, section, begins in numbered(walk):
+    for place, section, begins in numbered(walk.sections):
         if begins:
             time = section.time
             yield (

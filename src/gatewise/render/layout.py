@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -62,12 +62,12 @@ GROUPS: Mapping[type, type[Equations | Definitions]] = {WorkedEquation: Equation
 BlockGroup = Block | Equations | Definitions
 
 
-def numbered(walk: Walkthrough) -> Iterator[tuple[int, Section, bool]]:
-    """Yield a walkthrough's sections, each with its place, counted anew in every step, and whether a step begins
+def numbered(sections: Iterable[Section]) -> Iterator[tuple[int, Section, bool]]:
+    """Yield the sections of a walkthrough, each with its place, counted anew in every step, and whether a step begins
     with it (or what comes after them all).
     """
     time, place = None, 0
-    for section in walk.sections:
+    for section in sections:
         begins = section.time != time
         time, place = section.time, 1 if begins else place + 1
         yield place, section, begins

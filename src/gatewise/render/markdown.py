@@ -31,7 +31,7 @@ def sections(walk: Walkthrough, *, worked: bool = True) -> Iterator[tuple[Sectio
 
     Without `worked`, no equation is shown with numbers in it.
     """
-    for place, section, begins in numbered(walk):
+    for place, section, begins in numbered(walk.sections):
         parts = [f"### {place}. {escape(section.title)}"]
         if begins:
             parts.insert(0, f"## {escape(text.short(section.time, text.MOST_TIME))}" if section.time else "---")

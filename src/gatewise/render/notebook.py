@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.render import markdown
-from gatewise.render.script import PRINTED, Script
+from gatewise.render.script import Script, print_options
 from gatewise.walkthrough.parts import Walkthrough
 
 FRESH: Mapping[str, Any] = {  # the other defaults of a fresh kernel, whatever this process has set
@@ -30,7 +30,7 @@ Cell = dict[str, Any]
 
 def render(walk: Walkthrough) -> str:
     """Return the walkthrough as a Jupyter notebook (nbformat 4.5)."""
-    with np.errstate(all="ignore"), np.printoptions(**PRINTED, **FRESH):
+    with np.errstate(all="ignore"), np.printoptions(**print_options(), **FRESH):
         cells = list(_notebook_cells(walk))
     return document(cells)
 

@@ -21,11 +21,11 @@ from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, C, F
 from gatewise.walkthrough import grouping, written
 from gatewise.walkthrough.bound import over_all_steps
 from gatewise.walkthrough.notation import notation
+from gatewise.walkthrough.numbers import DIGITS, MOST
 from gatewise.walkthrough.parts import Section, Walkthrough, WorkedEquation
 from gatewise.walkthrough.setting import TABLE, activations_of
 
 WIDTH = 88
-PRINTED: Mapping[str, Any] = {"precision": 8, "floatmode": "maxprec", "linewidth": WIDTH}
 SETUP = '''\
 import numpy as np
 
@@ -34,7 +34,7 @@ np.seterr({quiet}="ignore")
 
 
 def show(**named):
-    """Print numbers, vectors and matrices with up to 8 decimals."""
+    """Print numbers, vectors and matrices with up to {digits} decimals."""
     for name, value in named.items():
         value = np.asarray(value) + 0.0  # no zero has a minus
         print(name, "=", np.array2string(value, prefix=f"{{name}} = "))'''
@@ -69,9 +69,16 @@ class _Line:
         return evaluate(self._computed, {symbol: values[name] for symbol, name in self.names.items()})
 
 
+def print_options() -> dict[str, Any]:
+    """Return NumPy's options for printing numbers as the notebook of a walkthrough does."""
+    return {"precision": min(MOST.get(), DIGITS), "floatmode": "maxprec", "linewidth": WIDTH}
+
+
 def setup(quiet: str) -> str:
     """Return the first lines of a script, which print as it does; NumPy does not warn of errors of the kind `quiet`."""
-    return SETUP.format(printed=", ".join(f"{key}={json.dumps(value)}" for key, value in PRINTED.items()), quiet=quiet)
+    options = print_options()
+    printed = ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())
+    return SETUP.format(printed=printed, quiet=quiet, digits=options["precision"])
 
 
 def function_names(activations: Iterable[Activation], allotted: code.Allotted) -> dict[Activation, str]:

@@ -32,6 +32,7 @@ from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glue
 from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, WorkedEquation
+from gatewise.walkthrough.setting import in_brief
 
 LEAST_WIDTH, MOST_WIDTH = 40, 100
 MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
@@ -91,7 +92,7 @@ class _TerminalWriter:
         self.walk = walk
         yield from self._wrapped(walk.title, 0, 0, "bold")
         most = min(MOST_TIME, self.width - 2)
-        for place, section, begins in numbered(walk):
+        for place, section, begins in numbered(in_brief(walk)):
             yield Text("")
             if begins:
                 heading = f" {self.letters(short(section.time or '', most))} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gatewise.gates import LETTERS, PEEPHOLES
+from gatewise.gates import PEEPHOLES
 from gatewise.symbolic.formula import (
     ONE,
     TWO,
@@ -98,7 +98,7 @@ def _combined(form: Form) -> Iterator[Assignment]:
 
 def _sums(form: Form) -> Iterator[Assignment]:
     """Yield the equations of the sums of all gates, which Haste's layer norm standardises together."""
-    gates = [k for k in LETTERS if k in form.variant.own]
+    gates = form.weighted_gates
     for base, matrix, vector in zip("uw", "UW", vectors(form), strict=True):
         for k in gates:
             yield Assignment(Symbol(base, k), MatMul(weights(form, matrix, k), vector))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -89,8 +90,10 @@ class BackwardWalk:
         words = "The parameters are shared by all steps, so their gradients add up"
         blocks: list[Block]
         if len(self.steps) <= FEW:
-            blocks = [Sentence(f"{words}; the step is in brackets.")]
-            blocks += [over_all_steps(self.steps, line) for line in self.steps[0].program.backward if line.sums]
+            lines = [line for line in self.steps[0].program.backward if line.sums]
+            term, left = replace(lines[0].left, time=0), lines[0].left
+            blocks = [Sentence((f"{words}: ", term, " is the ", left, " of step 0 above, and likewise the others."))]
+            blocks += [over_all_steps(self.steps, line) for line in lines]
         else:
             first = self.steps[0]
             blocks = [

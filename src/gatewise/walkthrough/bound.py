@@ -67,7 +67,7 @@ class BoundStep:
     @cached_property
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the entries along each axis."""
-        return axes(self.step)
+        return axes(self.step, self.notation.order)
 
     @cached_property
     def form(self) -> Form:
@@ -227,12 +227,12 @@ def _checked_gradient(name: str, gradient: npt.ArrayLike | None, default: Array)
     return array
 
 
-def axes(step: Step) -> Mapping[str, tuple[str, ...]]:
-    """Return the names of the entries along each axis of a step's vectors and matrices, for a walkthrough."""
+def axes(step: Step, order: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the entries along each axis of a step's vectors and matrices, with the gates in an order."""
     p, labels = step.parameters, step.labels
     units = tuple(labels.unit(k) if labels.units is not None else f"unit {k}" for k in range(p.hidden_size))
     columns = tuple(step.column_names())
-    every = tuple(f"{k}: {unit}" for k in LETTERS if k in p.variant.own for unit in units)
+    every = tuple(f"{k}: {unit}" for k in order if k in p.variant.own for unit in units)
     return {
         UNITS: units,
         RECURRENT: columns[: p.recurrent_size],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,10 @@ from gatewise.symbolic.formula import Symbol
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep, require_one_run
-from gatewise.walkthrough.lazy import FEW, Groups, Lazy
+from gatewise.walkthrough.lazy import FEW, UNFOLDED, Groups, Lazy
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.notation import notation as notation_of
+from gatewise.walkthrough.numbers import DIGITS, FEW_DIGITS
 from gatewise.walkthrough.parts import Section, Walkthrough
 from gatewise.walkthrough.setting import Maker
 
@@ -41,6 +43,7 @@ def walk(
     dh: npt.ArrayLike | None = None,
     dc: npt.ArrayLike | None = None,
     notation: str = "gatewise",
+    short: bool = False,
 ) -> Walkthrough:
     """Walk through one step, or several, line by line: equation, shapes, numbers, meaning.
 
@@ -61,7 +64,8 @@ def walk(
     brief : bool
         Show only the table of all steps.
     every_step : bool
-        Work through all steps. By default, if there are more than 20, only the first and the last are worked through.
+        Work through all steps. By default, if there are more than 20, only the first and the last are worked through;
+        backward, text shows only these if there are more than 3.
     facts : mapping, optional
         Further facts about the cell, shown with its sizes: for example, where its weights come from.
     backward : bool
@@ -75,6 +79,8 @@ def walk(
         sum of the last hidden state.
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
         Whose symbols and matrix shapes are used.
+    short : bool
+        Show at most 4 decimals, and the numbers of the steps before the tables of weights.
 
     Returns
     -------
@@ -131,7 +137,8 @@ def walk(
     if not brief:  # what is the same at every step
         makers.append(lambda: [setting.activations(p, backward)])
         makers.append(lambda: [setting.sizes(steps[0], facts or {})])
-        makers.append(lambda: [setting.weights(first)])
+        if not short:
+            makers.append(lambda: [setting.weights(first)])
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
         makers.append(lambda: [setting.sequence(bound, times, every=every_step, edits=edits)])
@@ -143,9 +150,13 @@ def walk(
     else:
         of_steps = [partial(_forward_sections, bound, place) for place in worked]
         makers += setting.with_rest(of_steps, worked, times)
+    if short and not brief:
+        makers.append(lambda: [replace(setting.weights(first), time="all steps" if len(steps) > 1 else None)])
+    folded = backward and not every_step and len(worked) > UNFOLDED
     sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
     title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)
-    return Walkthrough(title, sections, bound, first.names, units, backward, symbols.name, symbols.rows, worked)
+    shown = (first.names, units, backward, symbols.name, symbols.rows, worked, FEW_DIGITS if short else DIGITS, folded)
+    return Walkthrough(title, sections, bound, *shown)
 
 
 def _forward_sections(steps: Sequence[BoundStep], place: int) -> list[Section]:

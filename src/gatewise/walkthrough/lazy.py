@@ -9,6 +9,7 @@ from typing import TypeVar, overload
 
 T = TypeVar("T", covariant=True)
 FEW = 20  # steps that are all worked through; of more, the first and the last
+UNFOLDED = 3  # steps that are all open: of more, one on a page, and backward in text the first and the last
 KEPT = 64  # items that stay: those that were used last
 MOST = 40  # rows that a table of steps has
 ENDS = 20  # rows of a longer one: those of the first steps, and the last one

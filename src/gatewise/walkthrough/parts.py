@@ -16,6 +16,7 @@ from gatewise.symbolic.evaluation import Env
 from gatewise.symbolic.formula import Formula, Symbol
 from gatewise.symbolic.program import Assignment, Form, Program
 from gatewise.symbolic.symbols import COLUMNS, UNITS
+from gatewise.walkthrough.numbers import DIGITS, with_decimals
 
 Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it
 
@@ -80,7 +81,7 @@ class NumberTable:
     columns: tuple[Words, ...]
     rows: Sequence[tuple[Words, Sequence[Any]]]
     openness: tuple[int, ...] = ()
-    digits: int = 8
+    digits: int = DIGITS
     whole: bool = False
     left_out: int = 0
 
@@ -151,6 +152,7 @@ class Bound(Protocol):
 
     step: Step
     p: Parameters
+    time: str | None
 
     @property
     def form(self) -> Form:
@@ -196,6 +198,10 @@ class Walkthrough:
         Whether vectors are rows, as in Keras, and not columns.
     shown : sequence of int
         Which of the steps are worked through line by line, in the order in which they ran.
+    digits : int
+        The most decimals that a number is shown with.
+    folded : bool
+        Whether text shows the first and the last of its steps only, and says how to see the others.
     """
 
     title: str
@@ -207,6 +213,8 @@ class Walkthrough:
     notation: str = "gatewise"
     rows: bool = False
     shown: Sequence[int] = (0,)
+    digits: int = DIGITS
+    folded: bool = False
 
     def render(self, format: str = "text", *, program: bool = False) -> str:
         """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.
@@ -225,7 +233,8 @@ class Walkthrough:
         """
         if program and format != "json":
             raise OptionError(f"the program is written in JSON only, not as {format!r}")
-        return showing.show(self, format, **({"program": True} if program else {}))
+        options = {"program": True} if program else {}
+        return with_decimals(self.digits, showing.show, self, format, **options)
 
     def save(self, path: str | PathLike[str], format: str | None = None, *, program: bool = False) -> None:
         """Write the walkthrough to a file, completely or not at all.
@@ -251,4 +260,4 @@ class Walkthrough:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return showing.inline(self)
+        return with_decimals(self.digits, showing.inline, self)

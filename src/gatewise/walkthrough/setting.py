@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,11 +15,11 @@ from gatewise.parameters import Parameters, Variant, array_declarations
 from gatewise.records.step import Step
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.nonlinearities import apply, slope, textbook
-from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, M, O, X, symbol_named
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, M, X, symbol_named
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.forward import TITLES
 from gatewise.walkthrough.lazy import ends
-from gatewise.walkthrough.parts import Block, Definition, Facts, NumberTable, Section, Sentence, Words
+from gatewise.walkthrough.parts import Block, Definition, Facts, NumberTable, Section, Sentence, Walkthrough, Words
 
 Maker = Callable[[], Sequence[Section]]  # of sections
 TABLE = (-2, -1, 0, 1, 2)  # where the worked example prints the activations
@@ -155,20 +155,20 @@ def tables_of_units(
 
 def sequence(steps: Sequence[BoundStep], times: Sequence[str], *, every: bool, edits: str = "") -> Section:
     """Return the walkthrough's section of all steps: inputs, gates and states by unit; of a long run, only the ends."""
-    p, features = steps[0].p, steps[0].names[FEATURES]
+    p, features, order = steps[0].p, steps[0].names[FEATURES], steps[0].notation.order
     inputs = range(p.input_size) if p.input_size <= 3 else ()
     last = H if p.projection is None else M
 
     def row_of_step(k: int, at: int) -> tuple[Words, Sequence[Any]]:
         """Return a unit's row in the table of steps: the step's name, its inputs, gates and states."""
         moment, x = steps[at].M, steps[at].step.x
-        gates = [getattr(moment, letter)[0, k] for letter in "ifgoc"]
+        gates = [getattr(moment, letter)[0, k] for letter in (*order, "c")]
         gates.append((moment.h if last is H else moment.m)[0, k])
         return times[at], (*(x[n] for n in inputs), *gates)
 
-    heads: tuple[Words, ...] = (*(features[n] for n in inputs), I, F, G, O, C, last)
-    start = len(inputs)
-    blocks = tables_of_units(steps, row_of_step, heads, (start, start + 1, start + 3), digits=4, every=every)
+    heads: tuple[Words, ...] = (*(features[n] for n in inputs), *map(Symbol, order), C, last)
+    openness = tuple(len(inputs) + place for place, letter in enumerate(order) if letter != "g")
+    blocks = tables_of_units(steps, row_of_step, heads, openness, digits=4, every=every)
     if edits:
         blocks.append(Sentence(f"Edited: {edits}."))
     title = f"The {len(steps):,} steps at a glance" if len(steps) > 1 else "The step at a glance"
@@ -180,6 +180,16 @@ def with_rest(makers: Sequence[Maker], worked: Sequence[int], times: Sequence[st
     if len(worked) != 2 or abs(worked[0] - worked[1]) == 1:
         return makers
     return [makers[0], partial(_left_out_section, worked[0], worked[1], times), makers[1]]
+
+
+def in_brief(walk: Walkthrough) -> Iterator[Section]:
+    """Yield the sections that text shows: of a folded walkthrough, its first and last step, and how to see others."""
+    for section in walk.sections:
+        if not walk.folded or section.at in (None, 0, len(walk.steps) - 1):
+            yield section
+        elif section.key == "arriving" and section.at == len(walk.steps) - 2:
+            times = [step.time or "" for step in walk.steps]
+            yield from _left_out_section(len(walk.steps) - 1, 0, times)
 
 
 def _left_out_section(before: int, after: int, times: Sequence[str]) -> list[Section]:
