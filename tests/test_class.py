@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import class_of_thirty
 import numpy as np
 import pytest
 from cases import refusal
@@ -23,6 +25,7 @@ from gatewise.grading.marking import Marking
 from gatewise.grading.roster import Student, StudentNames
 from gatewise.grading.verdicts import STATUSES, Verdict
 
+ROOT = Path(__file__).parent.parent
 HOSTILE = ("=1+1", "|calc", "<script>alert(1)</script>", "عمر 🎓")
 ROSTER = (
     ("surname", "first name"),
@@ -263,6 +266,27 @@ def test_the_sheet_of_a_key_is_all_right(here):
         assert exit_code(["check", "hw"]) == 0
         for row in csv.DictReader(Path("hw/marks.csv").read_text(encoding="utf-8-sig").splitlines()):
             assert row["marks"] == row["of"] == row["right"]
+
+
+def test_a_class_of_thirty_is_marked_as_the_table_in_the_docs_says(tmp_path):
+    handed = class_of_thirty.make(tmp_path)
+    marked = grades.mark_class(tmp_path / "hw")
+    classroom.write(tmp_path / "hw", marked)
+    page = (
+        (ROOT / "docs" / "class.md").read_text(encoding="utf-8").partition("## A class of thirty")[2].partition("##")[0]
+    )
+    table = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in page.splitlines() if line.startswith("|")][2:]
+    told = [(student, files, state, points) for student, files, _, state, points in table]
+    rows = rows_of(tmp_path / "hw")
+    assert told == [
+        (name, ", ".join(f"`{file}`" for file in files) or "nothing", rows[name]["handed in"], rows[name]["marks"])
+        for name, files in handed.items()
+    ]
+    assert [row["E-Mail"] for row in rows.values()] == [f"s{k}@uni.example" for k in range(30)]
+    sentences = [line.removeprefix("- ") for line in page.splitlines() if line.startswith("- ")]
+    assert sentences == [*marked.strays, *marked.facts]
+    for sentence in sentences:
+        assert html.escape(sentence) in (tmp_path / "hw" / "class.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,10 @@ def assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Studen
         handed[student] = [path for distance, path in files if distance <= best]
         worse_fits = [path for distance, path in files if distance > best]
         strays += [f"{path.relative_to(folder)} (fits {student.name} less than {first.name})" for path in worse_fits]
-        if best == PARTLY:
-            partly.append(f"{first.relative_to(folder)} was taken for {student.name}'s, whose name it has in part.")
+        taken = handed[student] if best == PARTLY else ()
+        partly += [
+            f"{path.relative_to(folder)} was taken for {student.name}'s, whose name it has in part." for path in taken
+        ]
     return handed, strays, partly
 
 
