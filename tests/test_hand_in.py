@@ -228,7 +228,7 @@ def test_a_notebook_that_computes_is_read_from_what_it_printed_and_without_that_
     unrun = sheet.read(saved(tmp_path, "a.ipynb", json.dumps(book)))
     assert [fault.name for fault in unrun.faults] == ["f", "c", "h"]
     assert unrun.faults[0].place.startswith("cell ")
-    assert all("run the notebook and save it" in fault.says for fault in unrun.faults)
+    assert all("a cell that was never run" in fault.says for fault in unrun.faults)
     run_notebook(book, tmp_path, monkeypatch)
     run = sheet.read(saved(tmp_path, "a.ipynb", json.dumps(book)))
     assert not run.faults
@@ -248,7 +248,7 @@ def test_nothing_in_a_notebook_is_run_and_an_empty_one_is_blank(tmp_path):
     trace = tmp_path / "run"
     for cell, _ in answer_cells(book, answers):
         cell["source"] = "".join(cell["source"]).replace("None", f"[open({str(trace)!r}, 'w').write('1'), 1]")
-    assert "run the notebook and save it" in refusal_of(saved(tmp_path, "a.ipynb", json.dumps(book)))
+    assert "a cell that was never run" in refusal_of(saved(tmp_path, "a.ipynb", json.dumps(book)))
     assert not trace.exists()
 
 
@@ -363,8 +363,8 @@ def archive(*names: str) -> bytes:
         ("a.pages", archive("Index/Document.iwa"), "this is a Pages document; copy"),
         ("a.xls", b"\xd0\xcf\x11\xe0", "this is an old or a protected Excel workbook; save it as CSV"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0", "this is an old or a protected Excel workbook"),
-        ("a.rtf", b"{\\rtf1", "this is rich text; copy"),
-        ("a.txt", b"{\\rtf1", "this is rich text"),
+        ("a.rtf", b"{\\rtf1", "this is a Word document; copy"),
+        ("a.txt", b"{\\rtf1", "this is a Word document"),
         ("a.zip", archive("f.csv"), "this is an archive; unpack it"),
         ("a.csv", archive("f.csv"), "this is an archive; unpack it"),
         ("a.html", b"<p>", "this is a web page; copy"),

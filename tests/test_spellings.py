@@ -234,7 +234,7 @@ FAULTS = {
         f"f (unit 0) = 1\nf (unit 1) = 2\nf (unit 1) = 3\n{REST}",
         "line 3",
         "f",
-        "unit 1 of 'f' is written again, with another number",
+        "'unit 1' is written again, with other numbers",
     ),
     "control characters": (f"\x1b[2Jf\x07,1,x\n{REST}", "line 1", "\ufffd[2Jf\ufffd", "'x' is not a number"),
     "text after two lines in quotes": (f'"#\nhere"\nf,0.4934,half\n{REST}', "line 3", "f", "'half' is not a number"),

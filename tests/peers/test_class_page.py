@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import class_of_thirty
 import numpy as np
 import pytest
 from pairwise import pairs
@@ -47,10 +48,13 @@ def pages(tmp_path_factory) -> dict[str, str]:
     for name, (plan, _) in SHEETS.items():
         handout.write_exercise(folder / name, students[1:2], plan)
         found[name] = next((folder / name / "sheets").glob("*.html"))
+    class_of_thirty.make(thirty := tmp_path_factory.mktemp("thirty"))
+    classroom.write(thirty / "hw", grades.mark_class(thirty / "hw"))
+    found["thirty"] = thirty / "hw" / "class.html"
     return {name: Path(path).as_uri() for name, path in found.items()}
 
 
-KINDS = ("class", "feedback 0", "feedback 3", "three steps", "a projected batch")
+KINDS = ("class", "thirty", "feedback 0", "feedback 3", "three steps", "a projected batch")
 
 
 @pairs(name=KINDS, scheme=("light", "dark"), width=(360, 1280))
@@ -63,6 +67,14 @@ def test_axe_finds_nothing(tab, pages, name, scheme, width):
 @pytest.mark.parametrize("name", KINDS)
 def test_a_page_asks_for_nothing_and_fits_a_telephone(tab, pages, name):
     tab.check_alone(pages[name], 360)
+
+
+def test_no_part_of_the_page_of_thirty_scrolls_sideways_on_a_telephone(tab, pages):
+    tab.look(width=360)
+    tab.open(pages["thirty"])
+    wide = "[...document.querySelectorAll('*')].filter(one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth)"
+    assert tab.evaluate(f"{wide}.filter(one => getComputedStyle(one).overflowX !== 'visible').length") == 0
+    assert tab.evaluate("document.querySelectorAll('tbody tr').length") == 30
 
 
 def test_the_text_of_pictures_can_be_read_on_a_telephone_and_is_not_cut(tab, pages):

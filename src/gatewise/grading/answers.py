@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,24 +112,14 @@ class SheetBuilder:
         pieces = list(layouts.iterate_pieces(source, text, separator))
         cells = [self._parse_piece(piece) for piece in pieces]
         marks = DecimalMarks(numeral for nested in cells if nested is not None for numeral in iterate_numerals(nested))
-        units: dict[str, list[tuple[SheetPiece, Nested]]] = {}
-        rows: list[tuple[SheetPiece, Nested]] = []
-        for piece, nested in zip(pieces, cells, strict=True):
-            if rows and not (piece.row and piece.name == rows[0][0].name):
-                self._add_rows(rows, marks)
-                rows = []
-            if nested is None:
-                continue
-            if piece.unit is not None:
-                units.setdefault(piece.name, []).append((piece, nested))
-            elif piece.row:
-                rows.append((piece, nested))
-            else:
-                self._add_array(piece.name, nested, piece.line, marks)
-        if rows:
-            self._add_rows(rows, marks)
-        for name, unit_cells in units.items():
-            self._add_units(name, unit_cells, marks)
+        stacks: dict[tuple[str, int], list[tuple[SheetPiece, Nested]]] = {}  # the lines of each answer
+        stack = 0
+        for before, piece, nested in zip([None, *pieces], pieces, cells, strict=False):
+            stack += before is None or not (before.row and piece.row and before.name == piece.name)
+            if nested is not None:
+                stacks.setdefault((piece.name, stack if piece.unit is None else 0), []).append((piece, nested))
+        for lines in stacks.values():
+            self._add_stack(lines, marks)
 
     def _parse_piece(self, piece: SheetPiece) -> Nested | None:
         """Return the numerals in a piece of a sheet; None, with a fault added, if they cannot be read."""
@@ -151,59 +141,39 @@ class SheetBuilder:
         except ValueError as problem:
             self.fault(name, line, str(problem))
 
-    def _add_rows(self, rows: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
-        """Add the answer for a vector or matrix of a sheet that is written in successive rows."""
-        name, line = rows[0][0].name, rows[0][0].line
-        if len(rows) == 1:
-            self._add_array(name, rows[0][1], line, marks)
+    def _add_stack(self, lines: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
+        """Add the answer for a quantity with a line for each row or unit; of several, what cannot be read is blank."""
+        (first, nested), *others = lines
+        if first.unit is None and not others:
+            self._add_array(first.name, nested, first.line, marks)
             return
-        width = max(len(cells) if isinstance(cells, list) else 1 for _, cells in rows)
-        if width * len(rows) > MOST:
-            self.fault(name, line, f"{quoted(name)} has more than {MOST:,} numbers")
-            return
-        table, lost_rows = np.full((2, len(rows), width), np.nan), 0
-        for n, (piece, cells) in enumerate(rows):
-            try:
-                row_answer = answer_of(cells, "", marks.number)
-                if row_answer.values.ndim > 1:
-                    raise ValueError("it is a matrix, in a row of one")
-                table[:, n, : row_answer.values.size] = row_answer.values.reshape(-1), row_answer.tolerance.reshape(-1)
-            except ValueError as problem:
-                self.fault(name, piece.line, str(problem))
-                lost_rows += 1
-        if lost_rows < len(rows):
-            self.add(name, SheetAnswer(table[0], np.nan_to_num(table[1]), f"{self.place} {line}"), line)
-
-    def _add_units(self, name: str, unit_cells: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
-        """Add the answer for a vector of a sheet whose units have a line each, counted from 0 or from 1."""
-        numbers: dict[int, tuple[float, float]] = {}
-        lost_units: set[int] = set()
-        line = unit_cells[0][0].line
-        for piece, nested in unit_cells:
-            assert piece.unit is not None
-            try:
-                answer = answer_of(nested, "", marks.number)
-                if answer.values.size > 1:
-                    raise ValueError(f"unit {piece.unit} has several numbers")
-                number = (float(answer.values.sum()), float(answer.tolerance.sum())) if answer.values.size else BLANK
-                first = numbers.get(piece.unit, BLANK)
-                if math.isnan(first[0]):
-                    numbers[piece.unit] = number
-                elif not math.isnan(number[0]) and first[0] != number[0]:
-                    raise ValueError(f"unit {piece.unit} of {quoted(name)} is written again, with another number")
-            except ValueError as problem:
-                self.fault(name, piece.line, str(problem))
-                lost_units.add(piece.unit)
-        if not numbers:
-            return
-        numbers |= dict.fromkeys(lost_units - set(numbers), BLANK)
-        first_unit, last = min(numbers), max(numbers)
-        if first_unit > 1 or last - first_unit + 1 != len(numbers):
-            missing = next(unit for unit in range(first_unit == 1, last) if unit not in numbers)
-            self.fault(name, line, f"unit {missing} of {quoted(name)} is missing before unit {last}")
-            return
-        values, tolerance = np.array([numbers[unit] for unit in sorted(numbers)]).T
-        self.add(name, SheetAnswer(values, tolerance, f"{self.place} {line}"), line)
+        stacked, labels = SheetBuilder(self.place), dict[int, str]()
+        for row, (piece, nested) in enumerate(lines):
+            index = row if piece.unit is None else piece.unit
+            labels[index] = f"unit {index}"
+            items = nested if isinstance(nested, list) else [nested]
+            if any(isinstance(item, list) for item in items) or (piece.unit is not None and len(items) > 1):
+                stacked.fault("", piece.line, f"{labels[index]} has several numbers")
+            else:
+                stacked._add_array(labels[index], items, piece.line, marks)
+        self.faults += [replace(fault, name=short(first.name)) for fault in stacked.faults]
+        last, width = max(labels), max((answer.values.size for answer in stacked.answers.values()), default=0)
+        missing = [index for index in range(min(labels, default=0) == 1, last) if index not in labels]
+        if missing and stacked.answers:
+            self.fault(
+                first.name, first.line, f"unit {missing[0]} of {quoted(first.name)} is missing before unit {last}"
+            )
+        elif len(lines) * width > MOST:
+            self.fault(first.name, first.line, f"{quoted(first.name)} has more than {MOST:,} numbers")
+        elif stacked.answers:
+            table = np.full((2, len(labels), max(width, 1)), np.nan)
+            for row, index in enumerate(sorted(labels)):
+                if (answer := stacked.answers.get(labels[index])) is not None:
+                    table[:, row, : answer.values.size] = answer.values, answer.tolerance
+            values, tolerance = table if first.unit is None else table[..., 0]
+            self.add(
+                first.name, SheetAnswer(values, np.nan_to_num(tolerance), f"{self.place} {first.line}"), first.line
+            )
 
 
 def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, float] | None]) -> SheetAnswer:

@@ -9,56 +9,43 @@ from pathlib import Path
 TYPE = "type its numbers into the .csv file or the notebook that was handed out"
 COPY = "copy its numbers into the .csv file or the notebook that was handed out"
 SAVE = "save it as CSV or as an Excel workbook (.xlsx)"
-# What it is; the way out; the endings of its name; how it begins, in small letters, or what an archive of it holds.
-FOREIGN = (
-    ("a PDF", TYPE, (".pdf",), (b"%pdf",)),
-    (
-        "a photo",
-        TYPE,
-        (".jpg", ".jpeg", ".png", ".heic", ".heif", ".webp", ".gif", ".tif", ".tiff", ".bmp"),
-        (b"\xff\xd8\xff", b"\x89png", b"gif8"),
-    ),
-    ("a Word document", COPY, (".docx", ".doc"), ("word/document.xml",)),
-    ("an OpenDocument text", COPY, (".odt",), ()),
-    ("rich text", COPY, (".rtf",), (b"{\\rtf",)),
-    ("a Pages document", COPY, (".pages",), ()),
-    ("a presentation", COPY, (".pptx", ".ppt", ".odp", ".key"), ("ppt/presentation.xml",)),
-    ("an OpenDocument spreadsheet", SAVE, (".ods",), ("content.xml",)),
-    ("a Numbers spreadsheet", SAVE, (".numbers",), ("Index/Document.iwa",)),
-    ("an old or a protected Excel workbook", SAVE, (".xls", ".xlsm", ".xlsb"), (b"\xd0\xcf\x11\xe0",)),
-    ("a web page", COPY, (".html", ".htm", ".mhtml"), (b"<!doctype html", b"<html")),
-    (
-        "a link, not a file",
-        "hand in the file itself",
-        (".url", ".webloc", ".lnk", ".gdoc", ".gsheet", ".desktop"),
-        (b"[internetshortcut]",),
-    ),
-    ("an archive", "unpack it", (".zip", ".rar", ".7z", ".gz", ".tar"), (b"pk\x03\x04", b"rar!", b"7z\xbc\xaf")),
+FOREIGN = (  # what it is, the way out, and the endings of its names
+    ("a PDF", TYPE, ".pdf"),
+    ("a photo", TYPE, ".jpg .jpeg .png .heic .heif .webp .gif .tif .tiff .bmp"),
+    ("a Word document", COPY, ".docx .doc .rtf"),
+    ("an OpenDocument text", COPY, ".odt"),
+    ("a Pages document", COPY, ".pages"),
+    ("a presentation", COPY, ".pptx .ppt .odp .key"),
+    ("a web page", COPY, ".html .htm .mhtml"),
+    ("an OpenDocument spreadsheet", SAVE, ".ods"),
+    ("a Numbers spreadsheet", SAVE, ".numbers"),
+    ("an old or a protected Excel workbook", SAVE, ".xls .xlsm .xlsb"),
+    ("a link, not a file", "hand in the file itself", ".url .webloc .lnk .gdoc .gsheet .desktop"),
+    ("an archive", "unpack it", ".zip .rar .7z .gz .tar"),
 )
-WORKBOOK = "xl/workbook.xml"  # by which an Excel workbook is known, however it is called
-ZIPPED = (".npz", ".xlsx")  # sheets that are archives themselves
+BEGINNINGS = {  # of files, in small letters, by the ending that each should have had
+    ".pdf": (b"%pdf",),
+    ".jpg": (b"\xff\xd8\xff", b"\x89png", b"gif8"),
+    ".xls": (b"\xd0\xcf\x11\xe0",),
+    ".rtf": (b"{\\rtf",),
+    ".html": (b"<!doctype html", b"<html"),
+    ".url": (b"[internetshortcut]",),
+    ".rar": (b"rar!", b"7z\xbc\xaf"),
+}
+MEMBERS = {"xl/workbook.xml": ".xlsx", "word/document.xml": ".docx", "Index/Document.iwa": ".numbers"}  # of an archive
 
 
-def members(path: Path) -> list[str]:
-    """Return the names in an archive; none if the file is none."""
-    with suppress(Exception), zipfile.ZipFile(path) as archive:  # whatever zipfile raises at a damaged one
-        return archive.namelist()
-    return []
-
-
-def refusal_of(path: Path, suffixes: tuple[str, ...]) -> str:
-    """Return the kind of a file that cannot be a sheet, and the way out; empty for a file that may be a sheet.
-
-    The content decides for files with one of the `suffixes` of sheets, the ending of the name for others.
-    """
-    suffix = path.suffix.lower()
+def kind_of(path: Path) -> str:
+    """Return the ending that the content of a file should have; empty if the content does not tell."""
     with open(path, "rb") as file:
         head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    names = members(path) if head.startswith(b"pk") else []
-    if suffix in ZIPPED or WORKBOOK in names:
-        head = head.removeprefix(b"pk")
-    for what, way_out, endings, beginnings in FOREIGN:
-        begins = any(begin in names if isinstance(begin, str) else head.startswith(begin) for begin in beginnings)
-        if suffix in endings or (suffix in suffixes and begins):
-            return f"this is {what}; {way_out}"
-    return ""
+    if not head.startswith(b"pk\x03\x04"):
+        return next((ending for ending, beginnings in BEGINNINGS.items() if head.startswith(beginnings)), "")
+    with suppress(Exception), zipfile.ZipFile(path) as archive:  # whatever zipfile raises at a damaged one
+        return next((MEMBERS[name] for name in archive.namelist() if name in MEMBERS), ".zip")
+    return ".zip"
+
+
+def refusal_of(ending: str) -> str:
+    """Return the kind of a file that cannot be a sheet, and the way out; empty for the ending of a sheet."""
+    return next((f"this is {kind}; {way_out}" for kind, way_out, known in FOREIGN if ending in known.split()), "")

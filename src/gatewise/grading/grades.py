@@ -128,16 +128,15 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE) ->
             hand_in, others = hand_ins.choose(handed.get(key.student, []), key, chain)
             strays += others
             marks.append(_mark_student(key, chain, hand_in, weights_of_key, repeat))
-            handed_sheet = None if hand_in is None else hand_in.sheet
-            sheets.append(copies.numbers_of_student(key.student.name, chain, key.asked, handed_sheet))
+            sheets.append(hand_in.numbers)
             done(1)
     return Grades(tuple(marks), tuple(strays), (*facts, *copies.facts_of_copying(sheets)))
 
 
-def _mark_student(key: Key, chain: Chain, hand_in: HandIn | None, weights: Mapping[str, float], repeat: str) -> Mark:
+def _mark_student(key: Key, chain: Chain, hand_in: HandIn, weights: Mapping[str, float], repeat: str) -> Mark:
     """Return one student's marks."""
     student = key.student
-    if hand_in is None:
+    if not hand_in.name:
         return Mark(student, weights, ABSENT)
     if hand_in.sheet is None:
         return Mark(student, weights, UNREADABLE, fault=hand_in.fault)
@@ -147,7 +146,7 @@ def _mark_student(key: Key, chain: Chain, hand_in: HandIn | None, weights: Mappi
     except GatewiseError as fault:
         return Mark(student, weights, UNREADABLE, fault=str(fault))
     verdicts = tuple(_verdicts_on_asked(marking, chain, weights))
-    marking = replace(marking, verdicts=verdicts, source=hand_in.path.name)
+    marking = replace(marking, verdicts=verdicts, source=hand_in.name)
     empty = marking.count(MISSING) == len(marking.verdicts) and not marking.faults
     return Mark(student, weights, EMPTY if empty else MARKED, marking)
 

@@ -12,38 +12,30 @@ import numpy as np
 from gatewise.errors import FileError, join_names
 from gatewise.grading import matching, sheet
 from gatewise.grading.chain import Chain
+from gatewise.grading.copies import Numbers, numbers_of_student
 from gatewise.grading.keys import Key
 from gatewise.grading.roster import PARTLY, Student, StudentNames
-from gatewise.grading.sheet import Sheet, SheetAnswer
+from gatewise.grading.sheet import Sheet
 
 
 @dataclass(frozen=True, eq=False)
 class HandIn:
-    """One file of a student: its sheet, with the numbers of each asked line, or the reason why it cannot be read."""
+    """One file of a student, and its numbers beside those of the key."""
 
-    path: Path
-    sheet: Sheet | None = None
-    numbers: dict[str, SheetAnswer] | None = None
-    fault: str = ""
+    numbers: Numbers
+    name: str = ""  # of the file; empty if nothing was handed in
+    sheet: Sheet | None = None  # none if the file cannot be read
+    fault: str = ""  # the reason for that
 
     @property
     def size(self) -> int:
         """The number of asked numbers in the file; -1 if it cannot be read."""
-        if self.numbers is None:
-            return -1
-        return sum(int(np.isfinite(answer.values).sum()) for answer in self.numbers.values())
+        return -1 if self.sheet is None else int(np.isfinite(self.numbers.written).sum())
 
     def agrees(self, other: HandIn) -> bool:
-        """Return whether two files have the same numbers, as far as the digits of both tell."""
-        mine, others = self.numbers or {}, other.numbers or {}
-        return mine.keys() == others.keys() and all(_same_numbers(mine[name], others[name]) for name in mine)
-
-
-def _same_numbers(first: SheetAnswer, second: SheetAnswer) -> bool:
-    if first.values.shape != second.values.shape:
-        return False
-    tolerance = float(max(first.tolerance.max(initial=0), second.tolerance.max(initial=0)))
-    return np.allclose(first.values, second.values, rtol=0, atol=tolerance, equal_nan=True)
+        """Return whether two files have the same numbers, as far as their digits tell."""
+        tolerance = np.maximum(self.numbers.tolerance, other.numbers.tolerance).max(initial=0)
+        return np.allclose(self.numbers.written, other.numbers.written, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Student, list[Path]], list[str], list[str]]:
@@ -86,34 +78,33 @@ def _iterate_files(folder: Path) -> Iterator[Path]:
                 yield Path(root, name)
 
 
-def choose(paths: Sequence[Path], key: Key, chain: Chain) -> tuple[HandIn | None, list[str]]:
-    """Return the most complete of a student's files, none if there is none, and a sentence about each other one.
+def choose(paths: Sequence[Path], key: Key, chain: Chain) -> tuple[HandIn, list[str]]:
+    """Return the most complete of a student's files, and a sentence about each other one.
 
     Of several that are as complete, and have other numbers, none is chosen.
     """
-    if not paths:
-        return None, []
-    best, *others = sorted((_read(path, key, chain) for path in paths), key=lambda hand_in: -hand_in.size)
+    no_numbers = numbers_of_student(key.student.name, chain, key.asked, None)
+    files = [_read(path, key, chain, no_numbers) for path in paths]
+    best, *others = sorted(files, key=lambda hand_in: -hand_in.size) or [HandIn(no_numbers)]
     rivals = [other for other in others if 0 < other.size == best.size and not best.agrees(other)]
     if rivals:
-        rival_names = join_names((hand_in.path.name for hand_in in (best, *rivals)), "and")
+        rival_names = join_names((hand_in.name for hand_in in (best, *rivals)), "and")
         fault = f"handed in twice: {rival_names} are as complete and have other numbers; leave one of them"
-        return HandIn(best.path, fault=fault), []
+        return HandIn(no_numbers, best.name, fault=fault), []
     sentences = []
     for other in others:
-        more_or_same = f"{best.path.name} has {'more' if other.size < best.size else 'the same'} numbers"
-        reason = other.fault.removeprefix(f"cannot read {other.path.name}: ") or more_or_same
-        sentences.append(f"{other.path.name} ({key.student.name}: {reason})")
+        more_or_same = f"{best.name} has {'more' if other.size < best.size else 'the same'} numbers"
+        reason = other.fault.removeprefix(f"cannot read {other.name}: ") or more_or_same
+        sentences.append(f"{other.name} ({key.student.name}: {reason})")
     return best, sentences
 
 
-def _read(path: Path, key: Key, chain: Chain) -> HandIn:
+def _read(path: Path, key: Key, chain: Chain, no_numbers: Numbers) -> HandIn:
     """Return a file that a student handed in, read if it can be."""
     if path.is_symlink():
-        return HandIn(path, fault="a link was handed in, not a file")
+        return HandIn(no_numbers, path.name, fault="a link was handed in, not a file")
     try:
-        read = matching.gather_indexed(chain, sheet.read(path))
+        handed_sheet = matching.gather_indexed(chain, sheet.read(path))
     except FileError as fault:
-        return HandIn(path, fault=str(fault).replace(str(path), path.name))
-    answers, _ = matching.match_answers(chain, read)
-    return HandIn(path, read, {name: answer for name, answer in answers.items() if name in key.asked})
+        return HandIn(no_numbers, path.name, fault=str(fault).replace(str(path), path.name))
+    return HandIn(numbers_of_student(key.student.name, chain, key.asked, handed_sheet), path.name, handed_sheet)

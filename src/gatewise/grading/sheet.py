@@ -22,7 +22,7 @@ from gatewise.grading.answers import Fault as Fault
 from gatewise.grading.answers import Sheet as Sheet
 from gatewise.grading.answers import SheetAnswer as SheetAnswer
 from gatewise.grading.answers import SheetBuilder, answer_of, quoted, short
-from gatewise.grading.numerals import DecimalMarks, Nested, iterate_numerals, parse_numbers
+from gatewise.grading.numerals import DecimalMarks, Nested, parse_numbers
 
 EMPTY = (".json", ".csv", ".npz")  # of an empty sheet to fill in
 SUFFIXES = (*EMPTY, ".xlsx", ".ipynb", ".tsv", ".txt", ".md")
@@ -41,7 +41,10 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     suffix = source.suffix.lower()
     if source.stat().st_size > LARGEST:
         raise FileError(f"cannot read {source}: a sheet may have at most {LARGEST >> 20} MiB")
-    if refusal := foreign.refusal_of(source, SUFFIXES):
+    content = foreign.kind_of(source)
+    if suffix in SUFFIXES and content and not (suffix in (".npz", ".xlsx") and content == ".zip"):
+        suffix = content  # a workbook or a photo, say, that is called .csv
+    if refusal := foreign.refusal_of(suffix):
         raise FileError(f"cannot read {source}: {refusal}")
     if suffix not in SUFFIXES:
         raise FileError(f"cannot read {source}: a sheet is a file ending in {', '.join(SUFFIXES)}")
@@ -54,7 +57,7 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
         sheet = _read_json_sheet(source, part)
     elif suffix == ".ipynb":
         sheet = _read_notebook(source)
-    elif foreign.WORKBOOK in foreign.members(source) or suffix == ".xlsx":
+    elif suffix == ".xlsx":
         sheet = _read_workbook(source)
     else:
         filled = SheetBuilder()
@@ -77,21 +80,14 @@ def _read_workbook(source: Path) -> Sheet:
 
 def _read_notebook(source: Path) -> Sheet:
     """Return the numbers in the notebook of an exercise."""
-    filled = SheetBuilder("cell")
     try:
-        answers = [*notebooks.iterate_answers(read_text(source))]
+        text = notebooks.text_of(read_text(source))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise FileError(f"cannot read {source}: it is not an intact notebook") from None
-    marks = DecimalMarks(numeral for _, _, nested in answers if nested for numeral in iterate_numerals(nested))
-    for name, cell, nested in answers:
-        try:
-            if nested is None:
-                raise ValueError(notebooks.NOT_RUN)
-            filled.add(name, answer_of(nested, f"cell {cell}", marks.number), cell)
-        except ValueError as problem:
-            filled.fault(name, cell, str(problem))
-    if not answers:
+    if not text.strip():
         raise FileError(f"cannot read {source}: it is not the notebook that was handed out; {foreign.COPY}")
+    filled = SheetBuilder("cell")
+    filled.add_text(source, text, "\t")
     return filled.sheet(source)
 
 
