@@ -42,6 +42,7 @@ HONEST = {
     "2, none": (2, {"compressors": None}),
     "2, filters": (2, {"filters": [numcodecs.Delta("f4"), numcodecs.Shuffle(4)], "compressors": numcodecs.Zlib()}),
     "2, a checksum": (2, {"filters": [numcodecs.Fletcher32()], "compressors": numcodecs.Zstd()}),
+    "2, a checksum alone": (2, {"filters": [numcodecs.Fletcher32()], "compressors": None}),
     "2, wider": (2, {"filters": [numcodecs.AsType("f8", "f4")], "compressors": numcodecs.LZ4()}),
     "2, checked behind": (2, {"filters": [numcodecs.Delta("f4")], "compressors": numcodecs.CRC32()}),
     **{

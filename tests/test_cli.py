@@ -386,6 +386,9 @@ def test_no_system_error_ends_in_a_traceback(here, capsys):
     for name in ("a" * 300 + ".csv", "a" * 300 + ".npy"):
         assert "no such file" in refusal_of(capsys, "walk", "--x", name)
     assert "no such file" in refusal_of(capsys, "walk", "--model", "a" * 300)
+    refused = refusal_of(capsys, "check", "a" * 5000)
+    assert refused.endswith("a… cannot be used: File name too long")
+    assert len(refused) < 500
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "gatewise", "walk"], stdout=full, stderr=subprocess.PIPE, check=False

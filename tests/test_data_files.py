@@ -18,6 +18,10 @@ from hostile.row import taking_at_most
 from program import environment
 
 import gatewise as gw
+from gatewise.interop import json_models
+from gatewise.opening.columns import AttributeTable
+from gatewise.playground.lesson_file import of_lesson
+from gatewise.reporting.tokens import read_vocabulary
 
 h5py = pytest.importorskip("h5py")
 scipy = pytest.importorskip("scipy.io")
@@ -199,11 +203,12 @@ def test_a_table_takes_less_than_its_budget(tmp_path):
             read_data(path)
 
 
+@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.peers)])
 @pytest.mark.parametrize("name", ["classic.nc", "hdf5.nc"])
-def test_other_variables_cost_nothing(name, tmp_path):
+def test_other_variables_cost_nothing(name, count, tmp_path):
     from xarray import Dataset
 
-    others = {f"v{number}": ("date", np.zeros(5000, np.float32)) for number in range(200)}
+    others = {f"v{number}": ("date", np.zeros(5000, np.float32)) for number in range(count)}
     if name == "classic.nc":
         series = {key: ("date", np.arange(5000.0)) for key in SELECTION.names}
         Dataset(others | series).to_netcdf(tmp_path / name, engine="scipy")
@@ -211,7 +216,7 @@ def test_other_variables_cost_nothing(name, tmp_path):
         with h5py.File(tmp_path / name, "w") as file:
             for key in (*others, *SELECTION.names):
                 file[key] = np.arange(5000.0)
-    with taking_at_most(2**20):
+    with taking_at_most(2**20 if count == 200 else 2**22):  # of 4 and 100 MB; a name and its place take some bytes
         data = read_data(tmp_path / name).single
     np.testing.assert_array_equal(data.values, np.stack([np.arange(5000.0)] * 2, axis=-1))
     assert "v0, v1" in data.notes[0]
@@ -320,6 +325,26 @@ def test_what_is_no_ordinary_file_is_refused_by_name(ending, tmp_path, monkeypat
         with pytest.raises(gw.GatewiseError) as caught:
             read_data(Path(name))
         cases.one_sentence(caught.value)
+
+
+JSON_READERS = {
+    "words": lambda path: read_vocabulary(path),
+    "a lesson": lambda path: of_lesson(path, "en"),
+    "a model": lambda path: json_models.contents(path, {}),
+    "attributes": lambda path: AttributeTable.of(path),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
+@pytest.mark.parametrize("name", JSON_READERS)
+def test_no_other_reader_waits_for_the_system_s_own_files_or_raises_its_errors(name, tmp_path):
+    for target in ("/proc/self/mem", "/proc/kmsg", "/proc/self/attr/current"):  # no such address; no end; not open
+        path = tmp_path / "x.json"
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+        with pytest.raises(gw.FileError) as caught:
+            JSON_READERS[name](path)
+        cases.one_sentence(caught.value, path.name)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="root may read every file, unless it is somebody else meanwhile")

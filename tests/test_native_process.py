@@ -214,3 +214,57 @@ def test_a_signal_ends_a_long_run_and_breaks_nothing(call):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert out == "stopped 0\n", err
+
+
+GROWTH = """
+import sys, numpy as np, gatewise as gw
+from held import held
+lstm = gw.LSTM(3, 4, num_layers=2, rng=0)
+network = gw.Network(lstm, head=gw.Linear(np.ones((2, 4), np.float32)))
+x, batch, mask = np.ones((5, 3), np.float32), np.ones((3, 2, 3), np.float32), np.ones(2, bool)
+stream, streams, network_stream, trace = lstm.stream(), lstm.stream(2), network.stream(), lstm.trace(x)
+
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except gw.ShapeError:
+        return
+    raise AssertionError
+
+call = CALL
+call()
+
+def repeat(count):
+    for _ in range(count):
+        call()
+    return sys.getallocatedblocks(), held("VmRSS")
+
+repeat(10_000)  # until the allocators have what they need
+blocks, memory = repeat(10_000)
+more_blocks, more_memory = repeat(100_000)
+print(more_blocks - blocks, more_memory - memory)
+"""
+CALLS = {
+    "a step": "lambda: stream.push(x[0])",
+    "a block": "lambda: stream.push(x)",
+    "a refused step": "lambda: refused(stream.push, x[0, :2])",
+    "a masked step": "lambda: streams.push(batch[0], mask=mask)",
+    "a step of a network": "lambda: network_stream.push(x[0])",
+    "a new stream": "lambda: lstm.stream().push(x[0])",
+    "a state": "lambda: setattr(stream, 'state', stream.state)",
+    "a call": "lambda: lstm(x)",
+    "a call of a network": "lambda: network(batch)",
+    "a refused call": "lambda: refused(lstm, x[:, :2])",
+    "a trace": "lambda: lstm.trace(x)",
+    "a gradient": "lambda: gw.backward(trace, trace.output)",
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not tell")
+@pytest.mark.parametrize("kind", thinned(CALLS))
+def test_nothing_grows_over_100_000_calls(kind):
+    code, out, err = python(GROWTH.replace("CALL", CALLS[kind]), PYTHONPATH=os.pathsep.join(sys.path))
+    assert code == 0, err
+    blocks, memory = map(int, out.split())
+    assert blocks < 1000  # a block or a byte for each call would be a hundred times as many
+    assert memory < 2**20

@@ -72,6 +72,16 @@ def patched(place: int, form: str, *values: int):
 
 
 SIZE = 4 * 2 * 3 * 4  # of a chunk
+
+
+def zstd_frame(*lengths: int, size: int | None = None) -> bytes:
+    """Return a frame of zstd of so many zeros in each block, which may declare its size: RFC 8878, 3.1.1."""
+    last = len(lengths) - 1
+    blocks = [(length << 3 | 2 | (place == last)).to_bytes(3, "little") + b"\0" for place, length in enumerate(lengths)]
+    head = b"\0\x58" if size is None else b"\xe0" + struct.pack("<Q", size)
+    return b"\x28\xb5\x2f\xfd" + head + b"".join(blocks)
+
+
 BOMB = bytes(2**25)  # which packs into less than what a chunk may have
 SPOILED = {
     "blosc, cut off": ("2, blosc", lambda data: data[:-3], "Blosc header declares"),
@@ -92,6 +102,18 @@ SPOILED = {
     "gzip, cut off": ("3, gzip", lambda data: data[:-9], "cut off"),
     "zstd, a bomb": ("2, zstd", lambda data: numcodecs.Zstd(1).encode(BOMB), "zstd header declares 33,554,432 bytes"),
     "zstd, no frame": ("3, zstd", lambda data: data[::-1], "does not begin as a frame of zstd"),
+    **{
+        f"{kind}, {name}": (kind, lambda data, change=change: change, words)
+        for kind in ("2, zstd", "3, zstd")
+        for name, (change, words) in {
+            "a bomb that declares no size": (zstd_frame(*[2**17] * 2**14), "too small"),
+            "a shorter one that declares no size": (zstd_frame(SIZE - 1), "got 95"),
+            "a bomb that declares the right size": (zstd_frame(*[2**17] * 2**10, size=SIZE), "too small"),
+            "a shorter one that declares the right size": (zstd_frame(50, size=SIZE), "corruption"),
+            "a bomb behind": (zstd_frame(SIZE, size=SIZE) + zstd_frame(*[2**17] * 99), "too small"),
+            "a size beyond measure": (zstd_frame(SIZE, size=2**63), "declares 9,223,372,036,854,775,808 bytes"),
+        }.items()
+    },
     "zstd, cut off": ("3, zstd", lambda data: data[:-2], "forcing/c/0/0/0"),
     "two, an inner bomb": (
         "3, two compressors",
@@ -101,6 +123,8 @@ SPOILED = {
     "two, an outer bomb": ("3, two compressors", lambda data: numcodecs.GZip(9).encode(BOMB), "unpacks to more"),
     "a checksum": ("3, a checksum", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "checksum"),
     "a checksum's rest": ("3, a checksum", lambda data: data[:3], "forcing/c/0/0/0"),
+    "a checksum, cut off": ("2, a checksum alone", lambda data: data[:3], "shorter than its checksum"),
+    "a checksum of nothing": ("2, a checksum", lambda data: numcodecs.Zstd().encode(b"123"), "declares 3 bytes"),
     "plain, cut off": ("2, none", lambda data: data[:-1], "holds 95 bytes, and 96"),
     "plain, longer": ("3, none", lambda data: data + data, "holds 192 bytes, and 96"),
     "plain, much longer": ("3, none", lambda data: data * 2000, "it has 192,000 bytes, and 96 are declared"),
@@ -139,6 +163,18 @@ def test_a_chunk_that_is_not_as_declared_is_refused_by_name(name, here, capsys):
     gw.save(LSTM, "model.safetensors")
     assert words in program.refusal_of(capsys, "trace", "model.safetensors", "x.zarr", "-o", "gates.zarr")
     assert not Path("gates.zarr").exists()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_of_zstd_that_does_not_declare_its_size_is_read(version, here):
+    path = store(f"{version}, zstd")
+    (path / "forcing" / ("0.0.0" if version == 2 else "c/0/0/0")).write_bytes(zstd_frame(SIZE - 5, 5))
+    assert not zstd_values(path).any()
+    assert zstd_values(path, 4).all()
+
+
+def zstd_values(path, first=0):
+    return zarr_stores.open_variable(path)[first : first + 3, :2].values
 
 
 TEXTS = {

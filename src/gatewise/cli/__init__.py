@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import shlex
 import signal
 import sys
@@ -21,7 +22,7 @@ from gatewise.cli.trace import trace
 from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
 from gatewise.cli.walk import walk
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, shown
 
 
 def _version() -> str:
@@ -102,10 +103,17 @@ def main(tokens: Sequence[str] | None = None) -> None:
             _flush()
         except OSError:  # the problem is the output, which nothing more can be written to
             drop(sys.stdout)
-        _exit_with_error(str(problem) or "out of memory")
+        _exit_with_error(_describe(problem) or "out of memory")
     except KeyboardInterrupt as interrupt:
         # A handler of gatewise.__main__ gives the number; a library may give a text, or nothing.
         sys.exit(128 + next((number for number in interrupt.args if isinstance(number, int)), signal.SIGINT))
+
+
+def _describe(problem: Exception) -> str:
+    """Return the sentence about an error; that of an OSError of the system names its file."""
+    if isinstance(problem, OSError) and not isinstance(problem, GatewiseError) and problem.filename is not None:
+        return f"{shown(os.fsdecode(problem.filename), 400)} cannot be used: {problem.strerror}"
+    return str(problem)
 
 
 def _spell_out(stream: object) -> None:

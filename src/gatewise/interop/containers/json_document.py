@@ -27,9 +27,14 @@ def may_be_json(head: bytes) -> bool:
 
 
 def read_document(path: Path, budget: Budget) -> Any:
-    """Return the content of a JSON file; see `parse_document`."""
+    """Return the content of a JSON file with its own budget; see `parse_document`."""
     budget.hold(budget.size, 1, f"reading {path}")
-    return parse_document(path.read_bytes(), budget)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(budget.size)  # of a file that claims no bytes, as below /proc, none: it may have no end
+    except OSError as problem:
+        raise FileError(problem.strerror or str(problem)) from None
+    return parse_document(data, budget)
 
 
 def parse_document(data: bytes, budget: Budget) -> Any:

@@ -244,6 +244,8 @@ def _undo_check(codec: Codec, data: Any) -> bytes:
     """Return the data that a checksum belongs to, once it is right."""
     import numcodecs
 
+    if len(data) < CHECK_BYTES:
+        raise FileError("it is shorter than its checksum")
     settings = {"location": location} if (location := codec.settings.get("location")) is not None else {}
     checked = numcodecs.get_codec({"id": codec.name, **settings}).decode(data)
     return checked if isinstance(checked, bytes) else bytes(checked)
