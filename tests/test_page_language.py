@@ -14,7 +14,8 @@ import pytest
 from program import refusal_of
 
 import gatewise as gw
-from gatewise.playground import language, lesson
+from gatewise.languages import language
+from gatewise.playground import lesson
 
 ASSETS = Path(str(files("gatewise.playground"))) / "assets"
 SLOT = re.compile(r"\{\w*(?::\w+)?\}|`[^`]*`")
@@ -144,6 +145,6 @@ def test_an_unknown_language_is_refused_on_the_command_line(capsys: pytest.Captu
 
 
 def test_the_files_of_words_are_sections_of_strings() -> None:
-    for path in sorted((ASSETS / "words").iterdir()):
+    for path in sorted(Path(str(files("gatewise.languages"))).glob("*.json")):
         assert path.stem in language.LANGUAGES
         assert isinstance(json.loads(path.read_text(encoding="utf-8")), dict)

@@ -20,7 +20,8 @@ import gatewise as gw
 from gatewise.activations import Activation
 from gatewise.cli.page import page as cli_page
 from gatewise.grading.problem import Problem
-from gatewise.playground import language, lesson_file
+from gatewise.languages import language
+from gatewise.playground import lesson_file
 from gatewise.playground.document import LEAVES, MOST_WORKED_OUT
 from gatewise.playground.page import Page
 

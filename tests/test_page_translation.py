@@ -14,12 +14,13 @@ import pytest
 import gatewise as gw
 from gatewise.activations import KINDS
 from gatewise.grading.edits.edit import Scene
+from gatewise.languages import language
+from gatewise.languages.translation import name_in, sentence_in
 from gatewise.layers.wired import wiring_of
-from gatewise.playground import edits, language, words
+from gatewise.playground import edits, words
 from gatewise.playground.document import of_run
 from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import sequence_run_of
-from gatewise.playground.translation import name_in, sentence_in
 from gatewise.symbolic.heads import Dense, Head
 
 OTHERS = [lang for lang in language.LANGUAGES if lang != "en"]

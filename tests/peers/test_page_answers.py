@@ -14,7 +14,8 @@ import pytest
 from peers import node
 from peers.page_files import edited, numbers
 
-from gatewise.playground import language, lesson
+from gatewise.languages import language
+from gatewise.playground import lesson
 from gatewise.playground.scenes import teaching
 
 pytestmark = pytest.mark.peers

@@ -13,7 +13,7 @@ import pytest
 from peers.reader import Reader
 
 import gatewise as gw
-from gatewise.playground import language
+from gatewise.languages import language
 
 pytestmark = pytest.mark.peers
 WORD = re.compile(r"(?<![\w.@-])[A-Za-zÄÖÜäöüß]{3,}(?![\w(])")

@@ -16,7 +16,8 @@ from gatewise.examples import latch, notebook
 from gatewise.grading.chain import AssumedValues, Chain
 from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
-from gatewise.playground import document, language, lesson
+from gatewise.languages import language
+from gatewise.playground import document, lesson
 from gatewise.playground import edits as exported
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.render.plain import numbers

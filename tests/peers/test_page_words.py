@@ -16,8 +16,9 @@ from peers import node
 import gatewise as gw
 from gatewise.gates import NAMES
 from gatewise.insight.answer import Table
+from gatewise.languages import language
 from gatewise.layers.wired import wiring_of
-from gatewise.playground import language, quantities, words
+from gatewise.playground import quantities, words
 from gatewise.plot.records.picking import columns_of
 from gatewise.render import code, mathml, text
 from gatewise.render.layout import write_words

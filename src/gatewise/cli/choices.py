@@ -9,7 +9,7 @@ from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES
 from gatewise.grading.fading import WORKED
 from gatewise.grading.verdicts import REPEATS
-from gatewise.playground.language import LANGUAGES
+from gatewise.languages.language import LANGUAGES
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
 from gatewise.walkthrough.notations import NOTATIONS

@@ -15,9 +15,10 @@ import numpy as np
 
 from gatewise.errors import GatewiseError
 from gatewise.insight.memory import timescales
-from gatewise.playground import edits, language, lesson, quantities
+from gatewise.languages import language
+from gatewise.languages.translation import translated
+from gatewise.playground import edits, lesson, quantities
 from gatewise.playground.sequence_run import SequenceRun
-from gatewise.playground.translation import translated
 from gatewise.playground.words import formulas, words
 from gatewise.records.trace import Trace
 from gatewise.render.plain import numbers, packed

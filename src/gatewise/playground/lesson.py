@@ -21,7 +21,7 @@ from gatewise.grading.chance import BOUND
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.error_propagation import LEAST_SINGLE, SINGLE_SHARE
 from gatewise.grading.judging import FEWEST_CUT, MOST_SHARE, MOST_UNITS, VAGUE
-from gatewise.playground import language
+from gatewise.languages import language
 from gatewise.playground.assembly import asset
 
 FILE = "chapters.json"

@@ -10,10 +10,10 @@ from typing import Any
 
 from gatewise.errors import OptionError
 from gatewise.files import storage
+from gatewise.languages.language import require_language, words_of_markup
 from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
 from gatewise.playground.document import of_run
-from gatewise.playground.language import require_language, words_of_markup
 from gatewise.playground.lesson_file import of_lesson
 from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.cell import LSTMCell
+from gatewise.languages import language
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
 from gatewise.parameters import Parameters
-from gatewise.playground import language
 from gatewise.playground.assembly import asset
 from gatewise.playground.document import of_scene
 from gatewise.playground.sequence_run import sequence_run_of

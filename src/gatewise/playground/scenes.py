@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.examples import latch
+from gatewise.languages import language
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network
-from gatewise.playground import language, lesson
+from gatewise.playground import lesson
 from gatewise.playground.document import of_scene, of_scenes
 from gatewise.playground.reader import reader_scene
 from gatewise.playground.sequence_run import sequence_run_of

@@ -1,4 +1,4 @@
-/** The words of the page, in its language: see playground/language.py. */
+/** The words of the page, in its language: see languages/language.py. */
 import {phrase} from "../judge/verdicts.js";
 
 /** A phrase of the page with its slots filled. @param {{doc: Pick<RunDocument, "phrases">}} page

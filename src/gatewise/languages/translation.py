@@ -1,4 +1,4 @@
-"""Translations of the sentences and names that Python writes into a page, from assets/words.
+"""Translations of the sentences and names that Python writes into a page, from the files of words.
 
 ============= ======================================================================================
 ``sentences`` texts, also with slots that the page fills
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from gatewise.playground.language import words_in
+from gatewise.languages.language import words_in
 
 SLOT = re.compile(r"\{(\w+)\}")
 AS_IT_IS = frozenset({"name", "note", "symbol"})  # slots

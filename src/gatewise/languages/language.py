@@ -1,4 +1,4 @@
-"""The languages of the page: the words of its views and chapters, which lie in assets/words, one file each."""
+"""The words of pages and sheets, which lie beside this module: one file a language."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatewise.errors import OptionError
 
 LANGUAGES = ("en", "de")
 OF_PYTHON = frozenset({"sentences", "patterns", "names", "endings"})  # sections of what Python says: see `translation`
-APART = OF_PYTHON | {"skeleton", "chapters", "titles"}  # sections that no view reads
+APART = OF_PYTHON | {"skeleton", "chapters", "titles", "handout"}  # sections that no view reads
 OF_LESSONS = frozenset({"scenes", "reader", "training"})  # sections that the page of a model does not need
 Object = dict[str, Any]
 
@@ -26,9 +26,7 @@ def require_language(lang: object) -> None:
 @cache
 def words_in(lang: str) -> Mapping[str, Any]:
     """Return all words of the page in a language, in sections: strings with ``{slots}``, by their keys."""
-    sections: Mapping[str, Any] = json.loads(
-        files(__package__).joinpath("assets", "words", f"{lang}.json").read_text(encoding="utf-8")
-    )
+    sections: Mapping[str, Any] = json.loads(files(__package__).joinpath(f"{lang}.json").read_text(encoding="utf-8"))
     return sections
 
 
