@@ -165,7 +165,7 @@ def test_one_lesson_in_the_order_of_gates_everywhere(tmp_path, monkeypatch, caps
 
 def test_the_terms_of_a_sum_over_steps_are_defined_wherever_the_sum_is_asked_for(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    definition = "where dW_f[0] = da_f · zᵀ of step 0"
+    definition = "(dW_f[0] = da_f[0] · z[0]ᵀ)"
     assert definition in output_of(capsys, "check", "mine.csv", "--template", "--backward", "--steps", "2")
     Path("wrong.csv").write_text("dW_f,1,2,3,4,5\ndW_f,1,2,3,4,5\n", encoding="utf-8")
     assert definition in " ".join(output_of(capsys, "check", "wrong.csv", "--steps", "2", code=1).split())
@@ -174,7 +174,7 @@ def test_the_terms_of_a_sum_over_steps_are_defined_wherever_the_sum_is_asked_for
     assert exit_code([*exercise]) == 0
     page = Path("hw/sheets/Ada.html").read_text(encoding="utf-8")
     assert definition in page
-    assert page.count(", where <math") == 8
+    assert page.count(" (<math") == 8
     assert definition in Path("hw/sheets/Ada.ipynb").read_text(encoding="utf-8")
     walk = str(gw.walk(run_of(examples.notebook(), 2), backward=True))
     assert "dW_f[0] is the dW_f of step 0 above" in " ".join(walk.split())

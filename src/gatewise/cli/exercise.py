@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from gatewise.cli.choices import Worked
+from gatewise.cli.choices import Language, Worked
 from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 from gatewise.showing import counted
 
@@ -28,6 +28,7 @@ def exercise(
     backward: Annotated[bool, Parameter(group=ASKED)] = False,
     digits: Annotated[Count, Parameter(group=ASKED)] = 1,
     given: Annotated[Worked, Parameter(group=ASKED)] = "none",
+    lang: Annotated[Language, Parameter(group=CLASS)] = "en",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
     """Make an exercise for a class: each student gets a cell with numbers of their own, and you get the keys.
@@ -69,6 +70,8 @@ def exercise(
     given
         How many lines are worked for the student, with their numbers on the sheet: all but the last one, which is
         asked (all), the first half (partly), or none. Begin with all, and fade. Lines that are worked are not marked.
+    lang
+        The language of the sheets to hand out.
     """
     import secrets
 
@@ -86,6 +89,7 @@ def exercise(
         backward=backward,
         digits=digits,
         worked=given,
+        lang=lang,
         seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**switches_of(variant)),
     )

@@ -19,7 +19,7 @@ from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 from gatewise.render import text
 from gatewise.symbolic.evaluation import rank
-from gatewise.symbolic.formula import Concatenation, Formula, Slice, Symbol, symbols
+from gatewise.symbolic.formula import Concatenation, Formula, Slice, Symbol, rebuild, symbols
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
@@ -57,7 +57,7 @@ class Quantity:
     @property
     def equation(self) -> str:
         """Its equation as text, with the definition of the terms of a sum over all steps."""
-        term = self.term and f", where {text.formula(self.first_term)} = {text.formula(self.term)} of step 0"
+        term = self.term and f" ({text.formula(self.first_term)} = {text.formula(self.term)})"
         return f"{text.formula(self.symbol)} = {text.formula(self.right)}{term or ''}"
 
     @property
@@ -204,8 +204,12 @@ class Chain:
             assignment in self.program.backward,
             np.asarray(key),
             first.products,
-            assignment.right if step is None else None,
+            rebuild(assignment.right, self._at_first_step) if step is None else None,
         )
+
+    def _at_first_step(self, node: Formula) -> Formula | None:
+        """Return a symbol of an equation as that of step 0; None for a parameter and other nodes."""
+        return replace(node, time=0) if isinstance(node, Symbol) and (node, None) not in self.given else None
 
     def _makers_of(self, line: Quantity) -> Iterator[Quantity]:
         """Yield the lines of a hand-worked run whose results an equation uses."""

@@ -14,6 +14,7 @@ from gatewise.errors import CapacityError, OptionError, one_of
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.fading import WORKED
 from gatewise.grading.problem import Problem
+from gatewise.languages.language import require_language
 from gatewise.layers import LSTM
 from gatewise.parameters import Parameters, Variant, array_shapes
 from gatewise.records.step import State
@@ -44,6 +45,7 @@ class Plan:
     digits: int = 1  # the significant digits of the given numbers; few, so that they can be used by hand
     worked: str = "none"  # lines worked for the student: none, the first half (partly), or all but the last
     seed: int = 0
+    lang: str = "en"  # of the hand-outs
     variant: Variant = field(default_factory=Variant)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class Plan:
         for name in ("input_size", "hidden_size", "steps", "batch", "digits"):
             size_of(name, getattr(self, name))
         one_of("worked", self.worked, WORKED)
+        require_language(self.lang)
         if self.digits > 8:
             raise OptionError(f"digits must be from 1 to 8, not {self.digits}")
         if self.seed < 0:

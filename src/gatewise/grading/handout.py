@@ -87,19 +87,19 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
     worked, quantities = lines
     name = markdown.escape(text.clean(student.name))
     written = f"`{student.file}.json`"
-    where = f"its cell below; the last cell writes {written}. Hand that in, or this notebook, saved after a last run"
+    words = handout_page.words_of(plan)
+    where = words["cells"].format(file=written)
     cells = [
-        notebook.cell(
-            "title", "markdown", f"# An LSTM cell by hand: {name}\n\n{handout_page.instructions(plan, where)}"
-        )
+        notebook.cell("title", "markdown", f"# {words['title']}: {name}\n\n{handout_page.instructions(plan, where)}")
     ]
     arrays = [f"{python_name(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
     cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *arrays])))
     if worked:
         worked_arrays = [f"{python_name(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
-        cells.append(notebook.cell("worked", "code", "\n".join(["# These lines are worked for you.", *worked_arrays])))
+        cells.append(notebook.cell("worked", "code", "\n".join([f"# {words['comment']}", *worked_arrays])))
     for number, quantity in enumerate(quantities):
-        label = f"`{quantity.name}`, shape {quantity.key.shape}" + (f": `{quantity.equation}`" if quantity.term else "")
+        defined = f": `{quantity.equation}`" if quantity.term else ""
+        label = f"`{quantity.name}`, {words['shape']} {quantity.key.shape}{defined}"
         cells.append(notebook.cell(f"asked-{number}", "markdown", label))
         cells.append(notebook.cell(f"answer-{number}", "code", f"{python_name(quantity.name)} = None"))
     pairs = "\n".join(f"    {quantity.name!r}: {python_name(quantity.name)}," for quantity in quantities)
@@ -108,7 +108,7 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
         "answers = {name: None if value is None else np.asarray(value).tolist() for name, value in answers.items()}\n"
         f'with open({f"{student.file}.json"!r}, "w", encoding="utf-8") as file:\n'
         "    json.dump(answers, file, indent=1)\n"
-        "print(json.dumps(answers))  # so that this notebook, once it is run and saved, can be handed in too"
+        f"print(json.dumps(answers))  # {words['printed']}"
     )
     cells.append(notebook.cell("hand-in", "code", writing))
     return notebook.document(cells)

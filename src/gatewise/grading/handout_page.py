@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.exercise import Plan, worked_numbers
 from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
+from gatewise.languages.language import words_in
 from gatewise.render import mathml
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import number_markup, scrolled, text
@@ -33,39 +37,45 @@ def student_page(
 ) -> str:
     """Return a student's sheet as an HTML page; of `lines`, the first are worked, and the others asked."""
     worked, quantities = lines
-    title = "An LSTM cell by hand"
-    where = "the blanks, or into the .csv file or the notebook beside this page"
+    words = words_of(plan)
+    title = words["title"]
     given_tables = "".join(_given_tables(problem, chain, plan))
-    worked_tables = f"<h2>Worked for you</h2>\n{_line_tables(worked, chain, plan, worked=True)}" if worked else ""
+    worked_tables = f"<h2>{words['worked']}</h2>\n{_line_tables(worked, chain, plan, worked=True)}" if worked else ""
     body = f"""<main class="sheet">
 <header><h1>{title}</h1><p class="whose">{text(student.name)}</p></header>
-<p>{escape(instructions(plan, where))}</p>
-<h2>What is given</h2>
+<p>{escape(instructions(plan, words["blanks"]))}</p>
+<h2>{words["given"]}</h2>
 <div class="given">{given_tables}</div>
 <p class="functions">{_nonlinearity_formulas([*worked, *quantities])}</p>
 {worked_tables}
-<h2>What is asked</h2>
+<h2>{words["asked"]}</h2>
 {_line_tables(quantities, chain, plan)}
 </main>"""
-    return document(f"{title}: {student.name}", style("handout.css", PACKAGE), body) + "\n"
+    return document(f"{title}: {student.name}", style("handout.css", PACKAGE), body, lang=plan.lang) + "\n"
+
+
+def words_of(plan: Plan) -> Mapping[str, Any]:
+    """Return the words of the sheets of an exercise in its language."""
+    words: Mapping[str, Any] = words_in(plan.lang)["handout"]
+    return words
+
+
+def _entry_names(chain: Chain, plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return the names of a sheet's entries by their axis, in its language."""
+    unit = words_of(plan)["units"]
+    in_language = partial(re.sub, r"\bunit (\d+)", lambda match: unit.format(n=match[1]))
+    return {axis: tuple(map(in_language, names)) for axis, names in chain.names.items()}
 
 
 def instructions(plan: Plan, where: str) -> str:
     """Return the paragraph of a student's sheet that explains the numbers and the task."""
-    steps = f" over {plan.steps} steps" if plan.steps > 1 else ""
-    batch = f" for a batch of {plan.batch} sequences" if plan.batch > 1 else ""
-    paragraph = (
-        f"One LSTM cell{steps}{batch}, with your own numbers. A weight matrix has a row for each unit and a column for"
-        " each entry of the combined input z = [h_prev; x]. The pre-activation a_f is the input of the forget gate's"
-        " nonlinearity, and f its output; likewise for i (input gate), g (candidate) and o (output gate)."
-    )
-    if plan.backward:
-        paragraph += " The loss is the sum of the last h; df is the derivative of the loss with respect to f."
-    if plan.steps > 1:
-        paragraph += " f[1] is f at step 1; steps count from 0."
-    if plan.worked != "none":
-        paragraph += " The first lines are worked for you: continue with their numbers as they are printed."
-    return f"{paragraph} Work out each quantity to at least 4 decimals and write it into {where}."
+    words = words_of(plan)
+    steps = words["steps"].format(n=plan.steps) if plan.steps > 1 else ""
+    sequences = words["sequences"].format(n=plan.batch) if plan.batch > 1 else ""
+    parts = {"backward": plan.backward, "times": plan.steps > 1, "faded": plan.worked != "none"}
+    further = [words[name] for name, is_said in parts.items() if is_said]
+    task = words["task"].format(where=where)
+    return " ".join([words["cell"].format(steps=steps, sequences=sequences), *further, task])
 
 
 def _nonlinearity_formulas(quantities: Sequence[Quantity]) -> str:
@@ -85,21 +95,22 @@ def _nonlinearity_formulas(quantities: Sequence[Quantity]) -> str:
 def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
     """Yield an HTML figure for each given array of a student's sheet: the weights, inputs and states."""
     symbols = {formula(symbol): symbol for symbol, _ in chain.given}
+    words, entry_names = words_of(plan), _entry_names(chain, plan)
     for name, array in problem.given_arrays().items():
         if not plan.backward and name in ("dh", "dc_next"):
             continue
         symbol = symbols[name.replace("gamma", "γ").replace("beta", "β")]
         along = chain.program.axes[symbol] if symbol.base != "W" else (UNITS, COLUMNS)  # also if h and x are apart
-        names = [chain.names[axis] for axis in along]
-        before = [("step", plan.steps)] if name == "x" else []
-        axes = [axis for axis, size in [*before, ("sequence", plan.batch)] if size > 1]
+        names = [entry_names[axis] for axis in along]
+        before = [("rows", plan.steps)] if name == "x" else []
+        axes = [axis for axis, size in [*before, ("batch", plan.batch)] if size > 1]
         heads, rows = [], []
         for place in np.ndindex(array.shape[:-1]):
-            head = ", ".join(f"{axis} {k}" for axis, k in zip(axes, place, strict=False))
+            head = ", ".join(words[axis].format(n=k) for axis, k in zip(axes, place, strict=False))
             heads.append(names[0][place[0]] if len(names) > 1 else head)
             rows.append(tuple(number_markup(number(value)) for value in array[place]))
         rowed = [(text(head), row) for head, row in zip(heads, rows, strict=True)]
-        tables = "".join(_split_tables(names[-1], rowed, "given", name))
+        tables = "".join(_split_tables(names[-1], rowed, "given", name, words))
         yield f"<figure{_hue_class(symbol, name)}><figcaption>{mathml.math(symbol)}</figcaption>{tables}</figure>\n"
 
 
@@ -108,26 +119,28 @@ def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
 
 def _line_tables(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, worked: bool = False) -> str:
     """Return HTML tables of a sheet's lines; lines of one step with the same entries share a table."""
-    markup = []
+    markup, words, entry_names = [], words_of(plan), _entry_names(chain, plan)
     for step, step_quantities in groupby(quantities, lambda one: one.step):
         if plan.steps > 1:
-            markup.append(f"<h3>{'All steps together' if step is None else f'Step {step}'}</h3>")
-        for names, group in groupby(step_quantities, lambda one: _quantity_labels(one, chain)):
+            markup.append(f"<h3>{words['all steps'] if step is None else words['step'].format(n=step)}</h3>")
+        for names, group in groupby(step_quantities, lambda one: _quantity_labels(one, entry_names)):
             lines = list(group)
-            rows = [row for quantity in lines for row in _table_rows(quantity, names, worked)]
-            markup += _split_tables(names[-1], rows, "worked" if worked else "blank", lines[0].name)
+            rows = [row for quantity in lines for row in _table_rows(quantity, names, worked, words)]
+            markup += _split_tables(names[-1], rows, "worked" if worked else "blank", lines[0].name, words)
     return "\n".join(markup)
 
 
-def _quantity_labels(quantity: Quantity, chain: Chain) -> tuple[tuple[str, ...], ...]:
+def _quantity_labels(quantity: Quantity, entry_names: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """Return the labels of the last axes of a quantity."""
-    names = (chain.names[quantity.over], chain.names[quantity.across])
+    names = (entry_names[quantity.over], entry_names[quantity.across])
     return names if quantity.summed and quantity.key.ndim > 1 else names[:1]
 
 
-def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bool) -> Iterator[TableRow]:
+def _table_rows(
+    quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bool, words: Mapping[str, Any]
+) -> Iterator[TableRow]:
     """Yield the HTML rows of a quantity on a student's sheet: its equation or row label, and its cells."""
-    term = quantity.term and f", where {mathml.math(quantity.first_term)} {run(quantity.term, '=')} of step 0"
+    term = quantity.term and f" ({mathml.math(quantity.first_term)} {run(quantity.term, '=')})"
     equation = (
         f'<span class="unseen">{text(quantity.equation)}</span>'
         f'<span aria-hidden="true"{_hue_class(quantity.symbol, quantity.name)}>'
@@ -135,12 +148,14 @@ def _table_rows(quantity: Quantity, names: Sequence[tuple[str, ...]], worked: bo
     )
     key = np.atleast_1d(worked_numbers(quantity))
     for place in np.ndindex(key.shape[:-1]):
-        label = names[0][place[0]] if len(names) > 1 else f"sequence {place[0]}" if place else ""
+        label = names[0][place[0]] if len(names) > 1 else words["batch"].format(n=place[0]) if place else ""
         head = [equation] * (not any(place)) + [f"<small>{text(label)}</small>"] * bool(label)
         yield " ".join(head), tuple(number_markup(f"{value:.4f}") if worked else "" for value in key[place])
 
 
-def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, label: str) -> Iterator[str]:
+def _split_tables(
+    names: Sequence[str], rows: Sequence[TableRow], kind: str, label: str, words: Mapping[str, Any]
+) -> Iterator[str]:
     """Yield rows of a student's sheet as an HTML table, or as several narrower tables."""
     headed = any(head for head, _ in rows)
     for start in range(0, len(names), WIDEST):
@@ -153,7 +168,7 @@ def _split_tables(names: Sequence[str], rows: Sequence[TableRow], kind: str, lab
         )
         table = f'<table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
         widest = max(len(cell) + 3 for _, cells in rows for cell in cells[part])
-        label_text = text(f"{label}, {kind}, from {names[start]}")
+        label_text = text(words["tables"].format(name=label, kind=words["kinds"][kind], first=names[start]))
         yield scrolled(table, label_text, widest * len(names[part])) + "\n"
 
 

@@ -42,10 +42,10 @@ def render(walk: Walkthrough) -> str:
     return document(walk.title, style("walk.css") + style("page.css"), f'<div class="gatewise">\n{body}\n</div>')
 
 
-def document(title: str, styles: str, body: str, images: str = "") -> str:
+def document(title: str, styles: str, body: str, images: str = "", lang: str = "en") -> str:
     """Return a web page that asks for nothing: of its styles, its body, and images from where its policy allows."""
     return f"""<!DOCTYPE html>
-<html lang="en">
+<html lang="{lang}">
 <head>
 <meta charset="utf-8"/>
 <meta http-equiv="Content-Security-Policy" content="{POLICY}{images}"/>
