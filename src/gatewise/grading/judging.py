@@ -45,7 +45,9 @@ class Judge:
         `written` holds the answers with the digits as written, if `answers` are those that were cut off.
         """
         self.chain, self.answers, self.doubted, self.written = chain, dict(answers), doubted, written
-        self.unpadded = {name: _without_padding(answer) for name, answer in answers.items() if not answer.blank}
+        decimals = {name: _decimals(answer) for name, answer in answers.items() if not answer.blank}
+        most = max(decimals.values(), default=0)
+        self.unpadded = {name: _without_padding(answers[name], count or most) for name, count in decimals.items()}
         self.assumed = AssumedValues(chain.given)
         self.expected: dict[SymbolAtStep, Array] = {}
         self.slack: dict[SymbolAtStep, Array] = {}
@@ -123,11 +125,11 @@ class Judge:
         excess = np.minimum(excess_over_key, excess_over_expected)
         if (excess <= 0).all():
             is_right = bool((excess_over_key <= 0).all())
-            if _is_coarse(answer, key if is_right else expected):
+            if _is_coarse(answer, key if is_right else expected, key):
                 return Verdict(name, equation, COARSE)
             if not is_right and quantity.place in self.tainted:
                 return Verdict(name, equation, FOLLOWS)
-            reason = self._reason(name, answer, key)
+            reason = self._reason(name, key)
             if is_right and not reason:
                 return Verdict(name, equation, RIGHT)
             return Verdict(name, equation, CLOSE, reason=reason or ROUNDED)
@@ -144,12 +146,12 @@ class Judge:
             others=tuple(self.chain.entry(quantity, entry) for entry in other_entries),
         )
 
-    def _reason(self, name: str, answer: SheetAnswer, key: Array) -> str:
+    def _reason(self, name: str, key: Array) -> str:
         """Return why numbers are close that are not right as they are written; an empty string if they are."""
         as_written, margin = (self.written or self.answers)[name], rounding(key) + single_precision_error(key)
         if as_written.agrees(key, margin):
             return ""
-        if answer is not self.answers[name] and answer.agrees(key, margin):
+        if self.unpadded[name] is not self.answers[name] and self.unpadded[name].agrees(key, margin):
             return PADDED
         return CUT if self.written is not None else ""
 
@@ -216,13 +218,14 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Ju
     return judge
 
 
-def _is_coarse(answer: SheetAnswer, target: Array) -> bool:
+def _is_coarse(answer: SheetAnswer, target: Array, key: Array) -> bool:
     """Return whether numbers have too few digits to tell those of `target`; exact ones have enough."""
-    size = np.where(np.isfinite(answer.values), np.abs(target), 0.0)
+    written = np.isfinite(answer.values)
+    size = np.where(written, np.abs(target), 0.0)
     largest = np.max(size, initial=0.0)
-    rounded = (size > 0) & (np.abs(answer.values - target) > rounding(target))
+    exact = (np.abs(answer.values - target) <= rounding(target)) & ((answer.values != 0) | (key == 0))
     too_few = (answer.tolerance >= COARSE_SHARE * largest) | ((answer.tolerance >= size) & (size >= 0.1 * largest))
-    return bool((rounded & too_few).any())
+    return bool((written & ~exact & too_few).any())
 
 
 def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
@@ -233,14 +236,21 @@ def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
     return replace(answer, tolerance=np.where(is_cut, full_unit, answer.tolerance))
 
 
-def _without_padding(answer: SheetAnswer) -> SheetAnswer:
-    """Return a sheet's answer with the tolerance of the digits before the zeros in which all its numbers end."""
-    numbers = np.isfinite(answer.values) & (answer.values != 0) & (answer.tolerance > 0)
+def _decimals(answer: SheetAnswer) -> int:
+    """Return the decimals of a sheet's answer before the zeros in which all its numbers end; 0 if it is all zeros."""
+    numbers = np.isfinite(answer.values) & (answer.values != 0)
     values, tolerance = answer.values[numbers], answer.tolerance[numbers]
-    written = np.round(-np.log10(2 * tolerance))
-    for decimals in range(FEWEST_DECIMALS, min(int(np.max(written, initial=0)), MOST_DECIMALS)):
+    for decimals in range(FEWEST_DECIMALS, MOST_DECIMALS):
         if (np.abs(values - np.round(values, decimals)) <= tolerance / 10).all():
-            unpadded = np.array(answer.tolerance)
-            unpadded[numbers] = tolerance * 10.0 ** np.maximum(written - decimals, 0)
-            return replace(answer, tolerance=unpadded)
-    return answer
+            return decimals if len(values) else 0
+    return MOST_DECIMALS
+
+
+def _without_padding(answer: SheetAnswer, decimals: int) -> SheetAnswer:
+    """Return a sheet's answer with the tolerance of numbers of so many decimals, where more are written."""
+    with np.errstate(divide="ignore"):
+        zeros = np.round(-np.log10(2 * answer.tolerance)) - decimals
+    padded = (zeros > 0) & np.isfinite(zeros)
+    if not padded.any():
+        return answer
+    return replace(answer, tolerance=answer.tolerance * 10.0 ** np.where(padded, zeros, 0.0))
