@@ -104,10 +104,10 @@ def is_coarse(sheet: Paper, name: str) -> bool:
 
 
 def tells_nothing(sheet: Paper, name: str) -> bool:
-    """Return whether half a unit of the last digit is more than a fifth of a line's numbers, none of them exact."""
+    """Return whether half a unit of the last digit is more than a quarter of a line's numbers, none of them exact."""
     texts, key = sheet.texts[name], sheet.key[name]
     sizes = np.maximum(np.abs(key), np.abs(texts.astype(float)))
-    return bool((half_unit(texts) > 0.21 * sizes.max()).all() and (off(texts, key) > 1e-6).all())
+    return bool((half_unit(texts) > 0.25 * sizes.max()).all() and (off(texts, key) > 1e-6).all())
 
 
 def main(count: int) -> None:

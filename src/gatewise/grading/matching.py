@@ -45,7 +45,9 @@ def gather_indexed(chain: Chain, sheet: Sheet) -> Sheet:
     rows: dict[str, dict[int, tuple[str, SheetAnswer]]] = {}
     for name, answer in sheet.answers.items():
         quantity, indexed = chain.named(name), names.split_index(name)
-        if indexed is None or (quantity is not None and answer.values.size == quantity.key.size and not answer.blank):
+        is_step = quantity is not None and chain.steps > 1  # as which a blank counts
+        fits = is_step if answer.blank else quantity is not None and answer.values.size == quantity.key.size
+        if indexed is None or fits:
             answers[name] = answer
             continue
         base, index, raised = indexed
