@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import page_speed
+from bench import page_reader, page_speed
 
 pytestmark = pytest.mark.peers
 
@@ -41,3 +41,12 @@ def test_the_bench_times_an_edit_and_all_that_follows(one_browser, tmp_path):
         assert "0.75" in one_browser.evaluate("document.getElementById('changes').innerText")
     assert [len(times) for times in found.values()] == [1, 2, 2]
     assert all(0 < one < 30 for times in found.values() for one in times)
+
+
+def test_the_bench_times_a_key_until_its_letter_has_its_colour(one_browser, pages):
+    with one_browser.another():
+        times = page_reader.timed(one_browser, pages("teaching"), 20)
+        letters = one_browser.evaluate("document.querySelector('.letters').textContent")
+    assert letters == page_reader.TEXT[:20] + page_reader.TYPED
+    assert len(times) == len(page_reader.TYPED)
+    assert all(0 < seconds < 30 for seconds in times)

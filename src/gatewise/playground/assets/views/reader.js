@@ -63,13 +63,12 @@ export function readerView(page) {
   const [, field, letters, expected] = /** @type {HTMLElement[]} */ ([...element.children]);
   if (!(field instanceof HTMLTextAreaElement)) return element;
   if (field.value !== text) field.value = text;
-  const readField = () => {
-    const before = lettersOf(field.value.slice(0, field.selectionStart)).length;
-    if (!page.closed.aborted) read(page, lettersOf(field.value).join(""), Math.max(0, before - 1));
-  };
   field.oninput = () => {
     cancelAnimationFrame(frame); // letters that come faster are read together
-    frame = requestAnimationFrame(() => setTimeout(readField)); // once the field shows them
+    frame = requestAnimationFrame(() => {
+      const before = lettersOf(field.value.slice(0, field.selectionStart)).length;
+      if (!page.closed.aborted) read(page, lettersOf(field.value).join(""), Math.max(0, before - 1));
+    });
   };
   letters.onclick = ({target}) => {
     const step = [...letters.children].indexOf(/** @type {Element} */ (target));
