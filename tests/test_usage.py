@@ -140,7 +140,7 @@ def test_a_file_to_write_is_named_by_o_wherever_it_is_named_by_output(name):
     names = [argument.names for argument in app[name].assemble_argument_collection()]
     for some in names:
         assert ("--output" in some) == ("-o" in some), some
-    writing = ("walk", "check", "exercise", "trace", "plot", "report", "page", "convert")
+    writing = ("walk", "check", "exercise", "trace", "plot", "report", "page", "convert", "export")
     assert sum("-o" in some for some in names) == (name in writing)
 
 
@@ -219,8 +219,8 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("wlak", "there is no command 'wlak'; did you mean walk?"),
         (
             "model",
-            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, page, verify"
-            " and convert",
+            "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, page, verify,"
+            " convert and export",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
         ("trace a b c -o d", "several inputs are traced to one .zarr store: the name of d must end in .zarr"),

@@ -4,6 +4,7 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.activations import Activation as Activation
+    from gatewise.c_header.writing import write_c as write_c
     from gatewise.cell import LSTMCell as LSTMCell
     from gatewise.chunked.applying import apply as apply
     from gatewise.diagnostics.verification import Difference as Difference
@@ -65,6 +66,7 @@ __version__ = "0.1.0"
 
 MODULES = {  # of each module, the public names that it defines: imported on first access
     "gatewise.activations": ("Activation",),
+    "gatewise.c_header.writing": ("write_c",),
     "gatewise.cell": ("LSTMCell",),
     "gatewise.chunked.applying": ("apply",),
     "gatewise.diagnostics.verification": ("Difference", "Verification"),

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
+from gatewise.cli.export import export
 from gatewise.cli.inspect import inspect
 from gatewise.cli.printing import COMMAND, drop, print_notes, printing_warnings
 from gatewise.cli.trace import trace
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None] | str] = {
     "page": "gatewise.cli.page:page",
     "verify": verify,
     "convert": convert,
+    "export": export,
 }
 for place, (name, command) in enumerate(COMMANDS.items()):
     if not isinstance(command, str):

@@ -68,7 +68,6 @@ def walk(
     For example:
 
         gatewise walk --example lesson
-        gatewise walk --backward
         gatewise walk --x 0.5,-1 --steps 30 --at 7
 
     Parameters

@@ -28,12 +28,12 @@ def wiring_of(network: Network) -> Wiring:
         marked=network.masked,
         initial=network.initial,
         reads=network.reads,
-        head=_head_as_data(network),
+        head=head_of(network),
     )
 
 
-def _head_as_data(network: Network) -> Head | None:
-    """Return the part of a network after the LSTM as data, for its wiring; None if there is none."""
+def head_of(network: Network) -> Head | None:
+    """Return the part of a network after the LSTM as data; None if there is none."""
     from gatewise.symbolic.heads import Dense, Head
 
     scaling = network.outputs

@@ -1,0 +1,148 @@
+"""The functions of a header in C: loads and stores, and the nonlinearities, for every width of a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+WIDTHS = (16, 8, 4)
+
+# tanh(x) = x P(x²) / Q(x²) to 6 ulp of float32, of degree 9 over 8: a rational function fitted to the relative error on
+# [0, 9.02] (Sanathanan and Koerner's iteration with Lawson's weights), its coefficients then searched for among the
+# neighbouring numbers of float32. Beyond 9.02 it is 1. From the highest power to the lowest.
+TANH_OVER = (1.3319062e-08, 2.0583479e-05, 0.0034940329, 0.13379724, 1.0)
+TANH_UNDER = (7.762014e-07, 0.00032830928, 0.02587107, 0.4671305, 1.0)
+LIMIT, INFINITE, SIGN, SIZE = 0x411051EC, 0x7F800000, -0x80000000, 0x7FFFFFFF  # 9.02, in bits
+FAINT = 0x26901D7D  # 1e-15: cell states below it are 0, before they become numbers that processors are slow with
+
+
+def vector_types(prefix: str) -> str:
+    """Return the C text that says how wide vectors are in this build, and their types."""
+    upper, lines = prefix.upper(), []
+    lines += [
+        f"#if defined({upper}_PLAIN) || !(defined(__GNUC__) || defined(__clang__))",
+        f"#define {upper}_LANES 1",
+        "#elif defined(__AVX512F__)",
+        f"#define {upper}_LANES 16",
+        "#elif defined(__AVX__)",
+        f"#define {upper}_LANES 8",
+        "#elif defined(__SSE2__) || defined(__ARM_NEON)",
+        f"#define {upper}_LANES 4",
+        "#else",
+        f"#define {upper}_LANES 1",
+        "#endif",
+    ]
+    return "\n".join(lines)
+
+
+def vectors_of(prefix: str, width: int) -> str:
+    """Return the C text of a vector's types, and of the functions that every header needs."""
+    p, n = prefix, width
+    if width == 1:
+        return f"""\
+static inline int32_t {p}_bits_1(float v) {{ int32_t b; memcpy(&b, &v, sizeof b); return b; }}
+static inline float {p}_float_1(int32_t b) {{ float v; memcpy(&v, &b, sizeof v); return v; }}
+static inline int32_t {p}_if_1(int condition) {{ return condition ? -1 : 0; }}
+static inline float {p}_load_1(const float *from) {{ return *from; }}
+static inline void {p}_store_1(float *to, float v) {{ *to = v; }}"""
+    size = 4 * n
+    return f"""\
+typedef float {p}_v{n} __attribute__((vector_size({size})));
+typedef int32_t {p}_i{n} __attribute__((vector_size({size})));
+static inline {p}_i{n} {p}_bits_{n}({p}_v{n} v) {{ return ({p}_i{n})v; }}
+static inline {p}_v{n} {p}_float_{n}({p}_i{n} b) {{ return ({p}_v{n})b; }}
+static inline {p}_i{n} {p}_if_{n}({p}_i{n} condition) {{ return condition; }}
+static inline {p}_v{n} {p}_load_{n}(const float *from) {{ {p}_v{n} v; memcpy(&v, from, sizeof v); return v; }}
+static inline void {p}_store_{n}(float *to, {p}_v{n} v) {{ memcpy(to, &v, sizeof v); }}
+static inline {p}_v{n} {p}_all_{n}(float v) {{ const {p}_v{n} zeros = {{0}}; return zeros + v; }}"""
+
+
+def function(prefix: str, name: str, width: int) -> str:
+    """Return the C text of a function over entries of a width."""
+    p, n = prefix, width
+    v = "float" if n == 1 else f"{p}_v{n}"
+    i = "int32_t" if n == 1 else f"{p}_i{n}"
+    one = f"static inline {v} {p}_{name}_{n}({v} a)"
+    two = f"static inline {v} {p}_{name}_{n}({v} a, {v} b)"
+    choose = f"return {p}_float_{n}(({p}_bits_{n}(a) & first) | ({p}_bits_{n}(b) & ~first));"
+    match name:
+        case "tanh":
+            return f"""\
+{one}
+{{
+    const {i} bits = {p}_bits_{n}(a), size = bits & {SIZE:#x};
+    const {i} over = {p}_if_{n}(size > {LIMIT:#x}) & {p}_if_{n}(size <= {INFINITE:#x}); /* not where it is NaN */
+    const {v} x = {p}_float_{n}((bits & ~over) | (((bits & INT32_MIN) | {LIMIT:#x}) & over));
+    const {v} t = x * x;
+    const {v} above = {_horner(TANH_OVER)};
+    const {v} below = {_horner(TANH_UNDER)};
+    return x * above / below;
+}}"""
+        case "sigmoid":
+            return f"{one} {{ return 0.5f + 0.5f * {p}_tanh_{n}(0.5f * a); }}"
+        case "sigmoid_of_half":
+            return f"{one} {{ return 0.5f + 0.5f * {p}_tanh_{n}(a); }}"
+        case "max":  # NaN in the second argument comes through, as everywhere below
+            return f"{two} {{ const {i} first = {p}_if_{n}(a > b); {choose} }}"
+        case "min":
+            return f"{two} {{ const {i} first = {p}_if_{n}(a < b); {choose} }}"
+        case "clip":
+            return (
+                f"static inline {v} {p}_clip_{n}({v} a, {v} low, {v} high)"
+                f" {{ return {p}_min_{n}(high, {p}_max_{n}(low, a)); }}"
+            )
+        case "square":
+            return f"{one} {{ return a * a; }}"
+        case "abs":
+            return f"{one} {{ return {p}_float_{n}({p}_bits_{n}(a) & {SIZE:#x}); }}"
+        case "flush":
+            return (
+                f"{one} {{ const {i} bits = {p}_bits_{n}(a);"
+                f" return {p}_float_{n}(bits & ~{p}_if_{n}((bits & {SIZE:#x}) < {FAINT:#x})); }}"
+            )
+        case "above" | "below" | "at_most":
+            sign = {"above": ">", "below": "<", "at_most": "<="}[name]
+            return f"{two} {{ return {p}_float_{n}({p}_if_{n}(a {sign} b) & 0x3f800000); }}"
+    if n == 1:
+        return f"{one} {{ return {name}f(a); }}"
+    return f"{one} {{ {v} r = a; int l; for (l = 0; l < {n}; l++) r[l] = {name}f(a[l]); return r; }}"
+
+
+def dot(prefix: str) -> str:
+    """Return the C text of a sum of products of two vectors, of which the first may have gaps."""
+    p, upper = prefix, prefix.upper()
+    return f"""\
+static inline float {p}_dot(const float *w, size_t step, const float *z, size_t n)
+{{
+    float sum = 0.0f;
+    size_t j = 0;
+#if {upper}_LANES >= 4
+    if (step == 1) {{
+        const size_t whole = n - n % 4;
+        {p}_v4 four = {p}_all_4(0.0f);
+#if {upper}_LANES >= 8
+        const size_t eights = n - n % 8;
+        {p}_v8 eight = {p}_all_8(0.0f);
+        for (; j < eights; j += 8) eight += {p}_load_8(w + j) * {p}_load_8(z + j);
+        sum = ((eight[0] + eight[4]) + (eight[2] + eight[6])) + ((eight[1] + eight[5]) + (eight[3] + eight[7]));
+#endif
+        for (; j < whole; j += 4) four += {p}_load_4(w + j) * {p}_load_4(z + j);
+        sum += (four[0] + four[2]) + (four[1] + four[3]);
+    }}
+#endif
+    for (; j < n; j++) sum += w[j * step] * z[j];
+    return sum;
+}}"""
+
+
+def functions_of(prefix: str, names: Iterator[str] | list[str], width: int) -> str:
+    """Return the C text of a vector's types and functions, of one width."""
+    wanted = [name for name in names if name != "all"]
+    return "\n".join([vectors_of(prefix, width), *(function(prefix, name, width) for name in wanted)])
+
+
+def _horner(coefficients: tuple[float, ...]) -> str:
+    first, *others = (f"{value:.9g}f" if "." in f"{value:.9g}" else f"{value:.1f}f" for value in coefficients)
+    text = first
+    for n, value in enumerate(others):
+        text = f"({text} * t + {value})" if n < len(others) - 1 else f"{text} * t + {value}"
+    return text
