@@ -53,19 +53,18 @@ def row(label: str, count: Counter[str]) -> str:
 
 
 def tables(found: Sequence[Judged]) -> str:
-    """Return what was measured: by kind at the first number of digits, and in total by digits and by sheet."""
+    """Return what was measured: at every number of digits by kind, and in total by sheet."""
     digits = list(dict.fromkeys(one.digits for one in found))
-    lines = [HEAD]
-    by_kind: dict[str, list[Judged]] = defaultdict(list)
-    for one in found:
-        if one.digits == digits[0]:
-            by_kind[one.planted.slip.kind].append(one)
-    for group in (*GROUPS, FURTHER):
-        lines += [
-            "",
-            group,
-            *(row(f"  {kind}", tally(some)) for kind, some in by_kind.items() if group_of(kind) == group),
-        ]
+    lines: list[str] = []
+    for n in digits:
+        lines += [f"{n} digits{HEAD[len(str(n)) + 7 :]}"]
+        by_kind: dict[str, list[Judged]] = defaultdict(list)
+        for one in found:
+            if one.digits == n:
+                by_kind[one.planted.slip.kind].append(one)
+        for group in (*GROUPS, FURTHER):
+            rows = [row(f"  {kind}", tally(some)) for kind, some in by_kind.items() if group_of(kind) == group]
+            lines += ["", group, *rows, ""]
     found = [one for one in found if group_of(one.planted.slip.kind) != FURTHER]
     lines += ["", f"in total, and by sheet{'':12}{HEAD[34:]}"]
     for n in digits:

@@ -14,7 +14,7 @@ from slips.by_hand import GATES, Cell, Line, Page, sigmoid
 from slips.enumeration import slips
 from slips.groups import ALSO_AS, NAMED_AS
 from slips.judging import measured, plain_shared_cell, small_cell
-from slips.work import work, wrong_work
+from slips.work import Slip, work, wrong_work
 from written import FEW, MANY, MOST, PROVEN, Cells, Numbers, cells, first_off, given, rounded, shown
 
 import gatewise as gw
@@ -197,6 +197,51 @@ def test_where_one_unit_alone_is_written_its_mistake_is_named_as_well(count):
     assert named >= 3 / 4 * count
 
 
+def one_gate_of_two(rng: np.random.Generator, like: str) -> Cell:
+    """Return a cell of two units with numbers of one digit, whose forget gate has the weights of another gate."""
+    weight, bias = rng.integers(-9, 10, (4, 2, 4)) / 10, rng.integers(1, 10, (4, 2)) / 10
+    weight[1], bias["ifgo".index(like)] = weight["ifgo".index(like)], 0.0
+    x, h, c = (rng.integers(1, 10, shape) / 10 for shape in ((1, 1, 2), (1, 2), (1, 2)))
+    return Cell("plain", gw.Parameters(weight=weight, bias=bias), x, h, c, np.ones_like(h), np.zeros_like(c))
+
+
+def test_a_forgotten_term_is_named_before_exchanged_gates():
+    """Without its bias a forget gate is an input gate that has the same weights and no bias."""
+    subject = one_gate_of_two(np.random.default_rng(2), "i")
+    written = wrong_work(subject, {"a_f": lambda s: s["z"] @ s.W("f").T})
+    causes = gw.check({"a_f": written["a_f"]}, Chain(subject.trace()), digits=6).first.causes
+    assert causes[0].kind == "missing bias"
+    assert "two gates swapped" in {cause.kind for cause in causes}
+
+
+def test_an_exact_decimal_has_no_further_digits():
+    """It is not asked for more of them, but said that there are too few numbers."""
+    subject = one_gate_of_two(np.random.default_rng(2), "o")
+    right, without = work(subject)["a_f"], wrong_work(subject, {"a_f": lambda s: s["z"] @ s.W("f").T})["a_f"]
+    marking = gw.check({"a_f": [without[0], np.nan]}, Chain(subject.trace()), digits=2)
+    assert np.abs(right - np.round(right, 2)).max() < 1e-12
+    assert marking.first.causes == ()
+    assert marking.first.digits is None
+    assert marking.first.more > 0
+    assert "Too few numbers are written to tell the cause." in str(marking)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_a_mistake_in_every_gate_of_one_step_is_named(steps):
+    subject = Cell.random(np.random.default_rng(steps), steps=steps)
+    slip = Slip("", "", {k: lambda s, k=k: np.tanh(s[f"a_{k}"]) for k in "fio"}, at=(1,))
+    names = [f"{state}[{step}]" for step in range(steps) for state in "ch"]
+    written = {name: np.round(value, 6) for name, value in work(subject, slip).items() if name in names}
+    causes = gw.check(written, Chain(subject.trace()), digits=6).first.causes
+    assert str(causes[0]) == "tanh is used instead of a sigmoid in f, i and o at step 1"
+
+
+def test_a_wrong_mean_has_no_units_to_exchange():
+    subject = Cell.random(np.random.default_rng(3), "layer norm")
+    written = {name: value + 0.3 for name, value in work(subject).items() if name in ("μ_f", "v_o")}
+    assert [verdict.status for verdict in gw.check(written, Chain(subject.trace())).verdicts] == ["wrong", "wrong"]
+
+
 # The classes of mistakes.
 
 PAGE = Path(__file__).parent.parent / "docs" / "marking-json.md"
@@ -222,7 +267,8 @@ def kinds_of(run: str) -> set[str]:
     made = [
         one for effect, _ in entry_slips(chain, lines, np.array([True, False]), values, 5e-5) for one in effect.values()
     ]
-    found = {kind for kind, *_ in Catalogue(chain).families} | {one.edit.kind for one in made}
+    catalogue = Catalogue(chain).by_place.values()
+    found = {applied.edit.kind for edits in catalogue for applied in edits} | {one.edit.kind for one in made}
     right, written, margin = np.array([0.1234, 0.5]), np.array([0.1324, 0.2]), np.full(2, 5e-5)
     for wrong in ([True, False], [True, True]):
         found |= {kind for kind, *_ in writing_slips(right, written, np.array(wrong), margin, margin, is_matrix=False)}

@@ -27,6 +27,7 @@ def _line(kind: str, name: str, says: str, line: Line) -> Slip:
 
 
 def _output(cell: Cell) -> Iterator[Slip]:
+    yield _line("|x| for x", "do", "dh |tanh(c)|", lambda s: s.dm * np.abs(np.tanh(s["c"])))
     for kind, says, line in (
         ("extra o in do", "dh o tanh(c)", lambda s: s.dm * s["o"] * np.tanh(s["c"])),
         ("no tanh on the cell", "dh c", lambda s: s.dm * s["c"]),
@@ -97,6 +98,8 @@ def _gates(cell: Cell) -> Iterator[Slip]:
         yield _line("sign of a term", f"d{own}", "turned round", lambda s: s.raw * (others(s) - mine(s)))
         yield _line("sign of a term", f"d{own}", "with +", lambda s: s.raw * (others(s) + mine(s)))
     else:
+        yield _line("|x| for x", "df", f"{raw} |c_prev|", lambda s: s.raw * np.abs(s.c_prev))
+        yield _line("|x| for x", "di", f"|{raw}| g", lambda s: np.abs(s.raw) * s["g"])
         for kind, says, line in (
             ("c for c_prev", f"{raw} c", lambda s: s.raw * s["c"]),
             ("factor left out", raw, lambda s: s.raw),
@@ -256,6 +259,15 @@ def _previous(cell: Cell) -> Iterator[Slip]:
     yield Slip(kind, "dz = [dx; dh_prev]", ends, backward=True)
     yield _line(kind, "dx", "the first entries of dz", ends["dx"])
     yield _line(kind, "dh_prev", "the last entries of dz", ends["dh_prev"])
+    for k in cell.own:
+        for name, part in (("dx", np.s_[:, cell.recurrent :]), ("dh_prev", np.s_[:, : cell.recurrent])):
+            without = cell.own.replace(k, "")
+            yield _line(
+                "dx without a gate",
+                name,
+                f"without W_{k}ᵀ da_{k}",
+                lambda s, js=without, part=part: sum(s.dq(j) @ s.W(j) for j in js)[part],
+            )
     yield _line("dc_prev without f", "dc_prev", "dc", lambda s: s.raw + back_peeps(s))
     for k in "igo":
         yield _line("another gate", "dc_prev", f"dc {k}", lambda s, k=k: s.raw * s[k] + back_peeps(s))

@@ -57,6 +57,7 @@ def _sums(cell: Cell) -> Iterator[Slip]:
     yield from products("x left out of the sums", "W_h{k} h_prev + b_{k}", lambda s, k: s.h_prev @ s.W(k)[:, :R].T)
     yield from products("[x; h] for [h; x]", "W_{k} [x; h] + b_{k}", lambda s, k: other(s) @ s.W(k).T)
     yield Slip("[x; h] for [h; x]", "z = [x; h_prev]", {"z": other})
+    yield from _signs_lost(cell, products, biases)
     yield from products("sign of the product", "−W_{k} z + b_{k}", lambda s, k: -s["z"] @ s.W(k).T)
     if cell.hidden == R:
         kind = "c_prev for h_prev"
@@ -73,6 +74,31 @@ def _sums(cell: Cell) -> Iterator[Slip]:
             {"a_o": lambda s: s["z"] @ s.W("o").T + s.p("o") * s.c_prev + s.b("o")},
         )
     yield from _other_weights(cell, product)
+
+
+def _signs_lost(
+    cell: Cell,
+    products: Callable[[str, str, OfGate], Iterator[Slip]],
+    biases: Callable[[str, str, OfGate], Iterator[Slip]],
+) -> Iterator[Slip]:
+    kind = "|x| for x"
+    stacks: dict[str, Line] = {
+        "[h_prev; |x|]": lambda s: np.concatenate([s.h_prev, np.abs(s.x)], 1),
+        "[|h_prev|; x]": lambda s: np.concatenate([np.abs(s.h_prev), s.x], 1),
+        "[|h_prev|; |x|]": lambda s: np.abs(np.concatenate([s.h_prev, s.x], 1)),
+    }
+    for says, stack in stacks.items():
+        yield Slip(kind, f"z = {says}", {"z": stack})
+        yield from products(kind, f"W_{{k}} {says} + b_{{k}}", lambda s, k, stack=stack: stack(s) @ s.W(k).T)
+    yield from products(kind, "|W_{k}| z + b_{k}", lambda s, k: s["z"] @ np.abs(s.W(k)).T)
+    yield from biases(kind, "W_{k} z + |b_{k}|", lambda s, k: np.abs(s.b(k)))
+    states: dict[str, Line] = {
+        "f |c_prev| + i g": lambda s: s["f"] * np.abs(s.c_prev) + s["i"] * s["g"],
+        "f c_prev + i |g|": lambda s: s["f"] * s.c_prev + s["i"] * np.abs(s["g"]),
+    }
+    for says, line in states.items():
+        yield Slip(kind, f"{cell.cell} = {says}", {cell.cell: line})
+    yield Slip(kind, f"{cell.shown} = o tanh(|c|)", {cell.shown: lambda s: s["o"] * np.tanh(np.abs(s["c"]))})
 
 
 def _other_weights(cell: Cell, product: Callable[[Page, str, np.ndarray], np.ndarray]) -> Iterator[Slip]:
@@ -150,6 +176,7 @@ def _turned(cell: Cell) -> Iterator[Slip]:
         )
     if cell.projected and cell.hidden == R:
         yield Slip(kind, "h = Rᵀ m", {"h": lambda s: s["m"] @ s.R})
+        yield Slip("no projection", "h = m", {"h": lambda s: s["m"]})
 
 
 # The gates.
@@ -171,6 +198,7 @@ def _gates(cell: Cell) -> Iterator[Slip]:
     yield from gate("σ for tanh", "σ(a_{k})", "g", sigmoid)
     yield from gate("2σ(a) − 1 for tanh", "2σ(a_{k}) − 1", "g", lambda a: 2 * sigmoid(a) - 1)
     yield from gate("no nonlinearity", "a_{k}", own, lambda a: a)
+    yield from _other_functions(cell, gate)
     yield from each("sign of the argument", "act(−a_{k})", own, str, lambda s, k: activate(cell, k, -s[f"a_{k}"]))
     if cell.variant.gate_clip:
         yield from each("no clip", "a_{k} without clip", own, lambda k: f"a_{k}", lambda s, k: s[f"a_{k},raw"])
@@ -181,6 +209,23 @@ def _gates(cell: Cell) -> Iterator[Slip]:
         yield from each(
             "no gain", "W_{k} z standardised + b_{k}", own, cell.summed, lambda s, k: s.standard(k) + s.b(k)
         )
+
+
+def _other_functions(cell: Cell, gate: Callable[..., Iterator[Slip]]) -> Iterator[Slip]:
+    own, sigmoids = cell.own, cell.own.replace("g", "")
+    rectified = sigmoids if cell.kind == "relu" else own
+    yield from gate("ReLU for a nonlinearity", "max(0, a_{k})", rectified, lambda a: np.maximum(a, 0))
+    if cell.kind != "hard sigmoid":
+        yield from gate("e^−a for σ", "e^−a_{k}", sigmoids, lambda a: np.exp(-a))
+        yield from gate("e^−a for σ", "1 + e^−a_{k}", sigmoids, lambda a: 1 + np.exp(-a))
+        yield from gate("10^ for e^", "1 / (1 + 10^−a_{k})", sigmoids, lambda a: 1 / (1 + 10**-a))
+    if cell.kind != "relu":
+        yield from gate("10^ for e^", "tanh(a_{k}) with 10^", "g", tanh_of_ten)
+        yield from gate("tan for tanh", "tan(a_{k})", "g", np.tan)
+
+
+def tanh_of_ten(a: np.ndarray) -> np.ndarray:
+    return (10**a - 10**-a) / (10**a + 10**-a)
 
 
 # The states.
@@ -248,6 +293,10 @@ def _cell_state(cell: Cell) -> Iterator[Slip]:
     yield line("sign of a term", "f c_prev − i g", lambda s: s["f"] * s.c_prev - s["i"] * s["g"])
     yield line("sign of a term", "i g − f c_prev", lambda s: s["i"] * s["g"] - s["f"] * s.c_prev)
     yield line("order of operations", "(f c_prev + i) g", lambda s: (s["f"] * s.c_prev + s["i"]) * s["g"])
+    for n in range(cell.hidden - 1):
+        order = [*range(n), n + 1, n, *range(n + 2, cell.hidden)]
+        kind, says = "two units exchanged in c_prev", f"units {n} and {n + 1}"
+        yield line(kind, says, lambda s, order=order: s["f"] * s.c_prev[:, order] + s["i"] * s["g"])
     if not cell.variant.cell_clip:
         yield line("tanh put in", "tanh(f c_prev + i g)", lambda s: np.tanh(s["f"] * s.c_prev + s["i"] * s["g"]))
     else:
@@ -270,6 +319,9 @@ def _hidden_state(cell: Cell) -> Iterator[Slip]:
     yield line("1 − o for o", "(1 − o) tanh(c)", lambda s: (1 - s["o"]) * np.tanh(s["c"]))
     yield line("σ for tanh", "o σ(c)", lambda s: s["o"] * sigmoid(s["c"]))
     yield line("2σ(a) − 1 for tanh", "o (2σ(c) − 1)", lambda s: s["o"] * (2 * sigmoid(s["c"]) - 1))
+    yield line("tan for tanh", "o tan(c)", lambda s: s["o"] * np.tan(s["c"]))
+    yield line("10^ for e^", "o tanh(c) with 10^", lambda s: s["o"] * tanh_of_ten(s["c"]))
+    yield line("ReLU for a nonlinearity", "o max(0, c)", lambda s: s["o"] * np.maximum(s["c"], 0))
     yield line("order of operations", "tanh(o c)", lambda s: np.tanh(s["o"] * s["c"]))
     yield line("sign of a term", "−o tanh(c)", lambda s: -s["o"] * np.tanh(s["c"]))
     yield line("factor doubled", "o o tanh(c)", lambda s: s["o"] ** 2 * np.tanh(s["c"]))

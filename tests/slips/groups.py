@@ -28,6 +28,7 @@ SYMBOL = (
     "gates' values exchanged cyclically",
     "[x; h] for [h; x]",
     "part of dz from the wrong end",
+    "two units exchanged in c_prev",
 )
 FACTOR = (
     "no bias",
@@ -51,11 +52,15 @@ FACTOR = (
     "dc without dh",
     "extra o in do",
     "dz without a gate",
+    "dx without a gate",
     "dc_prev without f",
     "no derivative of the nonlinearity",
     "derivative of the nonlinearity twice",
     "derivative without k",
     "derivative without 1 − k",
+    "no clip",
+    "no projection",
+    "sum over the batch missing",
 )
 OPERATION = (
     "sign of the bias",
@@ -82,6 +87,11 @@ OPERATION = (
     "derivative of tanh for σ's",
     "derivative of σ for tanh's",
     "order of operations",
+    "|x| for x",
+    "e^−a for σ",
+    "10^ for e^",
+    "tan for tanh",
+    "ReLU for a nonlinearity",
 )
 SHAPE = (
     "transposed weights",
@@ -97,6 +107,7 @@ ENTRY = (
     "two digits exchanged",
     "sign lost",
     "power of ten",
+    "two units exchanged",
 )
 CARRY = (
     "state not carried",
@@ -150,6 +161,12 @@ NAMED_AS = {  # the class of mistakes under which verdicts name a kind of slip
     "derivative of tanh for σ's": "other function's derivative",
     "derivative of σ for tanh's": "other function's derivative",
     "x reversed": "inputs reversed",
+    "|x| for x": "signs lost",
+    "e^−a for σ": "incomplete sigmoid",
+    "10^ for e^": "10^ for e^",
+    "tan for tanh": "tan for tanh",
+    "dx without a gate": "missing term",
+    "two units exchanged in c_prev": "another unit",
 }
 ALSO_AS = {"two gates' weights exchanged": "forget and input exchanged"}  # where those are the two
 

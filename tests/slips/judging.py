@@ -185,7 +185,7 @@ def kinds(seed: int = 0) -> list[str]:
     """Return every kind of slip."""
     rng, found = np.random.default_rng(seed), dict[str, None]()
     for kind in KINDS:
-        for steps, batch in ((1, 1), (3, 2), (2, 1)):
+        for steps, batch in ((1, 1), (3, 2), (2, 1)) * 2:
             found |= dict.fromkeys(slip.kind for slip in slips(Cell.random(rng, kind, steps=steps, batch=batch), rng))
     return list(found)
 

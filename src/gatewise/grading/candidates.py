@@ -14,9 +14,16 @@ from gatewise.grading.edits import words
 from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import carry_edits, total_edits
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, EquationEdit, Scene
-from gatewise.grading.edits.entries import digit_edits, one_hot, product_edits, sign_edits, unit_edits
+from gatewise.grading.edits.entries import (
+    digit_edits,
+    exchange_edits,
+    one_hot,
+    product_edits,
+    sign_edits,
+    unit_edits,
+)
 from gatewise.grading.edits.enumeration import enumerate_edits
-from gatewise.symbolic.formula import Formula, Outer
+from gatewise.symbolic.formula import Formula, Outer, symbols
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class AppliedEdit:
     form: Hashable  # shared by equal right sides
 
 
-Mistake = dict[SymbolAtStep, AppliedEdit]  # edits of one kind with the same words, in one equation or in several
+Mistake = dict[SymbolAtStep, AppliedEdit]  # edits with the same words, in one equation or in several
 Effect = Mapping[SymbolAtStep, AppliedEdit]  # the part of a mistake that is in some lines
 Key = frozenset[tuple[SymbolAtStep, Hashable]]  # the new right sides there: equal for mistakes with the same effect
 
@@ -79,8 +86,8 @@ class Catalogue:
             mistakes.append(family)
         if "{}" not in applied.edit.words:  # it is not made in one place alone
             mistakes = [family]
-        larger = [mistake for n, mistake in enumerate(mistakes) if len(mistake) > len(mistakes[n - 1]) or n == 0]
-        scopes = self._scopes[id(applied)] = [(mistake, _effect_key(mistake)) for mistake in larger]
+        distinct = {_effect_key(mistake): mistake for mistake in mistakes}
+        scopes = self._scopes[id(applied)] = [(mistake, key) for key, mistake in distinct.items()]
         return scopes
 
     def family_of(self, mistake: Mistake) -> Hashable:
@@ -102,11 +109,11 @@ class Catalogue:
         return clause
 
     def effects_on(self, lines: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
-        """Return about `most` effects of mistakes on some lines of a run, each with the mistakes that have it."""
+        """Return about `most` effects of mistakes on some lines, the last line's first, each with its mistakes."""
         places = {line.place for line in lines}
         mistakes_by_key: dict[Key, tuple[Effect, list[Mistake]]] = {}
         for tier in (LIKELY, STRUCTURAL):
-            for line in lines:
+            for line in reversed(lines):
                 if len(mistakes_by_key) > most:
                     break
                 for applied in self.by_place.get(line.place, ()):
@@ -151,24 +158,26 @@ def entry_slips(
 ) -> Iterator[tuple[Effect, list[Mistake]]]:
     """Yield slips in one entry of the last of some lines, or of a line before it, if no other entry is wrong.
 
-    `wrong` tells the wrong entries of the last line, `values` the numbers to be written for each line, and `tolerance`
-    half of their last digit.
+    Where two are wrong, they may have changed places. `wrong` tells the wrong entries of the last line, `values` the
+    numbers to be written for each line, and `tolerance` half of their last digit.
     """
     last = lines[-1]
     entries = {tuple(map(int, place)) for place in np.argwhere(wrong)[:, -last.rank :]} if last.rank else set()
-    if len({place[0] for place in entries}) != 1:
-        return
-    unit, *columns = entries.pop()
-    for line in lines:
+    units = sorted({place[0] for place in entries})
+    for line in lines if len(units) in (1, 2) else ():
         if not line.asked or line.over != last.over or line.rank > last.rank:
             continue
-        equation, names = line.assignment, chain.names[line.over]
-        edits = [*product_edits(equation, unit, names, line.products), *unit_edits(equation, unit, names)]
-        if line is not last:
+        equation, names, unit = line.assignment, chain.names[line.over], units[0]
+        if len(units) == 2:
+            vectors = [symbol for symbol in symbols(line.right) if chain.program.axes.get(symbol) == (last.over,)]
+            edits = [*exchange_edits(equation, units, names, vectors)]
+        else:
+            edits = [*product_edits(equation, unit, names, line.products), *unit_edits(equation, unit, names)]
+        if line is not last and len(units) == 1:
             selector: Formula = one_hot(unit, len(names))
             edits += sign_edits(equation, selector, names[unit])
-            if columns and not entries and (line.rank, line.across) == (2, last.across):
-                (column,), across = columns, chain.names[line.across]
+            if len(entries) == 1 and (line.rank, line.across) == (2, last.across):
+                ((_, column),), across = entries, chain.names[line.across]
                 selector = Outer(selector, one_hot(column, len(across)))
                 edits += sign_edits(equation, selector, f"{names[unit]}, {across[column]}")
             value = values.get(line.place, np.zeros(0))

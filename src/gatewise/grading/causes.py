@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,21 +13,23 @@ from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
 from gatewise.grading.chain import Quantity, rounding
-from gatewise.grading.chance import WrongNumbers, further_decimals, share, total_chance
+from gatewise.grading.chance import WrongNumbers, share, total_chance
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
-from gatewise.grading.edits.entries import writing_slips
+from gatewise.grading.edits.entries import swap_entries, writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
 from gatewise.grading.judging import Judge
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.verdicts import Cause
 
-TRIVIAL = 1.0  # what somebody writes who fills in anything
+TRIVIAL = 1.0  # what somebody writes who fills in anything, in several lines
 MOST_GRID = 4  # decimals
+MOST_DECIMALS = 12  # that anybody is asked to write
 MOST_CAUSES = 3  # in a verdict
 MOST_SEARCHES = 16  # for one sheet: if more is wrong, its numbers are not those of this run
 MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
 MOST_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that omits most of many steps takes seconds
+EXCHANGES = {"two gates swapped": 1, "gates in a cycle": 2}  # less simple than others that give the same numbers
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 MOST_EXAMINED = 40  # mistakes in one search, the nearest ones,
 MOST_LINES = 3_000  # and equations that are computed for them, but for the nearest
@@ -51,6 +53,11 @@ class _Fit(NamedTuple):
     explains: int = 1
     near: int = 0
 
+    def unlikeliness(self) -> tuple[int, ...]:
+        """Return a key that sorts the likeliest fits first."""
+        tier, kind = TIERS.index(self.cause.tier), self.cause.kind
+        return tier, -self.explains, EXCHANGES.get(kind, 0), -self.near, self.order
+
 
 class CauseSearch:
     """The search for the causes of the wrong quantities of a sheet; `turns` counts the searches for it."""
@@ -65,6 +72,9 @@ class CauseSearch:
             if not answer.blank and answer.values.shape == chain.by_name[name].key.shape
         }
         self.places = {chain.by_name[name].place for name in self.answers}
+        trivial = {name for name, answer in self.answers.items() if (np.abs(answer.values) == TRIVIAL).any()}
+        computed = {name for name in self.answers if not chain.by_name[name].copied}
+        self.is_careful = len(trivial & {*wrong}) == 1 and len(computed - {*wrong}) > 1
         self.searches = len(wrong) * (2 if len(wrong) > 1 else 1)  # two judges: see marking.py
         self.work = MOST_WORK  # numbers that the searches for this sheet may still compute
         self.named: list[tuple[Mistake, Cause]] = []  # the causes in earlier verdicts
@@ -93,11 +103,13 @@ class CauseSearch:
 
     def sequence_gradients(self, quantity: Quantity) -> Array:
         """Return each sequence's gradient, before the sum over the batch that a person may have left out."""
-        parts = [line for line in self.chain.inputs[quantity.place] if line.summed] if quantity.total else [quantity]
-        values: Array = np.sum(
-            [self.chain.compute(part, self.judge.assumed, summed=False)[0] for part in parts], axis=0
-        )
+        values: Array = np.sum([value for _, value in self.gradients_of_steps(quantity)], axis=0)
         return values
+
+    def gradients_of_steps(self, quantity: Quantity) -> list[tuple[str, Array]]:
+        """Return the name of the gradient at each step of its sum, and its values for each sequence."""
+        parts = [line for line in self.chain.inputs[quantity.place] if line.summed] if quantity.total else [quantity]
+        return [(part.name, self.chain.compute(part, self.judge.assumed, summed=False)[0]) for part in parts]
 
     def causes_of_shape(self, quantity: Quantity, answer: SheetAnswer) -> Causes:
         """Return the mistakes that explain an answer whose shape is wrong."""
@@ -161,9 +173,9 @@ class _QuantitySearch:
         """Return the number of wrong entries that carry information about the cause and do not follow from each other.
 
         Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all. Equal
-        numbers count once, such as zeros, and ones not at all.
+        numbers count once, such as zeros, and ones not at all, where they may stand for anything.
         """
-        telling = self.wrong & (np.abs(self.answer.values) != TRIVIAL)
+        telling = self.wrong & (self.search.is_careful | (np.abs(self.answer.values) != TRIVIAL))
         free = int(telling.sum())
         if self.wrong.ndim > 1 and self.quantity.summed:
             free = int(np.minimum(telling.sum(axis=-1), self.chain.batch * self.chain.steps).sum())
@@ -188,28 +200,41 @@ class _QuantitySearch:
         """Return the likeliest mistakes that give the written numbers; `turn` counts earlier searches for the sheet."""
         if not self.errors.free or not np.isfinite(self.expected[self.written]).all():
             return Causes()
-        fits = sorted(
-            self._find_fits(), key=lambda fit: (TIERS.index(fit.cause.tier), -fit.explains, -fit.near, fit.order)
-        )
+        fits = sorted(self._find_fits(), key=_Fit.unlikeliness)
         allowed = {tier: share(tier, turn, self.search.searches) for tier in TIERS}
-        chances = [total_chance(fit.chance, self.chances[fit.cause.tier]) for fit in fits]
         fits_by_words: dict[str, _Fit] = {}
-        for fit, chance in zip(fits, chances, strict=True):
-            if chance <= allowed[fit.cause.tier]:
+        for fit in fits:
+            if self._total_chance(fit, self.chances) <= allowed[fit.cause.tier]:
                 fits_by_words.setdefault(fit.cause.says, fit)
-        if not fits_by_words and fits:
-            missing_digits = further_decimals(chances[0], allowed[fits[0].cause.tier], self.errors.free)
-            return Causes(digits=self._written_decimals() + missing_digits)
-        if len(fits_by_words) > MOST_FITS:
-            return Causes()
-        best_fits = list(fits_by_words.values())[:MOST_CAUSES]
+        if not fits_by_words:
+            return Causes(more=len(fits), digits=self._sufficient_decimals(fits, allowed))
+        best_fits = list(fits_by_words.values())
+        if len(best_fits) > MOST_FITS:  # those in the line itself are simpler than those in lines before it
+            best_fits = [fit for fit in best_fits if fit.near >= len(self.lines) - 1]
+        best_fits = best_fits[:MOST_CAUSES] if len(best_fits) <= MOST_FITS else []
         self.search.named += [(fit.mistake, fit.cause) for fit in best_fits if fit.mistake is not None]
         return Causes(tuple(fit.cause for fit in best_fits), len(fits_by_words) - len(best_fits))
 
-    def _written_decimals(self) -> int:
-        """Return the number of written decimals."""
+    def _sufficient_decimals(self, fits: Sequence[_Fit], allowed: Mapping[str, float]) -> int | None:
+        """Return the decimals with which any of the mistakes would be named; None if a mistake gives exact numbers."""
         tolerance = float(np.max(self.answer.tolerance[self.written]))
-        return round(-np.log10(2 * tolerance)) if tolerance > 0 else 16
+        written, wrong = self.answer.values[self.wrong], self.wrong
+        fits = [fit for fit in fits if np.isfinite(self.chances[fit.order])]
+        if not fits or not tolerance or any(np.allclose(fit.cause.predicted[wrong], written, 0, 1e-9) for fit in fits):
+            return None
+        decimals = int(np.rint(-np.log10(2 * tolerance)))
+        for further in range(1, MOST_DECIMALS - decimals + 1):
+            finer = self.errors._replace(margin=self.errors.margin * 10.0**-further)
+            chances = finer.chances_of(self.changes)
+            ratios = chances / self.chances
+            finer_fits = [fit._replace(chance=fit.chance * ratios[fit.order]) for fit in fits]
+            if all(self._total_chance(fit, chances) <= allowed[fit.cause.tier] / 2 for fit in finer_fits):
+                return decimals + further
+        return None
+
+    def _total_chance(self, fit: _Fit, chances: Array) -> float:
+        """Return the chance that unrelated numbers fit a mistake, or any of its tier with a smaller chance."""
+        return total_chance(fit.chance, chances[self.tiers == fit.cause.tier])
 
     # Possible mistakes
 
@@ -223,21 +248,24 @@ class _QuantitySearch:
             predicted = np.concatenate([predicted, np.stack([value for *_, value, _ in direct])])
         tiers = [*(tiers if values is not None else ()), *(tier for _, _, tier, *_ in direct)]
         with np.errstate(all="ignore"):
-            changes = np.abs(predicted - self.expected)
+            changes = self.changes = np.abs(predicted - self.expected)
             distances = np.where(self.written, np.abs(predicted - self.answer.values) / self.margin, 0.0)
-        chances = self.errors.chances_of(changes) if len(changes) else np.zeros(0)
-        self.chances = {tier: chances[[effect_tier == tier for effect_tier in tiers]] for tier in TIERS}
+        chances = self.chances = self.errors.chances_of(changes) if len(changes) else np.zeros(0)
+        self.tiers = np.array(tiers)
         furthest = distances.reshape(len(distances), -1).max(axis=1)
+        places = {line.place: n for n, line in enumerate(self.lines)}
+        self.nearness = [max(places[place] for place in effect) for effect, _ in effects[: len(tiers) - len(direct)]]
+        self.nearness += [len(self.lines)] * len(direct)
         fits: list[_Fit] = []
         most_examined = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.lines)))
-        for k in map(int, np.argsort(furthest, kind="stable")[:most_examined]):
+        for k in map(int, np.lexsort((-np.array(self.nearness), np.maximum(furthest, 1.0)))[:most_examined]):
             if not furthest[k] <= NEAR:
                 break
             chance = chances[k] if np.isfinite(chances[k]) else 1.0
             if k >= len(tiers) - len(direct):
                 kind, says, tier, value, growth = direct[k - len(tiers) + len(direct)]
                 if self.answer.agrees(value, self.slack * growth + rounding(value)):
-                    fits.append(_Fit(Cause(kind, says, tier, value), None, k, chance * growth, near=len(self.lines)))
+                    fits.append(_Fit(Cause(kind, says, tier, value), None, k, chance * growth, near=self.nearness[k]))
             else:
                 fits += self._fit_effect(k, chance, *effects[k])
         return fits
@@ -269,20 +297,27 @@ class _QuantitySearch:
         quantity = self.quantity
         if self.chain.batch > 1 and quantity.summed:
             yield from self._predictions_without_sum()
+        if quantity.total:
+            for name, values in self.search.gradients_of_steps(quantity):
+                for exchanged in swap_entries(values.sum(0), self.wrong):
+                    says = f"two numbers have changed places in {name}"
+                    yield "another unit", says, ONE_ENTRY, self.expected + exchanged - values.sum(0), 1.0
         if self.wrong.any():
             written = self.expected, self.answer.values, self.wrong, self.answer.tolerance, self.margin
             for kind, says, value, growth in writing_slips(*written, quantity.rank > 1):
                 yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value, growth
 
     def _predictions_without_sum(self) -> Iterator[tuple[str, str, str, Array, float]]:
-        """Yield what a sheet has if the sum over the batch is forgotten: the gradient of one sequence, or the mean."""
-        quantity = self.quantity
-        single = self.search.sequence_gradients(quantity)
-        kind = "sum over the batch missing"
-        for n, value in enumerate(single):
-            yield kind, f"only sequence {n} of the batch is counted in {quantity.name}", LIKELY, value, 1.0
-        says = f"the mean over the batch is taken instead of the sum in {quantity.name}"
-        yield kind, says, LIKELY, single.mean(0), 1.0
+        """Yield the gradient of one sequence, or their mean, for the sum over the batch: at all steps, or at one."""
+        kind, steps = "sum over the batch missing", self.search.gradients_of_steps(self.quantity)
+        every = self.quantity.name, np.sum([values for _, values in steps], axis=0)
+        for name, values in [every, *(steps if len(steps) > 1 else ())]:
+            others = self.expected - values.sum(0)
+            for n, value in enumerate(values):
+                says = f"only sequence {n} of the batch is counted in {name}"
+                yield kind, says, LIKELY, others + value, 1.0
+            says = f"the mean over the batch is taken instead of the sum in {name}"
+            yield kind, says, LIKELY, others + values.mean(0), 1.0
 
     # Whether a mistake gives the written numbers and contradicts no other
 
@@ -292,7 +327,6 @@ class _QuantitySearch:
         if prediction is None:
             return []
         value, margin = prediction
-        near = max(n for n, line in enumerate(self.lines) if line.place in effect)
         growth = float(np.prod((margin / self.margin)[self.wrong]) ** (self.errors.free / max(1, self.wrong.sum())))
         fits: list[_Fit] = []
         for mistake in mistakes if len(self.search.wrong) > 1 else mistakes[:1]:
@@ -303,7 +337,7 @@ class _QuantitySearch:
             edit = next(iter(mistake.values())).edit
             says = self.search.catalogue.describe(mistake) + self._sequences_in_words()
             cause = Cause(edit.kind, says, edit.tier, value, self.search.catalogue.family_of(mistake))
-            fits.append(_Fit(cause, mistake, order, own_chance * growth * others, explains, near))
+            fits.append(_Fit(cause, mistake, order, own_chance * growth * others, explains, self.nearness[order]))
         return sorted(fits, key=lambda fit: -fit.explains)[:1]
 
     def _prediction_if_fits(self, effect: Effect) -> tuple[Array, Array] | None:

@@ -55,8 +55,3 @@ class WrongNumbers(NamedTuple):
 def total_chance(chance: float, chances: Array) -> float:
     """Return the chance that unrelated numbers fit a mistake, or any mistake of a smaller chance."""
     return chance + float(np.nansum(chances[chances < chance]))
-
-
-def further_decimals(chance: float, allowed: float, free: int) -> int:
-    """Return the number of further decimals that bring a chance below the allowed one."""
-    return max(1, int(np.ceil(np.log10(chance / allowed) / free)))

@@ -77,7 +77,8 @@ class Mark:
         if first is None:
             return unread_lines or ("all blank" if self.state == EMPTY else "")
         if not first.causes:
-            return "no known mistake" if first.digits is None else "too few digits to tell"
+            too_few = "numbers" if first.digits is None else "digits"
+            return f"too few {too_few} to tell" if first.more else "no known mistake"
         return " or ".join(map(str, first.causes))
 
     @property

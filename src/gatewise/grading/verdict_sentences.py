@@ -81,7 +81,8 @@ def explain(verdict: Verdict) -> str:
     """Return a sentence about the possible mistakes that made a line of a sheet wrong."""
     if not verdict.causes:
         if verdict.digits is None:
-            return "No known mistake gives these numbers."
+            too_few = "Too few numbers are written to tell the cause."
+            return too_few if verdict.more else "No known mistake gives these numbers."
         return f"Too few digits are written to tell the cause; {counted(verdict.digits, 'decimal')} would do."
     first, *others = (clean(str(cause)) for cause in verdict.causes)
     opening = {

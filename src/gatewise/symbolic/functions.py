@@ -42,6 +42,7 @@ FUNCTIONS = {
     "erf": Function(erf, "", "Erf", r"\operatorname{erf}"),
     "sqrt": Function(np.sqrt, "np.sqrt", "Sqrt"),
     "clip": Function(np.clip, "np.clip", "Clip"),
+    "tan": Function(np.tan),  # which is mistaken for tanh
     "by column": Function(lambda matrix: matrix.reshape(matrix.shape[::-1]).T),  # written by row, read by column
     "by row": Function(lambda matrix: matrix.T.reshape(matrix.shape)),  # and the other way round
 }

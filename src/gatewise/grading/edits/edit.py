@@ -19,8 +19,8 @@ TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
 class EquationEdit:
     """What a mistake makes of an equation.
 
-    Its words are a clause in which ``{}`` stands for the quantities or steps that have the mistake. Edits of one kind
-    with the same words are one mistake, made in several places.
+    Its words are a clause in which ``{}`` stands for the quantities or steps that have the mistake. Edits with the
+    same words are one mistake, made in several places.
     """
 
     kind: str

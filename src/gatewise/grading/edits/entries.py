@@ -9,6 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array, Mask
 from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit, Path, replace_part
+from gatewise.grading.edits.words import full_name
 from gatewise.render import text
 from gatewise.symbolic.formula import (
     TWO,
@@ -23,6 +24,7 @@ from gatewise.symbolic.formula import (
     Symbol,
     Transpose,
     add,
+    rebuild,
     times,
 )
 from gatewise.symbolic.program import Assignment
@@ -108,6 +110,18 @@ def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Itera
             yield EquationEdit("another unit", clause, changed, ONE_ENTRY)
 
 
+def exchange_edits(
+    equation: Assignment, units: Sequence[int], entries: Sequence[str], vectors: Sequence[Symbol]
+) -> Iterator[EquationEdit]:
+    """Yield the slips that exchange two units in a vector of an equation."""
+    turn = NumberRow(tuple(float(n == units[0]) - float(n == units[1]) for n in range(len(entries))))
+    for vector in vectors:
+        difference = times(turn, FunctionCall("sum", (times(turn, vector),)))
+        replaced: dict[Formula, Formula] = {vector: add(vector, Negative(difference))}
+        clause = f"{entries[units[0]]} and {entries[units[1]]} of {full_name(vector)} are exchanged in {{}}"
+        yield EquationEdit("another unit", clause, rebuild(equation.right, replaced.get), ONE_ENTRY)
+
+
 def digit_edits(
     equation: Assignment, unit: int, entries: Sequence[str], value: float, tolerance: float
 ) -> Iterator[EquationEdit]:
@@ -137,7 +151,7 @@ def writing_slips(
         clause = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
         yield "power of ten", clause, np.where(wrong, expected * 10.0**power, expected), 10.0 ** max(0, power)
     if several:
-        for value in _swap_entries(expected, wrong):
+        for value in swap_entries(expected, wrong):
             yield "another unit", "two numbers have changed places", value, 1.0
         return
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
@@ -157,7 +171,7 @@ def _with_entry(values: Array, place: tuple[int, ...], value: float) -> Array:
     return changed
 
 
-def _swap_entries(expected: Array, wrong: Mask) -> Iterator[Array]:
+def swap_entries(expected: Array, wrong: Mask) -> Iterator[Array]:
     """Yield the expected numbers with their two wrong entries exchanged, if exactly two are wrong."""
     places = [tuple(int(n) for n in place) for place in np.argwhere(wrong)]
     if len(places) == 2:

@@ -14,22 +14,24 @@ from gatewise.symbolic.formula import Slice, Symbol, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment, Program, at_ends, with_ends
 
-KINDS: tuple[EquationEdits, ...] = (  # the likeliest first
-    matrices.reorder_combined_input,
-    symbols.take_old_state,
-    symbols.substitute_quantity,
-    symbols.exchange_gates,
-    symbols.skip_gate_derivatives,
-    functions.change_derivatives,
+KINDS: tuple[EquationEdits, ...] = (  # the simplest in a learner's terms first
     terms.change_factors,
     terms.change_terms,
     terms.drop_input_part,
+    terms.leave_out_gate,
+    symbols.skip_gate_derivatives,
+    functions.change_derivatives,
     functions.change_nonlinearities,
+    matrices.reorder_combined_input,
+    symbols.take_old_state,
+    symbols.substitute_quantity,
+    terms.change_signs_and_powers,
+    terms.lose_signs,
     functions.add_nonlinearity,
     functions.multiply_inside,
-    terms.change_signs_and_powers,
     matrices.transpose_weights,
     matrices.transpose_in_gradient,
+    symbols.exchange_gates,
     terms.insert_factors_and_states,
     terms.change_operations,
     terms.multiply_by_bias,
@@ -43,8 +45,8 @@ KINDS: tuple[EquationEdits, ...] = (  # the likeliest first
 def enumerate_edits(scene: Scene) -> Mapping[Symbol, Sequence[EquationEdit]]:
     """Return every mistake that people make in a cell's equations, the likeliest of each equation first.
 
-    Of equal edits of an equation with the same words, the first is returned. Edits of one kind with the same words are
-    together one mistake, made in several equations.
+    Of equal edits of an equation with the same words, the first is returned. Edits with the same words are together one
+    mistake, made in several equations.
     """
     sizes = _part_ends(scene.recurrent, scene.columns)
     neutral = with_ends(scene.program, dict(zip(sizes[:2], ANY_SIZE[:2], strict=True)))

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Path, Scene, of_each_part, replace_item
 from gatewise.grading.edits.words import full_name
-from gatewise.symbolic.formula import ONE, TWO, Formula, FunctionCall, Product, Slope, Symbol, less, nodes, times
+from gatewise.symbolic.formula import (
+    ONE,
+    TWO,
+    Formula,
+    FunctionCall,
+    Negative,
+    Number,
+    Product,
+    Slope,
+    Symbol,
+    add,
+    less,
+    nodes,
+    times,
+)
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, C, G, H, M
@@ -33,10 +48,10 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
     for other, name in _NAMES.items():
         if other == node.activation:
             continue
-        likely = other in (SIGMOID, TANH, *HARD)
         kind = f"{_short_name(other)} for {_short_name(node.activation)}"
-        clause = f"{name} is used instead of {function} in {{}}"
-        yield EquationEdit(kind, clause, apply(other, argument), LIKELY if likely else STRUCTURAL)
+        replaced = function if name != "ReLU" else "the nonlinearity"  # it is taken for all of them
+        yield EquationEdit(kind, f"{name} is used instead of {replaced} in {{}}", apply(other, argument), LIKELY)
+    yield from _misread_exponentials(node.activation, argument)
     scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
     clause = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {function} in {{}}"
     yield EquationEdit("scaled sigmoid", clause, scaled, LIKELY)
@@ -45,6 +60,22 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
         kind = "no tanh on the cell"
         clause = f"the {node.activation.name} of {argument_name(argument)} is missing from {{}}"
     yield EquationEdit(kind, clause, argument, LIKELY)
+
+
+def _misread_exponentials(activation: Activation, argument: Formula) -> Iterator[EquationEdit]:
+    """Yield the mistakes that take another base for e, a part of the sigmoid for all of it, or tan for tanh."""
+    if activation not in (SIGMOID, TANH):
+        return
+    base_ten = apply(activation, times(Number(math.log(10)), argument))
+    yield EquationEdit("10^ for e^", "10^a is used instead of e^a in {}", base_ten, LIKELY)
+    if activation == TANH:
+        tangent = FunctionCall("tan", (argument,))
+        yield EquationEdit("tan for tanh", "tan is used instead of tanh in {}", tangent, LIKELY)
+        return
+    exponential = FunctionCall("exp", (Negative(argument),))
+    for part, text in ((exponential, "e^(-a)"), (add(ONE, exponential), "1 + e^(-a)")):
+        clause = f"{text} is used instead of 1 / (1 + e^(-a)) in {{}}"
+        yield EquationEdit("incomplete sigmoid", clause, part, LIKELY)
 
 
 def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:

@@ -9,7 +9,7 @@ from itertools import permutations
 from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Scene, replace_part, subformulas
-from gatewise.symbolic.formula import ONE, Formula, Symbol, less, rebuild, symbols
+from gatewise.symbolic.formula import ONE, Formula, Holds, Symbol, less, rebuild, symbols
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I, d
 
@@ -22,7 +22,9 @@ def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[Equation
     program = scene.program
     known = _known_before(program, equation)
     parameters = words.parameter_symbols(program)
-    for old in symbols(equation.right):
+    for old in symbols(
+        rebuild(equation.right, lambda node: ONE if isinstance(node, Holds) and node.relation == "≤" else None)
+    ):
         if old not in program.axes:
             continue
         for new in known:

@@ -39,10 +39,14 @@ from gatewise.symbolic.formula import (
     Transpose,
     add,
     less,
+    rebuild,
+    symbols,
     times,
 )
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, H_PREV, UNITS, C, Z, d
+from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DZ, H_PREV, UNITS, C, X, Z, d
+
+SIGNED = ("x", "h_prev", "c_prev", "z", "a", "g", "c", "m", "W", "U", "b", "p", "R")  # what may be negative
 
 
 @of_each_part
@@ -192,6 +196,30 @@ def _is_in_unsquared_slope(formula: Formula, path: tuple[int, ...]) -> bool:
     return any(isinstance(node, Slope) and path[: len(at)] == at for at, node in subformulas(formula)) and not any(
         isinstance(node, Power) and path[: len(at)] == at for at, node in subformulas(formula)
     )
+
+
+def lose_signs(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
+    """Yield the mistakes that lose the minus signs of all numbers of a quantity."""
+    h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
+    sizes = {part: FunctionCall("abs", (part,)) for part in (h, x, *symbols(equation.right))}
+    parts_of_z = {H_PREV: Concatenation((sizes[h], x)), X: Concatenation((h, sizes[x]))}
+    for symbol in symbols(equation.right):
+        for name, new in ({symbol: sizes[symbol]} | (parts_of_z if symbol == Z else {})).items():
+            if symbol.base in SIGNED or symbol.d:
+                replaced: dict[Formula, Formula] = {symbol: new}
+                clause = f"the signs of {words.full_name(name)} are lost in {{}}"
+                yield EquationEdit("signs lost", clause, rebuild(equation.right, replaced.get), LIKELY)
+
+
+def leave_out_gate(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
+    """Yield the mistakes that leave a gate's share out of a part of the gradient of the combined input z."""
+    match equation.right:
+        case Slice(vector, start, stop) if vector == DZ:
+            for k in scene.program.form.weighted_gates:
+                weights = Slice(Symbol("W", k), start, stop)
+                share = MatMul(Transpose(weights), d(scene.program.form.weighted(k)))
+                clause = f"the share of the {words.GATE_NAMES[k]} is missing from {{}}"
+                yield EquationEdit("missing term", clause, less(equation.right, share), LIKELY)
 
 
 @of_each_part

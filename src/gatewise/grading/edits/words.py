@@ -69,10 +69,10 @@ def used_clause(symbol: Symbol) -> str:
     return f"{name} {'are' if name.startswith('the weights') else 'is'} used"
 
 
-def family_key(edit: EquationEdit, left: Symbol, backward: bool) -> tuple[str, str, bool, bool]:
-    """Return the key that all edits of one mistake share: kind, words, direction, and whether they are of gates."""
+def family_key(edit: EquationEdit, left: Symbol, backward: bool) -> tuple[str, bool, bool]:
+    """Return the key that all edits of one mistake share: words, direction, and whether they are of gates."""
     gate = gate_of(left)
-    return edit.kind, for_any_gate(edit.words, gate), backward, bool(gate)
+    return for_any_gate(edit.words, gate), backward, bool(gate)
 
 
 class FamilyWords(NamedTuple):
