@@ -44,6 +44,7 @@ HONEST = {
     "2, a checksum": (2, {"filters": [numcodecs.Fletcher32()], "compressors": numcodecs.Zstd()}),
     "2, a checksum alone": (2, {"filters": [numcodecs.Fletcher32()], "compressors": None}),
     "2, wider": (2, {"filters": [numcodecs.AsType("f8", "f4")], "compressors": numcodecs.LZ4()}),
+    "2, differences of bytes": (2, {"filters": [numcodecs.CRC32(), numcodecs.Delta("u1")], "compressors": None}),
     "2, checked behind": (2, {"filters": [numcodecs.Delta("f4")], "compressors": numcodecs.CRC32()}),
     **{
         f"2, {name} for a compressor": (2, {"compressors": codec})

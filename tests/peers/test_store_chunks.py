@@ -267,6 +267,30 @@ def test_metadata_that_gatewise_does_not_read_are_refused_by_name(name, here):
         zarr_stores.open_variable(path)
 
 
+FILTERS = {
+    "parts of entries": ([{"id": "shuffle", "elementsize": 7}], "make no sense (Shuffle buffer"),
+    "no size": ([{"id": "shuffle", "elementsize": None}], "make no sense"),
+    "no scale": (
+        [{"id": "fixedscaleoffset", "scale": None, "offset": 0, "dtype": "<f4", "astype": "<f4"}],
+        "make no sense",
+    ),
+    "other entries": ([{"id": "packbits"}], "make 24 bytes of a chunk of 96"),
+    "no type": ([{"id": "delta", "dtype": "<f4", "astype": "<f99"}], "makes '<f99', and not numbers"),
+    "no unit": ([{"id": "delta", "dtype": "<f4", "astype": "<M8[xx]"}], "makes '<M8[xx]', and not numbers"),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters_that_do_not_make_a_chunk_are_refused_before_one_is_read(name, here):
+    path = store("2, none")
+    filters, words = FILTERS[name]
+    place = path / "forcing" / ".zarray"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"filters": filters}))
+    for read in (gw.open_run, gw.apply):
+        with cases.refusal(words, "'forcing'", str(path), by=gw.FileError):
+            read(LSTM, path)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes are made")
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("part", ["metadata", "chunk", "coordinate", "folder", "unused"])

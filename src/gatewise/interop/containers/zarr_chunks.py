@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import FileError, shown
+from gatewise.errors import FileError, reason, shown
 from gatewise.files.budget import BYTES
 from gatewise.interop.containers import json_document
 
@@ -28,7 +28,7 @@ LAYOUTS = ("bytes", "transpose", "sharding_indexed")  # of the third format alon
 SHARDS = "sharding_indexed"
 UNBOUNDED = ("bz2", "lzma")  # honest codecs without a call that stops at a size
 NUMBERS = re.compile(r"[<>|=]?[fiubUSMm]\d+(\[\w+\])?")  # types that hold no objects
-FILTERED = re.compile(r"[<>|=]?[fiubMm]\d{1,2}(\[\w+\])?")  # types that a filter may make: of a few bytes
+FILTERED = re.compile(r"[<>|=]?([iu][1248]|f[248]|b1|[Mm]8(\[([WDhms]|[mun]s)\])?)")  # types that a filter may make
 DATES = {"numpy.datetime64": "<M8", "numpy.timedelta64": "<m8"}  # of the third format
 TEXT_BYTES = 64  # that a text of any length is taken to have on average
 CHECK_BYTES = 4
@@ -137,6 +137,8 @@ def chunk_format(
         raise FileError(f"{name} holds texts that are stored with the codec {names[-1]!r}")
     count = math.prod(chunk)
     size = _stored_size(left, count, item_size)
+    if item_size is not None and size is not None:
+        _require_filters(name, left, size, count, item_size)
     return ChunkFormat(count, size, tuple(codecs[end:]), shards), end, chunk
 
 
@@ -233,8 +235,28 @@ def _stored_size(codecs: Sequence[Codec], count: int, item_size: int | None) -> 
         elif codec.name in CHECKS:
             extra += CHECK_BYTES
         elif dtype := codec.settings.get("encode_dtype" if codec.name == "astype" else "astype"):
-            item_size = np.dtype(dtype).itemsize
+            entry = codec.settings.get("decode_dtype" if codec.name == "astype" else "dtype", dtype)
+            item_size = item_size * np.dtype(dtype).itemsize // np.dtype(entry).itemsize
     return count * item_size + extra
+
+
+def _require_filters(name: str, codecs: Sequence[Codec], size: int, count: int, item_size: int) -> None:
+    """Require that the codecs left for zarr make a chunk's `count` entries of its bytes, by undoing them on zeros."""
+    import numcodecs
+
+    data: Any = np.zeros(size, np.uint8) if any(codec.name in FILTERS for codec in codecs) else range(count * item_size)
+    try:
+        for codec in reversed(codecs):
+            if codec.name in CHECKS:
+                data = data[CHECK_BYTES:]
+            elif codec.name in FILTERS:
+                data[:1] += -count % 8 if codec.name == "packbits" else 0  # the bits that fill up its last byte
+                decoded = numcodecs.get_codec({**codec.settings, "id": codec.name}).decode(data)
+                data = np.frombuffer(decoded, np.uint8).copy()
+    except Exception as problem:  # whatever numcodecs raises
+        raise FileError(f"the filters of {name} have settings that make no sense ({reason(problem)})") from None
+    if len(data) != count * item_size:
+        raise FileError(f"the filters of {name} make {len(data):,} bytes of a chunk of {count * item_size:,}")
 
 
 # Bounded decoding
