@@ -8,7 +8,7 @@ import {sceneButtons, scenesOf} from "./views/scenes.js";
 import {trainingView} from "./views/training.js";
 
 /**
- * What a scene shows above the strip, besides the views of every page. It is drawn last; if it is the element that was
+ * What a scene shows beside the strip, besides the views of every page. It is drawn last; if it is the element that was
  * there before, it stays, with its focus.
  * @type {Record<string, (page: Page) => Element>}
  */
