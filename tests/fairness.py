@@ -96,7 +96,7 @@ def off(texts: np.ndarray, key: np.ndarray) -> np.ndarray:
 def is_coarse(sheet: Paper, name: str) -> bool:
     """Return whether half a unit of the last digit is a fifth of a line's right or written numbers, or more."""
     texts = sheet.texts[name]
-    half, values = 2 * half_unit_unpadded(sheet, name), np.abs(texts.astype(float))
+    half, values = 3 * half_unit_unpadded(sheet, name), np.abs(texts.astype(float))
     sizes = [np.abs(sheet.key[name]), values]
     return any(
         bool((half >= 0.2 * size.max()).any() or (half >= size)[size >= 0.1 * size.max()].any()) for size in sizes

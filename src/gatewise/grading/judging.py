@@ -125,9 +125,10 @@ class Judge:
         excess = np.minimum(excess_over_key, excess_over_expected)
         if (excess <= 0).all():
             is_right = bool((excess_over_key <= 0).all())
-            if _is_coarse(answer, key if is_right else expected, key):
+            follows = not is_right and quantity.place in self.tainted
+            if _is_coarse(answer, key if is_right else expected, expected if follows else key):
                 return Verdict(name, equation, COARSE)
-            if not is_right and quantity.place in self.tainted:
+            if follows:
                 return Verdict(name, equation, FOLLOWS)
             reason = self._reason(name, key)
             if is_right and not reason:
@@ -218,14 +219,13 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Ju
     return judge
 
 
-def _is_coarse(answer: SheetAnswer, target: Array, key: Array) -> bool:
-    """Return whether numbers have too few digits to tell those of `target`; exact ones have enough."""
-    written = np.isfinite(answer.values)
-    size = np.where(written, np.abs(target), 0.0)
+def _is_coarse(answer: SheetAnswer, target: Array, exact: Array) -> bool:
+    """Return whether numbers have too few digits to tell those of `target`, unless they are `exact`."""
+    inexact = np.isfinite(answer.values) & (np.abs(answer.values - exact) > rounding(exact))
+    size = np.where(np.isfinite(answer.values), np.abs(target), 0.0)
     largest = np.max(size, initial=0.0)
-    exact = (np.abs(answer.values - target) <= rounding(target)) & ((answer.values != 0) | (key == 0))
     too_few = (answer.tolerance >= COARSE_SHARE * largest) | ((answer.tolerance >= size) & (size >= 0.1 * largest))
-    return bool((written & ~exact & too_few).any())
+    return bool((inexact & too_few).any())
 
 
 def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
