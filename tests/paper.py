@@ -41,7 +41,8 @@ class Box:
 
     def under(self, rising: Callable[[np.ndarray], np.ndarray]) -> Box:
         """Return the values of a function that never falls."""
-        return Box(rising(self.low), rising(self.high))
+        with np.errstate(over="ignore"):  # 1/(1 + inf) is the 0 that it should be
+            return Box(rising(self.low), rising(self.high))
 
     def into(self, matrix: np.ndarray) -> Box:
         """Return the product of a known matrix with the numbers."""
