@@ -167,7 +167,7 @@ def _lost_lines_section(written: Sequence[Mark]) -> str:
     most_lost = sorted((name for name, _ in lost.most_common(MOST_BARS)), key=order.index)
     if not most_lost:
         return f"<p>{total}</p>"
-    sentence = "On how many sheets a line is wrong, in full colour; and where it is too coarse or missing."
+    sentence = "On so many sheets a line is wrong (in full colour), or too coarse or missing (pale)."
     chart = _bar_chart_svg(
         "Sheets on which a line loses points", [(name, lost[name], wrong[name]) for name in most_lost]
     )
