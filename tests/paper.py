@@ -324,7 +324,7 @@ class Allowance:
         def keep(full: str, box: Box) -> Box:
             name, texts = full.partition("[")[0], self.paper.texts.get(full)
             ranges[full] = box = box if name in COPIED or name in GATES else box.wider(unit)
-            hidden = box.wider(unit) if name in GATES else box
+            hidden = box if name in COPIED else box.wider(unit)  # a sum's products are rounded, and so is the sum
             if texts is None:
                 return hidden
             values, half = texts.astype(float), self.factor * half_unit_unpadded(self.paper, full)
