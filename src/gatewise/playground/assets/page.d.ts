@@ -448,7 +448,3 @@ interface TemplateWriter {
   times: () => Piece;
   sum: (terms: SignedTerm[]) => Piece[];
 }
-interface Rest {
-  all: boolean;
-  showAll: (all: boolean) => void;
-}

@@ -1,5 +1,5 @@
 /** Fields for numbers that are asked for, and the verdicts on them. */
-import {el, setText} from "./dom.js";
+import {button, el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {answerLine, giveUp, isAnswered, isHeld} from "./visibility.js";
 import {pagePhrase} from "./phrases.js";
@@ -37,7 +37,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
     "aria-describedby": result.id,
     oninput: () => begin?.(),
   }); // passing by is no beginning
-  const button = el("button", {type: "submit"}, pagePhrase(page, "check"));
+  const check = el("button", {type: "submit"}, pagePhrase(page, "check"));
   /** @param {Event} event */
   function submit(event) {
     event.preventDefault();
@@ -55,7 +55,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
     "form",
     {class: `answer${compact ? " compact" : ""}`, onsubmit: submit},
     el("label", {for: id, class: compact ? "visually-hidden" : ""}, label),
-    el("span", {class: "answer-row"}, input, button),
+    el("span", {class: "answer-row"}, input, check),
     result,
   );
   return {
@@ -64,7 +64,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
       const verdict = answer?.judged[name];
       if (answer && document.activeElement !== input) input.value = answer.typed[name] ?? "";
       setProse(result, verdictText(page, name, answer, after));
-      button.classList.toggle("primary", !compact && !isHeld(verdict) && !answer?.shown);
+      check.classList.toggle("primary", !compact && !isHeld(verdict) && !answer?.shown);
       result.className = `verdict ${verdict ? verdict.status : ""}`.trim();
       input.setAttribute(
         "aria-invalid",
@@ -90,22 +90,16 @@ function verdictText(page, name, answer, after) {
 /** A button that shows the numbers that are asked for. @param {Page} page @param {string} key of its phrase
  * @param {() => HTMLElement | null} onwards where the focus goes */
 export function showButton(page, key, onwards) {
-  return el(
-    "button",
-    {
-      type: "button",
-      onclick: () => {
-        giveUp(page);
-        const {answer} = page.store.state;
-        const right = answer && !answer.worked ? figure(answer.right ?? page.model.number(answer.ref)) : null;
-        setTimeout(() => {
-          onwards()?.focus();
-          if (right !== null) page.say(pagePhrase(page, "shown", {right}));
-        });
-      },
-    },
-    pagePhrase(page, key),
-  );
+  const show = () => {
+    giveUp(page);
+    const {answer} = page.store.state;
+    const right = answer && !answer.worked ? figure(answer.right ?? page.model.number(answer.ref)) : null;
+    setTimeout(() => {
+      onwards()?.focus();
+      if (right !== null) page.say(pagePhrase(page, "shown", {right}));
+    });
+  };
+  return button(show, {}, pagePhrase(page, key));
 }
 
 /** Whether a number that is asked for may still be typed. @param {Answer | null} answer */

@@ -1,5 +1,5 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
-import {el, reveal, setAttributes, setText} from "./dom.js";
+import {button, el, reveal, setAttributes, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
 import {askedRef, beginning, chaptersOf, expectationOf, firstLine, lossOf, questionOf} from "./chapter_start.js";
 import {sameEdits} from "./hash.js";
@@ -19,9 +19,9 @@ export function chaptersView(page) {
   const element = el("div", {class: "chapters"}, el("nav", {"aria-label": pagePhrase(page, "chapters")}, list), body);
   const marks = chapters.map(() => el("span", {class: "visually-hidden"}));
   const buttons = chapters.map(({title}, n) =>
-    el(
-      "button",
-      {type: "button", onclick: () => open(n)},
+    button(
+      () => open(n),
+      {},
       el("span", {"aria-hidden": "true"}, n + 1),
       el("span", {class: "visually-hidden"}, pagePhrase(page, "open chapter", {number: n + 1, title})),
       marks[n],
@@ -29,13 +29,13 @@ export function chaptersView(page) {
   );
   /** Show which chapter is open, and which were answered. @param {State} state */
   function mark({chapter, progress}) {
-    buttons.forEach((button, n) => {
-      setAttributes(button, {"aria-current": n === chapter && "step", "data-progress": progress[n]});
+    buttons.forEach((opener, n) => {
+      setAttributes(opener, {"aria-current": n === chapter && "step", "data-progress": progress[n]});
       const key = MARKS[/** @type {keyof typeof MARKS} */ (progress[n])];
       setText(marks[n], key ? `, ${pagePhrase(page, key)}` : "");
     });
   }
-  list.append(...buttons.map(button => el("li", {}, button)));
+  list.append(...buttons.map(opener => el("li", {}, opener)));
   /** @type {number | null} */
   let drawn = null;
   /** @type {(state: State) => void} */
@@ -97,17 +97,12 @@ function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
   const {title, text, question, ask, right} = chapters[number];
   const closing = el("div", {class: "learned"});
-  const again = el("button", {type: "button", onclick: () => open(number)});
-  const next =
-    number + 1 < chapters.length
-      ? el("button", {type: "button", onclick: () => open(number + 1)}, pagePhrase(page, "next"))
-      : null;
+  const again = button(() => open(number), {});
+  const isLast = number + 1 === chapters.length;
+  const next = isLast ? null : button(() => open(number + 1), {}, pagePhrase(page, "next"));
   const show = showButton(page, "show", () => next ?? again);
-  const hint = el(
-    "button",
-    {type: "button", onclick: () => line.replaceChildren(...lineWithoutValue(page, firstLine(page, number)))},
-    pagePhrase(page, "hint"),
-  );
+  const showLine = () => line.replaceChildren(...lineWithoutValue(page, firstLine(page, number)));
+  const hint = button(showLine, {}, pagePhrase(page, "hint"));
   const line = el("p", {class: "equation", "aria-live": "polite"});
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   const elsewhere = el("p", {}, pagePhrase(page, "elsewhere"));

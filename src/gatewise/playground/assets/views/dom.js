@@ -98,15 +98,22 @@ export function reveal(element, isVisible) {
   if (landmark?.hidden === isVisible) landmark.hidden = !isVisible;
 }
 
+/** A button. @param {() => void} press @param {Record<string, Attribute>} attributes @param {...Child} children */
+export function button(press, attributes, ...children) {
+  return el("button", {type: "button", ...attributes, onclick: press}, ...children);
+}
+
+/** A list to choose from. @param {Record<string, Attribute>} attributes @param {string[]} names by their places
+ * @param {(place: number) => void} choose */
+export function choiceList(attributes, names, choose) {
+  const options = names.map((name, value) => el("option", {value}, name));
+  const list = el("select", {...attributes, onchange: () => choose(Number(list.value))}, ...options);
+  return list;
+}
+
 /** A button with words, and the key that presses it. @param {string} key @param {string} sign @param {() => void} press */
 export function keyButton(key, sign, press) {
   const words = el("span");
-  const button = el(
-    "button",
-    {type: "button", "aria-keyshortcuts": key, onclick: press},
-    words,
-    " ",
-    el("kbd", {"aria-hidden": "true"}, sign),
-  );
-  return {button, words};
+  const signElement = el("kbd", {"aria-hidden": "true"}, sign);
+  return {button: button(press, {"aria-keyshortcuts": key}, words, " ", signElement), words};
 }

@@ -1,5 +1,5 @@
 /** Fields that change given numbers, and the list of edits with their undoing. */
-import {el, nameByText, reveal} from "./dom.js";
+import {button, el, nameByText, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
 import {sameEdits} from "./hash.js";
@@ -126,19 +126,15 @@ export function givenField(page, ref, opens = false) {
     take(next);
   });
   field.addEventListener("change", () => take(field.value));
-  const open = opens
-    ? el(
-        "button",
-        {
-          class: "open-it",
-          "aria-label": pagePhrase(page, "number.open", {name}),
-          "data-key": `open ${refKey(ref)}`,
-          "data-ref": refKey(ref),
-          onclick: () => openNumber(page, ref),
-        },
-        pagePhrase(page, "edits.open"),
-      )
-    : null;
+  if (!opens) return el("span", {class: "field"}, field, why);
+  const key = refKey(ref);
+  const attributes = {
+    class: "open-it",
+    "aria-label": pagePhrase(page, "number.open", {name}),
+    "data-key": `open ${key}`,
+    "data-ref": key,
+  };
+  const open = button(() => openNumber(page, ref), attributes, pagePhrase(page, "edits.open"));
   return el("span", {class: "field"}, field, open, why);
 }
 
@@ -189,24 +185,22 @@ function listChanges(page) {
   const {edits: all, premise} = page.store.state;
   const number = edits.length === 1 ? "edits.one" : "edits.many";
   const count = pagePhrase(page, sameEdits(all, premise) ? "edits.supposed" : number, {count: edits.length});
-  const items = edits
-    .slice(-12)
-    .map(({ref, value}) =>
-      el(
-        "li",
-        {},
-        el(
-          "button",
-          {onclick: () => openNumber(page, ref), "data-key": `change ${refKey(ref)}`},
-          symbolElement(page.model.quantity(ref)),
-          " ",
-          placeName(page.model, ref),
-          ref.step === null ? null : pagePhrase(page, "edits.step", {step: ref.step}),
-        ),
-        el("span", {class: "number"}, ` ${figure(numberBefore(page, ref), 4)} → ${figure(value, 4)} `),
-        undoButton(page, ref),
+  const items = edits.slice(-12).map(({ref, value}) =>
+    el(
+      "li",
+      {},
+      button(
+        () => openNumber(page, ref),
+        {"data-key": `change ${refKey(ref)}`},
+        symbolElement(page.model.quantity(ref)),
+        " ",
+        placeName(page.model, ref),
+        ref.step === null ? null : pagePhrase(page, "edits.step", {step: ref.step}),
       ),
-    );
+      el("span", {class: "number"}, ` ${figure(numberBefore(page, ref), 4)} → ${figure(value, 4)} `),
+      undoButton(page, ref),
+    ),
+  );
   return [
     el("p", {}, count),
     el("ul", {class: "edits"}, ...items),
@@ -218,13 +212,9 @@ function listChanges(page) {
 /** A button that takes an edit back. @param {Page} page @param {Ref} ref */
 function undoButton(page, ref) {
   const before = numberBefore(page, ref);
-  const undo = () => changeNumber(page, ref, before);
-  const button = el(
-    "button",
-    {class: "undo", "data-key": `undo ${refKey(ref)}`, onclick: undo},
-    pagePhrase(page, "edits.undo"),
-  );
-  return nameByText(button, pagePhrase(page, "edits.back", {name: spokenName(page, ref), value: figure(before, 4)}));
+  const attributes = {class: "undo", "data-key": `undo ${refKey(ref)}`};
+  const undo = button(() => changeNumber(page, ref, before), attributes, pagePhrase(page, "edits.undo"));
+  return nameByText(undo, pagePhrase(page, "edits.back", {name: spokenName(page, ref), value: figure(before, 4)}));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The foot: what this is a page of, and what can be taken away. */
-import {el} from "./dom.js";
+import {button, el} from "./dom.js";
 import {gatesCsv, sourceOf} from "./export.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -13,21 +13,12 @@ function handOver(name, type, text) {
 
 /** @param {Page} page */
 export function footView(page) {
-  const source = el(
-    "button",
-    {
-      type: "button",
-      onclick: () => {
-        handOver(`step_${page.store.state.step}.py`, "text/x-python", sourceOf(page, page.store.state));
-      },
-    },
-    pagePhrase(page, "foot.step"),
-  );
-  const gates = el(
-    "button",
-    {type: "button", onclick: () => handOver("gates.csv", "text/csv", gatesCsv(page))},
-    pagePhrase(page, "foot.gates"),
-  );
+  const takeSource = () => {
+    const {state} = page.store;
+    handOver(`step_${state.step}.py`, "text/x-python", sourceOf(page, state));
+  };
+  const source = button(takeSource, {}, pagePhrase(page, "foot.step"));
+  const gates = button(() => handOver("gates.csv", "text/csv", gatesCsv(page)), {}, pagePhrase(page, "foot.gates"));
   return el(
     "div",
     {class: "foot"},

@@ -2,14 +2,14 @@
 import {isHidden} from "./visibility.js";
 import {largestSize} from "../engine/arrays.js";
 import {decadesFor, onDecades} from "./colours.js";
-import {el, reveal} from "./dom.js";
+import {button, choiceList, el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
 import {nameAlong, symbolElement, unitWords} from "./detail.js";
 import {pagePhrase, phraseNodes} from "./phrases.js";
 import {stepName} from "./quantities.js";
-import {timeline} from "./timeline.js";
+import {lane} from "./timeline.js";
 
 const SLICE_OF_BACKWARD = 16; // milliseconds
 
@@ -100,55 +100,26 @@ function chooser(page, state) {
   const chosen = placeOfLoss(page, loss);
   /** @param {Partial<NumberLoss>} part */
   const choose = part => store.change({loss: {...store.state.loss, ...part}});
-  const of = el(
-    "select",
-    {
-      "data-key": "loss of",
-      "aria-label": pagePhrase(page, "loss.of"),
-      onchange: () => {
-        const {of: kind, layer, direction, units} = places[Number(of.value)];
-        choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
-      },
-    },
-    ...places.map(({words}, k) => el("option", {value: k, selected: k === chosen}, words)),
-  );
-  const unit = el(
-    "select",
-    {
-      "data-key": "loss unit",
-      "aria-label": pagePhrase(page, "loss.unit"),
-      onchange: () => choose({unit: Number(unit.value)}),
-    },
-    ...places[chosen].units.map((name, k) => el("option", {value: k, selected: k === loss.unit}, name)),
-  );
-  const step = el("input", {
-    "data-key": "loss step",
-    "aria-label": pagePhrase(page, "loss.step"),
-    inputmode: "numeric",
-    size: "5",
-    autocomplete: "off",
+  /** @param {string} part */
+  const named = part => ({"data-key": `loss ${part}`, "aria-label": pagePhrase(page, `loss.${part}`)});
+  const words = places.map(place => place.words);
+  const of = choiceList(named("of"), words, place => {
+    const {of: kind, layer, direction, units} = places[place];
+    choose({of: kind, layer, direction, unit: Math.min(store.state.loss.unit, units.length - 1)});
   });
-  step.value = String(loss.step);
+  of.value = String(chosen);
+  const unit = choiceList(named("unit"), places[chosen].units, place => choose({unit: place}));
+  unit.value = String(loss.unit);
+  const last = model.steps - 1;
+  const step = el("input", {...named("step"), type: "number", min: 0, max: last, value: loss.step});
   const why = el("span", {class: "why", role: "status"});
   step.addEventListener("change", () => {
-    const to = /^\d+$/.test(step.value.trim()) ? Number(step.value) : -1;
-    if (to >= 0 && to < model.steps) return choose({step: to});
-    why.textContent = pagePhrase(page, "loss.range", {last: model.steps - 1, step: store.state.loss.step});
+    if (step.value && step.validity.valid) return choose({step: Number(step.value)});
+    why.textContent = pagePhrase(page, "loss.range", {last, step: store.state.loss.step});
   });
-  step.addEventListener("keydown", event => {
-    const by = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
-    if (!by) return;
-    event.preventDefault();
-    choose({step: Math.min(model.steps - 1, Math.max(0, store.state.loss.step + by))});
-  });
-  const here =
-    state.step === loss.step || loss.of === "error"
-      ? null
-      : el(
-          "button",
-          {"data-key": "loss here", onclick: () => choose({step: state.step})},
-          pagePhrase(page, "loss.take", {step: stepName(page, state.step)}),
-        );
+  const take = pagePhrase(page, "loss.take", {step: stepName(page, state.step)});
+  const isHere = state.step === loss.step || loss.of === "error";
+  const here = isHere ? null : button(() => choose({step: state.step}), {"data-key": "loss here"}, take);
   const whole = loss.of === "error" ? "loss.error" : "loss.chooser";
   return el(
     "div",
@@ -186,44 +157,18 @@ function alongTime(page, state) {
   );
   /** @param {Float64Array} values */
   const onScale = values => (state.logarithmic ? values.map(value => onDecades(value, largest, decades)) : values);
-  const top = state.logarithmic ? 1 : largest;
+  const axis = {largest: state.logarithmic ? 1 : largest, step: state.step, choose};
+  const label = pagePhrase(page, "loss.label", {gradient: path.name, unit: name, sentence: words});
+  const directLabel = pagePhrase(page, "loss.direct", {factors});
+  const symbols = path.factors.flatMap((factor, k) => [k ? " · " : "", symbol(factor)]);
+  const product = phraseNodes(page, "loss.product", {factors: symbols});
   return [
     el(
       "figure",
       {class: "along"},
       heading,
-      el(
-        "div",
-        {class: "lane"},
-        el("span", {class: "lane-name"}, symbol(path.name)),
-        timeline({
-          values: onScale(path.gradient),
-          largest: top,
-          step: state.step,
-          kind: "gradient",
-          choose,
-          label: pagePhrase(page, "loss.label", {gradient: path.name, unit: name, sentence: words}),
-        }),
-      ),
-      el(
-        "div",
-        {class: "lane"},
-        el(
-          "span",
-          {class: "lane-name"},
-          ...phraseNodes(page, "loss.product", {
-            factors: path.factors.flatMap((factor, k) => [k ? " · " : "", symbol(factor)]),
-          }),
-        ),
-        timeline({
-          values: onScale(path.direct),
-          largest: top,
-          step: state.step,
-          kind: "direct",
-          choose,
-          label: pagePhrase(page, "loss.direct", {factors}),
-        }),
-      ),
+      lane([symbol(path.name)], {...axis, values: onScale(path.gradient), kind: "gradient", label}),
+      lane(product, {...axis, values: onScale(path.direct), kind: "direct", label: directLabel}),
       timeAxis(page),
       el("figcaption", {}, state.logarithmic ? `${logarithmicNote(page, decades)} ` : "", words),
     ),
@@ -233,8 +178,8 @@ function alongTime(page, state) {
 /** A button that turns the logarithmic scale of gradients on and off. @param {Page} page @param {State} state */
 export function scaleButton(page, {logarithmic}) {
   const turn = () => page.store.change({logarithmic: !page.store.state.logarithmic});
-  const attributes = {class: "scale", "data-key": "scale", "aria-pressed": String(logarithmic), onclick: turn};
-  return el("button", attributes, pagePhrase(page, "scale.button"));
+  const attributes = {class: "scale", "data-key": "scale", "aria-pressed": String(logarithmic)};
+  return button(turn, attributes, pagePhrase(page, "scale.button"));
 }
 
 /** Why there is no gradient to show. @param {Page} page @param {State} state @param {string} name */

@@ -1,6 +1,6 @@
 /** An opened number: its equation, its sentence, its curve, its sum, and the numbers that depend on it. */
 import {isHidden} from "./visibility.js";
-import {el, reveal} from "./dom.js";
+import {button, el, keyButton, reveal} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {keepFocus, oldNumber} from "./edits.js";
 import {bringIntoView} from "./panes.js";
@@ -19,21 +19,17 @@ const MOST_GOALS = 12;
 /** The opened number. @param {Page} page */
 export function numberView(page) {
   const root = el("div", {class: "number-view"});
-  let all = false;
+  /** @type {Set<string>} */
+  const opened = new Set(); // what is shown whole
   /** @type {Ref | null} */
   let last = null;
-  /** @param {boolean} to */
-  const showAll = to => {
-    all = to;
-    draw();
-  };
-  const draw = () => keepFocus(root, () => root.replaceChildren(...drawNumber(page, {all, showAll})));
+  const draw = () => keepFocus(root, () => root.replaceChildren(...drawNumber(page, opened, draw)));
   page.store.show((state, previous) => {
     const isOpen = state.level === "number" || state.level === "product";
     const ref = isOpen ? openedRef(page.model, state) : null;
     const isAnother = ref !== null && (last === null || refKey({...ref, step: last.step}) !== refKey(last));
     const hadFocus = root.contains(document.activeElement);
-    if (isAnother) all = false;
+    if (isAnother) opened.clear();
     reveal(root, ref !== null);
     if (ref) draw();
     else root.replaceChildren();
@@ -53,16 +49,16 @@ function moveTo(root) {
 /** Give the focus back to the button of the number that closed. @param {Ref} ref */
 function returnTo(ref) {
   const keys = [refKey(ref), refKey({...ref, step: null})];
-  for (const button of document.querySelectorAll("[data-ref]")) {
-    if (!(button instanceof HTMLElement) || !keys.includes(button.dataset.ref ?? "")) continue;
-    button.focus();
-    if (document.activeElement !== button) button.closest(".field")?.querySelector("input")?.focus();
+  for (const opener of document.querySelectorAll("[data-ref]")) {
+    if (!(opener instanceof HTMLElement) || !keys.includes(opener.dataset.ref ?? "")) continue;
+    opener.focus();
+    if (document.activeElement !== opener) opener.closest(".field")?.querySelector("input")?.focus();
     return;
   }
 }
 
-/** @param {Page} page @param {Rest} rest */
-function drawNumber(page, rest) {
+/** @param {Page} page @param {Set<string>} opened @param {() => void} redraw */
+function drawNumber(page, opened, redraw) {
   const {model, store} = page;
   const ref = openedRef(model, store.state);
   if (!ref) return [];
@@ -89,8 +85,8 @@ function drawNumber(page, rest) {
   const sentence = passed ? pagePhrase(page, "number.masked") : asksHere ? "" : sentenceFor(page, ref);
   if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
   if (model.equation(ref)) parts.push(equationParts(page, ref, !asksHere && !passed));
-  if (model.isOverall(ref) && !isGiven) parts.push(overSteps(page, ref, rest));
-  else if (ref.step !== null && !passed) parts.push(sumParts(page, ref, rest));
+  if (model.isOverall(ref) && !isGiven) parts.push(overSteps(page, ref, opened, redraw));
+  else if (ref.step !== null && !passed) parts.push(sumParts(page, ref, opened, redraw));
   return [heading, ...parts, ...roads(page, ref)];
 }
 
@@ -119,21 +115,14 @@ function whatItIs(page, ref, isGiven) {
 /** @param {Page} page @param {Ref} ref */
 function givenParts(page, ref) {
   const field = givenNumber(page, ref, {key: "opened"});
-  const edit = el(
-    "button",
-    {
-      "aria-keyshortcuts": "e",
-      "data-key": "edit",
-      onclick: () => {
-        const input = field.querySelector("input");
-        input?.focus();
-        input?.select();
-      },
-    },
-    `${pagePhrase(page, "number.edit")} `,
-    el("kbd", {}, "e"),
-  );
-  return [el("p", {class: "edit-line"}, field, edit, el("small", {}, pagePhrase(page, "number.arrows")))];
+  const edit = keyButton("e", "e", () => {
+    const input = field.querySelector("input");
+    input?.focus();
+    input?.select();
+  });
+  edit.button.dataset.key = "edit";
+  edit.words.textContent = pagePhrase(page, "number.edit");
+  return [el("p", {class: "edit-line"}, field, edit.button, el("small", {}, pagePhrase(page, "number.arrows")))];
 }
 
 /** @param {Page} page @param {Ref} ref */
@@ -156,8 +145,8 @@ function equationParts(page, ref, withNumbers) {
   return el("div", {class: "equations"}, ...lines);
 }
 
-/** @param {Page} page @param {Ref} ref @param {Rest} rest */
-function sumParts(page, ref, rest) {
+/** @param {Page} page @param {Ref} ref @param {Set<string>} opened @param {() => void} redraw */
+function sumParts(page, ref, opened, redraw) {
   const summed = summedFor(page, ref);
   const curve = curveFigure(page, ref);
   const terms = termsOf(page.model, summed);
@@ -171,7 +160,7 @@ function sumParts(page, ref, rest) {
     "div",
     {class: "parts"},
     curve,
-    el("div", {class: "sum-part"}, title, equation, productRows(page, summed, rest)),
+    el("div", {class: "sum-part"}, title, equation, productRows(page, summed, opened, redraw)),
   );
 }
 
@@ -209,20 +198,9 @@ function otherPass(page, ref) {
   const name = isGradient ? model.quantity(ref).gradient_of : model.gradientName(ref);
   const other = {...ref, name: name ?? ""};
   if (name === null || !model.has(other) || !(isGradient || model.order(ref, true).includes(name))) return null;
-  const stored = storedName(model, other);
-  return el(
-    "p",
-    {class: "roads"},
-    el(
-      "button",
-      {
-        class: "link",
-        "data-key": "other pass",
-        onclick: () => store.change({backward: !isGradient, detail: stored, level: "number", product: null}),
-      },
-      ...phraseNodes(page, isGradient ? "number.forward" : "number.backward", {
-        symbol: symbolElement(model.quantity(other)),
-      }),
-    ),
-  );
+  const detail = storedName(model, other);
+  const turn = () => store.change({backward: !isGradient, detail, level: "number", product: null});
+  const symbol = symbolElement(model.quantity(other));
+  const words = phraseNodes(page, isGradient ? "number.forward" : "number.backward", {symbol});
+  return el("p", {class: "roads"}, button(turn, {class: "link", "data-key": "other pass"}, ...words));
 }

@@ -1,5 +1,5 @@
 /** A number where it is read: a button that opens it or a field that changes it, with what it was before. */
-import {el, nameByText} from "./dom.js";
+import {button, el, nameByText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {givenField, oldNumber} from "./edits.js";
 import {isHidden} from "./visibility.js";
@@ -32,73 +32,66 @@ export function compact(value) {
   return text.length > 8 ? figure(value, 2) : text;
 }
 
-/**
- * A number that opens when it is pressed.
- * @param {Page} page @param {Ref} ref
- * @param {{symbol?: boolean, label?: string, digits?: number, key?: string}} [options] before it
- */
-function numberButton(page, ref, {symbol = false, label = "", digits = 4, key = "open"} = {}) {
-  const isAsked = isHidden(page.store.state, ref);
-  const isNone = isMasked(page.model, ref) && Number.isNaN(page.model.number(ref));
-  const value = isAsked
-    ? "?"
-    : isNone
-      ? "–"
-      : digits > 4
-        ? figure(page.model.number(ref), digits)
-        : compact(page.model.number(ref));
-  const why = isAsked ? "number.asked for" : isNone ? "number.not computed" : null;
-  const was = isAsked ? null : oldNumber(page, ref, digits);
-  const button = el(
-    "button",
-    {
-      class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
-      "data-key": `${key} ${refKey(ref)}`,
-      "data-ref": refKey(ref),
-      onclick: () => openNumber(page, ref),
-    },
-    symbol ? symbolElement(page.model.quantity(ref)) : null,
+/** @typedef {{symbol?: boolean, label?: string, key?: string}} Lead what stands before a number, and the key of its button */
+
+/** A button that opens a number. @param {Page} page @param {Ref} ref @param {Lead} lead
+ * @param {...Child} value behind the lead */
+function openingButton(page, ref, {symbol = false, label = "", key = "open"}, ...value) {
+  const quantity = page.model.quantity(ref);
+  const attributes = {class: `open ${hueOf(quantity)}`.trim(), "data-key": `${key} ${refKey(ref)}`};
+  return button(
+    () => openNumber(page, ref),
+    {...attributes, "data-ref": refKey(ref)},
+    symbol ? symbolElement(quantity) : null,
     " ",
     label ? el("span", {class: "place", title: label}, label) : null,
-    " ",
-    el("span", {class: "number value"}, value),
-    " ",
-    was,
+    ...value,
   );
-  nameByText(button, spokenName(page, ref) + (why ? `, ${pagePhrase(page, why)}` : ""));
-  if (!isAsked) glowIfNew(page, ref, button);
-  return button;
 }
 
-/**
- * A number that is given: its name opens it, its field changes it.
- * @param {Page} page @param {Ref} ref @param {{symbol?: boolean, label?: string, key?: string}} [options]
- */
-export function givenNumber(page, ref, {symbol = false, label = "", key = "open"} = {}) {
-  const name = el(
-    "button",
-    {
-      class: `open ${hueOf(page.model.quantity(ref))}`.trim(),
-      "data-key": `${key} ${refKey(ref)}`,
-      "data-ref": refKey(ref),
-      onclick: () => openNumber(page, ref),
-    },
-    symbol ? symbolElement(page.model.quantity(ref)) : null,
-    " ",
-    label ? el("span", {class: "place", title: label}, label) : null,
-  );
-  nameByText(name, pagePhrase(page, "number.open", {name: spokenName(page, ref)}));
-  const field = givenField(page, ref, !symbol && !label && key === "open");
-  const row = el("span", {class: "given-number"}, symbol || label ? name : null, field, oldNumber(page, ref));
+/** A number that opens when it is pressed. @param {Page} page @param {Ref} ref @param {Lead} lead */
+function numberButton(page, ref, lead) {
+  const isAsked = isHidden(page.store.state, ref);
+  const number = page.model.number(ref);
+  const isNone = isMasked(page.model, ref) && Number.isNaN(number);
+  const value = el("span", {class: "number value"}, isAsked ? "?" : isNone ? "–" : compact(number));
+  const why = isAsked ? "number.asked for" : isNone ? "number.not computed" : null;
+  const element = openingButton(page, ref, lead, " ", value, " ", isAsked ? null : oldNumber(page, ref));
+  nameByText(element, spokenName(page, ref) + (why ? `, ${pagePhrase(page, why)}` : ""));
+  if (!isAsked) glowIfNew(page, ref, element);
+  return element;
+}
+
+/** A number that is given: its name opens it, its field changes it. @param {Page} page @param {Ref} ref
+ * @param {Lead} lead */
+export function givenNumber(page, ref, lead) {
+  const isNamed = Boolean(lead.symbol || lead.label);
+  const name = isNamed ? openingButton(page, ref, lead) : null;
+  if (name) nameByText(name, pagePhrase(page, "number.open", {name: spokenName(page, ref)}));
+  const field = givenField(page, ref, !isNamed && !lead.key);
+  const row = el("span", {class: "given-number"}, name, field, oldNumber(page, ref));
   glowIfNew(page, ref, field);
   return row;
 }
 
-/** A number with its button or field. @param {Page} page @param {Ref} ref
- * @param {{symbol?: boolean, label?: string, key?: string}} [options] */
+/** A number with its button or field. @param {Page} page @param {Ref} ref @param {Lead} [options] */
 export function anyNumber(page, ref, options = {}) {
   const canChange = page.model.isGiven(ref) && !isHidden(page.store.state, ref);
   return canChange ? givenNumber(page, ref, options) : numberButton(page, ref, options);
+}
+
+/** A button that shows what was left out, or leaves it out again. @param {string} key of what it shows, in `opened` once
+ * it is shown @param {string} words @param {Set<string>} opened @param {() => void} redraw @param {string} [label] */
+export function restButton(key, words, opened, redraw, label) {
+  const turn = () => {
+    if (!opened.delete(key)) opened.add(key);
+    redraw();
+  };
+  return button(
+    turn,
+    {class: "rest", "data-key": `rest ${key}`, "aria-expanded": String(opened.has(key)), "aria-label": label},
+    words,
+  );
 }
 
 /** A bar to either side of zero, as long as a number beside the largest of its kind.
@@ -120,10 +113,6 @@ export function mergedLinks(page, ref) {
 
 /** A button that goes where a number is. @param {Page} page @param {Ref} ref */
 export function linkTo(page, ref) {
-  return el(
-    "button",
-    {class: "link", "data-key": `link ${refKey(ref)}`, onclick: () => openNumber(page, ref)},
-    symbolElement(page.model.quantity(ref)),
-    placeAndStep(page, ref),
-  );
+  const words = [symbolElement(page.model.quantity(ref)), placeAndStep(page, ref)];
+  return button(() => openNumber(page, ref), {class: "link", "data-key": `link ${refKey(ref)}`}, ...words);
 }

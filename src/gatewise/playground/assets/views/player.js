@@ -1,5 +1,5 @@
 /** The row of buttons under the strip: step, play, unit, level, and back to the original. */
-import {el, keyButton, setText, svg} from "./dom.js";
+import {button, el, keyButton, setText, svg} from "./dom.js";
 import {sameEdits} from "./hash.js";
 import {moveStep, moveUnit} from "./levels.js";
 import {unitWords} from "./detail.js";
@@ -27,18 +27,8 @@ function iconPath(name) {
 
 /** @param {string} icon @param {string} label @param {string} key @param {string} sign @param {() => void} press */
 function iconButton(icon, label, key, sign, press) {
-  return el(
-    "button",
-    {
-      type: "button",
-      class: "icon",
-      "aria-label": label,
-      "aria-keyshortcuts": key,
-      title: `${label} (${sign})`,
-      onclick: press,
-    },
-    svg("svg", {viewBox: "0 0 16 16", "aria-hidden": "true"}, iconPath(icon)),
-  );
+  const attributes = {class: "icon", "aria-label": label, "aria-keyshortcuts": key, title: `${label} (${sign})`};
+  return button(press, attributes, svg("svg", {viewBox: "0 0 16 16", "aria-hidden": "true"}, iconPath(icon)));
 }
 
 /** Play: one step after another, and from the last on to the first. @param {Page} page */
@@ -61,9 +51,9 @@ export function playerView(page) {
   const back = iconButton("back", pagePhrase(page, "player.back"), "ArrowLeft", "←", () => moveStep(page, -1));
   const playWords = el("span");
   const playIcon = iconPath("play");
-  const play = el(
-    "button",
-    {type: "button", class: "primary play", "aria-keyshortcuts": "Space", onclick: togglePlay},
+  const play = button(
+    togglePlay,
+    {class: "primary play", "aria-keyshortcuts": "Space"},
     svg("svg", {viewBox: "0 0 16 16", "aria-hidden": "true"}, playIcon),
     playWords,
   );
@@ -83,7 +73,7 @@ export function playerView(page) {
     units,
     original.button,
   );
-  for (const button of [back, play, on]) button.hidden = model.steps === 1;
+  for (const control of [back, play, on]) control.hidden = model.steps === 1;
   keepPlaying(page);
   store.show(state => {
     const cell = model.layers[state.layer].cells[state.direction];

@@ -1,16 +1,14 @@
 /** The products of an opened number's sum, sorted by size, each of which opens to its weight and its input. */
 import {isHidden} from "./visibility.js";
-import {largestSize} from "../engine/arrays.js";
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";
-import {oldNumber} from "./edits.js";
 import {openedRef, placeName, refKey, symbolElement} from "./detail.js";
-import {anyNumber, compact, linkTo, mergedLinks, signedBar} from "./number_controls.js";
+import {anyNumber, linkTo, mergedLinks} from "./number_controls.js";
 import {mergedFrom, origins, termsOf} from "../engine/terms.js";
 import {symbolsOf} from "../engine/trees.js";
-import {pagePhrase, phraseNodes} from "./phrases.js";
+import {largestFirst, sumList} from "./sum_list.js";
+import {phraseNodes} from "./phrases.js";
 
-const MOST_PRODUCTS = 12;
 /** @type {WeakMap<State, Map<string, Ref>>} */
 const litByState = new WeakMap();
 
@@ -46,9 +44,8 @@ export function summedFor(page, ref) {
 export function openLargestProduct(page) {
   const ref = openedRef(page.model, page.store.state);
   if (!ref || ref.step === null) return;
-  const sizes = termsOf(page.model, summedFor(page, ref)).map(term => sizeOfTerm(term.value));
-  const product = sizes.indexOf(largestSize(sizes));
-  if (product >= 0) page.store.change({level: "product", product});
+  const [product] = largestFirst(termsOf(page.model, summedFor(page, ref)).map(({value}) => value));
+  if (product !== undefined) page.store.change({level: "product", product});
 }
 
 /** The numbers that an opened product is made of, and those that they were handed on from, by their keys.
@@ -193,92 +190,28 @@ function factorElement(page, summed, factor) {
   return el("li", {}, anyNumber(page, ref, {symbol: true, label: placeName(page.model, ref), key: "factor"}), ...steps);
 }
 
-/** The size of a value among others; NaN comes first, since every sum with it is NaN.
- * @param {number} value */
-export function sizeOfTerm(value) {
-  return Number.isNaN(value) ? Number.MAX_VALUE : Math.min(Math.abs(value), Number.MAX_VALUE);
-}
-
 /** The sum of an opened number as rows, the largest product first.
- * @param {Page} page @param {Ref} summed @param {Rest} rest */
-export function productRows(page, summed, rest) {
+ * @param {Page} page @param {Ref} summed @param {Set<string>} opened @param {() => void} redraw */
+export function productRows(page, summed, opened, redraw) {
   const {store} = page;
   const {state} = store;
   const terms = termsOf(page.model, summed);
-  const order = terms
-    .map((_, index) => index)
-    .sort((a, b) => sizeOfTerm(terms[b].value) - sizeOfTerm(terms[a].value) || a - b);
-  const cut = rest.all || order.length <= MOST_PRODUCTS + 2 ? order.length : MOST_PRODUCTS;
-  const open = state.level === "product" ? state.product : null;
-  const visible = order.slice(0, cut);
-  if (open !== null && open < terms.length && !visible.includes(open)) visible.push(open);
-  const largest = largestSize(terms.map(({value}) => value));
-  const isAsked = isHidden(page.store.state, summed);
-  const rows = visible.map(index => {
+  const values = terms.map(({value}) => value);
+  const chosen = state.level === "product" && state.product !== null && state.product < terms.length;
+  const open = chosen ? state.product : null;
+  const isAsked = isHidden(state, summed);
+  /** @param {number} index */
+  const row = index => {
     const term = terms[index];
     const isOpen = index === open;
-    const isTold = !isAsked && term.factors.every(factor => isSeen(page, summed, factor));
-    const button = el(
-      "button",
-      {
-        class: "product",
-        "aria-expanded": String(isOpen),
-        "data-key": `product ${index}`,
-        onclick: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index}),
-      },
-      el("span", {class: "name"}, ...termName(page, term)),
-      el("span", {class: "factors number"}, termNumbers(page, summed, term)),
-      signedBar(isTold ? term.value : 0, largest),
-      el("span", {class: "number value"}, isTold ? compact(term.value) : "?"),
-    );
-    return el(
-      "li",
-      {class: isOpen ? "open" : null},
-      button,
-      isOpen
-        ? el("ul", {class: "factors-open"}, ...term.factors.map(factor => factorElement(page, summed, factor)))
-        : null,
-    );
-  });
-  const left = order.length - visible.length;
-  const remaining = order
-    .slice(cut)
-    .reduce((sum, index) => sum + (visible.includes(index) ? 0 : terms[index].value), 0);
-  const more =
-    left > 0
-      ? pagePhrase(page, isAsked ? "products.smaller" : "products.smaller together", {
-          count: left,
-          sum: compact(remaining),
-        })
-      : rest.all && order.length > MOST_PRODUCTS + 2
-        ? pagePhrase(page, "products.largest")
-        : "";
-  return el(
-    "div",
-    {class: "sum"},
-    el("ol", {class: "products"}, ...rows),
-    more
-      ? el(
-          "button",
-          {
-            class: "rest",
-            "data-key": "rest products",
-            "aria-expanded": String(rest.all),
-            onclick: () => rest.showAll(!rest.all),
-          },
-          more,
-        )
-      : null,
-    terms.length < 2
-      ? null
-      : el(
-          "p",
-          {class: "total"},
-          `${pagePhrase(page, "products.together")} `,
-          symbolElement(page.model.quantity(summed)),
-          " ",
-          el("span", {class: "number value"}, isAsked ? "?" : figure(page.model.number(summed), 8)),
-          isAsked ? null : oldNumber(page, summed),
-        ),
-  );
+    const factors = isOpen ? term.factors.map(factor => factorElement(page, summed, factor)) : [];
+    return {
+      name: termName(page, term),
+      factors: termNumbers(page, summed, term),
+      press: () => store.change(isOpen ? {level: "number", product: null} : {level: "product", product: index}),
+      isTold: !isAsked && term.factors.every(factor => isSeen(page, summed, factor)),
+      inside: isOpen ? el("ul", {class: "factors-open"}, ...factors) : null,
+    };
+  };
+  return sumList(page, summed, {kind: "product", values, order: largestFirst(values), open}, opened, redraw, row);
 }

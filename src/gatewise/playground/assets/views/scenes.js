@@ -1,5 +1,5 @@
 /** The scenes of a teaching page: their documents, and the buttons that choose one. */
-import {el} from "./dom.js";
+import {button, el} from "./dom.js";
 import {pagePhrase} from "./phrases.js";
 
 /** Whole documents of the scenes, each with what all of them share. @param {TeachingDocument} doc
@@ -14,9 +14,7 @@ export function scenesOf({scenes, ...first}) {
 
 /** Buttons beside the title, which stay from scene to scene. @param {Lesson} lesson */
 export function sceneButtons({scenes, enter}) {
-  const buttons = scenes.map(({scene, title}) =>
-    el("button", {type: "button", onclick: () => isChosen(scene) || enter(scene, () => ({}))}, title),
-  );
+  const buttons = scenes.map(({scene, title}) => button(() => isChosen(scene) || enter(scene, () => ({})), {}, title));
   let chosen = "";
   const isChosen = (/** @type {string | null} */ scene) => chosen === (scene ?? scenes[0].scene);
   return {
@@ -34,8 +32,7 @@ export function sceneButtons({scenes, enter}) {
     /** @param {string} scene */
     choose(scene) {
       chosen = scene;
-      for (const [n, button] of buttons.entries())
-        button.setAttribute("aria-pressed", String(isChosen(scenes[n].scene)));
+      buttons.forEach((chooser, n) => chooser.setAttribute("aria-pressed", String(isChosen(scenes[n].scene))));
     },
   };
 }

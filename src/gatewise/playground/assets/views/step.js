@@ -9,7 +9,7 @@ import {quantityName} from "./sentences.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";
-import {anyNumber, signedBar} from "./number_controls.js";
+import {anyNumber, restButton, signedBar} from "./number_controls.js";
 import {weightsTable} from "./weights.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -98,21 +98,7 @@ function nodeElement(page, place, node, state, options) {
   );
   if (node.rest > 0 || options.opened.has(node.name)) {
     const words = pagePhrase(page, node.rest > 0 ? "step.more" : "step.fewer", {count: node.rest});
-    item.append(
-      el(
-        "button",
-        {
-          class: "rest",
-          "data-key": `rest ${node.name}`,
-          "aria-label": `${node.name}: ${words}`,
-          onclick: () => {
-            if (!options.opened.delete(node.name)) options.opened.add(node.name);
-            options.redraw();
-          },
-        },
-        words,
-      ),
-    );
+    item.append(restButton(node.name, words, options.opened, options.redraw, `${node.name}: ${words}`));
   }
   return item;
 }

@@ -3,66 +3,44 @@ import {largestSize} from "../engine/arrays.js";
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {memoised} from "../engine/memo.js";
-import {openNumber, refKey, symbolElement} from "./detail.js";
-import {sizeOfTerm} from "./products.js";
+import {openNumber, refKey} from "./detail.js";
 import {stepName} from "./quantities.js";
-import {compact, signedBar} from "./number_controls.js";
+import {largestFirst, sumList} from "./sum_list.js";
 import {termsOf} from "../engine/terms.js";
 import {timeline} from "./timeline.js";
 import {pagePhrase} from "./phrases.js";
 
-const MOST_STEPS = 12;
 const MOST_TERMS = 1000; // when all are asked for
 /** @type {WeakMap<Page, {of: unknown[], made: {values: Float64Array, order: number[]}}>} */
 const termsOfPages = new WeakMap();
 
 /** The gradient of a weight as the sum over steps that it is.
- * @param {Page} page @param {Ref} ref @param {Rest} rest */
-export function overSteps(page, ref, rest) {
+ * @param {Page} page @param {Ref} ref @param {Set<string>} opened @param {() => void} redraw */
+export function overSteps(page, ref, opened, redraw) {
   const {model, store} = page;
   const inHead = model.isHead(ref);
   const readsOnce = inHead && model.readsLast;
   const {values, order} = sortedTerms(page, ref, inHead, readsOnce);
-  const largest = largestSize(values);
-  const visible = order.length <= MOST_STEPS + 2 ? order : order.slice(0, rest.all ? MOST_TERMS : MOST_STEPS);
   const choose = (/** @type {number} */ step) => store.change({step, playing: false});
-  const rows = visible.map(step =>
-    el(
-      "li",
-      {},
-      el(
-        "button",
-        {class: "product", "data-key": `term ${step}`, onclick: () => openTerm(page, ref, step)},
-        el("span", {class: "name"}, readsOnce ? pagePhrase(page, "terms.last states") : stepName(page, step)),
-        el("span", {class: "factors number"}, ...factorsAt(page, ref, step)),
-        signedBar(values[step], largest),
-        el("span", {class: "number value"}, compact(values[step])),
-      ),
-    ),
-  );
-  const more = rest.all
-    ? pagePhrase(page, "products.largest")
-    : order.length > visible.length
-      ? pagePhrase(page, "products.smaller", {count: order.length - visible.length})
-      : "";
+  /** @param {number} step */
+  const row = step => ({
+    name: [readsOnce ? pagePhrase(page, "terms.last states") : stepName(page, step)],
+    factors: factorsAt(page, ref, step),
+    press: () => openTerm(page, ref, step),
+  });
   const [most = 0] = order;
   const greatest = {value: figure(values[most], 4), step: stepName(page, most)};
   const label = pagePhrase(page, "terms.label", {name: ref.name, ...greatest});
-  return el(
-    "div",
-    {class: "sum"},
+  const largest = largestSize(values);
+  return sumList(
+    page,
+    ref,
+    {kind: "term", values, order: opened.has("term") ? order.slice(0, MOST_TERMS) : order},
+    opened,
+    redraw,
+    row,
     readsOnce ? null : el("h3", {}, pagePhrase(page, "terms.title")),
     values.length > 1 ? timeline({values, largest, step: store.state.step, kind: "gradient", choose, label}) : null,
-    el("ol", {class: "products"}, ...rows),
-    more ? el("button", {class: "rest", "data-key": "rest terms", onclick: () => rest.showAll(!rest.all)}, more) : null,
-    el(
-      "p",
-      {class: "total"},
-      `${pagePhrase(page, "products.together")} `,
-      symbolElement(model.quantity(ref)),
-      " ",
-      el("span", {class: "number value"}, figure(model.number(ref), 8)),
-    ),
   );
 }
 
@@ -74,9 +52,7 @@ export function sortedTerms(page, ref, inHead, readsOnce) {
     const values = inHead
       ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step))
       : model.series(ref);
-    const order = [...values.keys()].filter(step => inHead || model.wiring.valid?.[step] !== 0);
-    order.sort((a, b) => sizeOfTerm(values[b]) - sizeOfTerm(values[a]) || a - b);
-    return {values, order};
+    return {values, order: largestFirst(values).filter(step => inHead || model.wiring.valid?.[step] !== 0)};
   });
 }
 
@@ -88,8 +64,8 @@ function termAt(page, ref, step) {
 /** @param {Page} page @param {Ref} ref @param {number} step */
 function factorsAt(page, ref, step) {
   const [term] = termsOf(page.model, ref, step);
-  if (!term || term.factors.length < 2) return [];
-  return [term.factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4))).join(" × ")];
+  if (!term || term.factors.length < 2) return "";
+  return term.factors.map(({value}, k) => (value < 0 && k ? `(${figure(value, 4)})` : figure(value, 4))).join(" × ");
 }
 
 /** Go to a step's term: the gradient that its product has. @param {Page} page @param {Ref} ref @param {number} step */

@@ -1,5 +1,5 @@
 /** The strip: one quantity of all units over all steps. A chosen place opens its step. */
-import {el, reveal, setText} from "./dom.js";
+import {choiceList, el, reveal, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {keepFocus} from "./edits.js";
 import {FieldCursor, fieldOf, isSameField, spokenValue} from "./field.js";
@@ -120,17 +120,9 @@ export function stripView(page) {
   const tabs = placeTabs(page);
   const legend = legendView(page);
   const pass = passView(page);
-  const order = el(
-    "select",
-    {
-      "aria-label": pagePhrase(page, "strip.order"),
-      onchange: () => {
-        page.store.change({sorted: order.value === "sorted"});
-      },
-    },
-    el("option", {value: "plain"}, pagePhrase(page, "strip.plain")),
-    el("option", {value: "sorted"}, pagePhrase(page, "strip.sorted")),
-  );
+  const orders = [pagePhrase(page, "strip.plain"), pagePhrase(page, "strip.sorted")];
+  const label = {"aria-label": pagePhrase(page, "strip.order")};
+  const order = choiceList(label, orders, place => page.store.change({sorted: place === 1}));
   const reading = el("p", {class: "reading"});
   const small = smallField(page, cursor);
   /** @type {Field | null} */
@@ -173,7 +165,7 @@ export function stripView(page) {
     tabs.update(state);
     legend.update(field);
     pass.update(state);
-    order.value = state.sorted ? "sorted" : "plain";
+    order.value = state.sorted ? "1" : "0";
     order.disabled = !field.quantity.ofUnits;
     view.update(field, !isSame);
     reading.hidden = view === small && field.steps <= WITH_NUMBERS;

@@ -1,5 +1,5 @@
 /** Tabs for layers and directions: one of them is chosen, arrow keys move along. */
-import {el} from "./dom.js";
+import {button, el} from "./dom.js";
 
 /**
  * A list of tabs.
@@ -7,9 +7,7 @@ import {el} from "./dom.js";
  * @param {(place: number) => void} choose @returns {{element: HTMLElement, select: (place: number) => void}}
  */
 export function tabList(label, names, panel, choose) {
-  const tabs = names.map((name, place) =>
-    el("button", {type: "button", role: "tab", "aria-controls": panel, onclick: () => choose(place)}, name),
-  );
+  const tabs = names.map((name, place) => button(() => choose(place), {role: "tab", "aria-controls": panel}, name));
   const element = el("div", {role: "tablist", "aria-label": label, class: "tabs", onkeydown: move}, ...tabs);
 
   /** @param {KeyboardEvent} event */

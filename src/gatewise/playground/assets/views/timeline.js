@@ -1,5 +1,5 @@
 /** Numbers along time as an area on either side of nothing. */
-import {svg} from "./dom.js";
+import {el, svg} from "./dom.js";
 
 const LINE_WIDE = 1000;
 const LINE_HIGH = 56;
@@ -44,6 +44,11 @@ export function sidePath(values, up, side) {
     path += `V${up(side * extreme).toFixed(2)}H${(((place + 1) * LINE_WIDE) / places).toFixed(2)}`;
   }
   return `${path}V${up(0).toFixed(2)}Z`;
+}
+
+/** A timeline behind its name. @param {Child[]} name @param {Parameters<typeof timeline>[0]} what */
+export function lane(name, what) {
+  return el("div", {class: "lane"}, el("span", {class: "lane-name"}, ...name), timeline(what));
 }
 
 /**

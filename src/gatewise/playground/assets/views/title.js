@@ -1,5 +1,5 @@
 /** Beside the title: forward or backward, the chapters, one's own model, the keys. */
-import {el, setAttributes} from "./dom.js";
+import {button, el, setAttributes} from "./dom.js";
 import {keyList} from "./keys.js";
 import {pagePhrase} from "./phrases.js";
 import {originalState} from "./start.js";
@@ -15,15 +15,15 @@ function disclosure(id, words, attributes, content) {
   const show = isOpen => {
     const keys = `${key} ${isOpen ? "Escape" : ""}`.trim();
     panel.hidden = !isOpen;
-    setAttributes(button, {"aria-expanded": String(isOpen), "aria-keyshortcuts": keys || null});
+    setAttributes(opener, {"aria-expanded": String(isOpen), "aria-keyshortcuts": keys || null});
   };
   const toggle = () => {
-    if (panel.contains(document.activeElement)) button.focus();
+    if (panel.contains(document.activeElement)) opener.focus();
     show(Boolean(panel.hidden));
   };
-  const button = el("button", {type: "button", "aria-controls": id, ...attributes, onclick: toggle}, ...words);
+  const opener = button(toggle, {"aria-controls": id, ...attributes}, ...words);
   show(false);
-  return {button, panel};
+  return {button: opener, panel};
 }
 
 /** @param {Page} page */
@@ -45,19 +45,11 @@ export function titleView(page) {
     const name = backward ? roles.cell_gradient : roles.forget_gate;
     if (store.state.backward !== backward) store.change({backward, quantity: name, detail: name, product: null});
   };
-  const forward = el("button", {type: "button", onclick: () => turn(false)}, pagePhrase(page, "title.forward"));
-  const backward = el("button", {type: "button", onclick: () => turn(true)}, pagePhrase(page, "title.backward"));
+  const forward = button(() => turn(false), {}, pagePhrase(page, "title.forward"));
+  const backward = button(() => turn(true), {}, pagePhrase(page, "title.backward"));
   let last = originalState(page).chapter;
-  const chapters = el(
-    "button",
-    {
-      type: "button",
-      onclick: () => {
-        store.change({chapter: store.state.chapter === null ? last : null, premise: []});
-      },
-    },
-    pagePhrase(page, "title.chapters"),
-  );
+  const turnChapters = () => store.change({chapter: store.state.chapter === null ? last : null, premise: []});
+  const chapters = button(turnChapters, {}, pagePhrase(page, "title.chapters"));
   const model = disclosure("own-model", [pagePhrase(page, "title.model")], {}, ownModel(page));
   const keys = disclosure(
     "keys",
@@ -80,13 +72,10 @@ export function titleView(page) {
     keys.panel,
   );
   store.show(state => {
-    forward.setAttribute("aria-pressed", String(!state.backward));
-    backward.setAttribute("aria-pressed", String(state.backward));
-    chapters.setAttribute("aria-pressed", String(state.chapter !== null));
-    if (state.backward) forward.setAttribute("aria-keyshortcuts", "b");
-    else forward.removeAttribute("aria-keyshortcuts");
-    if (state.backward) backward.removeAttribute("aria-keyshortcuts");
-    else backward.setAttribute("aria-keyshortcuts", "b");
+    const isBack = state.backward;
+    setAttributes(forward, {"aria-pressed": String(!isBack), "aria-keyshortcuts": isBack && "b"});
+    setAttributes(backward, {"aria-pressed": String(isBack), "aria-keyshortcuts": !isBack && "b"});
+    setAttributes(chapters, {"aria-pressed": String(state.chapter !== null)});
     last = state.chapter ?? last;
   });
   return element;

@@ -3,10 +3,10 @@ import {figure} from "../engine/figures.js";
 import {outputError, sequenceOf} from "../engine/tasks.js";
 import {MOST_UPDATES, takeNumbers, Trainer} from "../engine/training.js";
 import {onDecades} from "./colours.js";
-import {el, setAttributes, setText} from "./dom.js";
+import {button, el, setAttributes, setText} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {pagePhrase} from "./phrases.js";
-import {timeline} from "./timeline.js";
+import {lane} from "./timeline.js";
 import {changeSettings, settingFields} from "./training_settings.js";
 import {updateParts} from "./update_table.js";
 
@@ -99,7 +99,7 @@ function lanes(page, {trainer, target}) {
     {label: losses, values: decades, largest: 1, step: trainer.at, choose: rewind, kind: "effect"},
     {label: wanted, values: target, largest: REACH, step, choose},
     {label: output, values: outputs, largest: REACH, step, choose},
-  ].map(lane => el("div", {class: "lane"}, el("span", {class: "lane-name"}, lane.label), timeline(lane)));
+  ].map(what => lane([what.label], what));
 }
 
 /** @param {Page} page */
@@ -114,8 +114,8 @@ export function trainingView(page) {
     if (isBusy) page.say(error.textContent);
   };
   const trainOnce = () => changeSettings(page, {update: String(training.trainer.at + 1)});
-  const play = el("button", {type: "button", class: "primary", onclick: toggle});
-  const next = el("button", {type: "button", onclick: trainOnce}, pagePhrase(page, "training.one"));
+  const play = button(toggle, {class: "primary"});
+  const next = button(trainOnce, {}, pagePhrase(page, "training.one"));
   const task = el("p", {});
   const error = el("p", {class: "soft"});
   const plots = el("div", {class: "plots"});

@@ -3,7 +3,7 @@ import {el} from "./dom.js";
 import {contributionsTo, keysToShow} from "./entries.js";
 import {nameAlong, refKey, openedRef, symbolElement, unitWords} from "./detail.js";
 import {litBy} from "./products.js";
-import {anyNumber} from "./number_controls.js";
+import {anyNumber, restButton} from "./number_controls.js";
 import {pagePhrase} from "./phrases.js";
 
 /** @typedef {{key: string, label: () => Node | string, cells: (Ref | null)[], size: number}} Row many are made, few shown */
@@ -143,18 +143,7 @@ export function weightsTable(page, opened, redraw) {
   const rest = all.length - rows.length;
   if (rest > 0 || opened.has(key))
     part.append(
-      el(
-        "button",
-        {
-          class: "rest",
-          "data-key": key,
-          onclick: () => {
-            if (!opened.delete(key)) opened.add(key);
-            redraw();
-          },
-        },
-        pagePhrase(page, rest > 0 ? "weights.more" : "weights.fewer", {count: rest}),
-      ),
+      restButton(key, pagePhrase(page, rest > 0 ? "weights.more" : "weights.fewer", {count: rest}), opened, redraw),
     );
   return part;
 }

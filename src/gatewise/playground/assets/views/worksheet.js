@@ -1,5 +1,5 @@
 /** Worked lines that fade: a step as its lines, of which first the last is the person's, then two, then all. */
-import {el, setText} from "./dom.js";
+import {button, el, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {equationOf} from "./formulas.js";
 import {symbolElement, unitWords} from "./detail.js";
@@ -139,26 +139,19 @@ export function fadingView(page) {
   if (page.doc.grader === null) return null;
   const sheet = worksheet(page, "lines-of-step");
   const place = el("p", {class: "soft"});
-  const button = el(
-    "button",
-    {
-      type: "button",
-      "aria-expanded": "false",
-      onclick: () => {
-        const {state} = page.store;
-        const {layer, direction, step, unit, backward} = state;
-        const ref = {layer, direction, name: "", step, at: [unit]};
-        page.store.change({answer: isOfStep(state) ? null : askedLines(page, ref, 1, backward)});
-      },
-    },
-    pagePhrase(page, "work it out"),
-  );
+  const toggle = () => {
+    const {state} = page.store;
+    const {layer, direction, step, unit, backward} = state;
+    const ref = {layer, direction, name: "", step, at: [unit]};
+    page.store.change({answer: isOfStep(state) ? null : askedLines(page, ref, 1, backward)});
+  };
+  const opener = button(toggle, {}, pagePhrase(page, "work it out"));
   const body = el("div", {}, place, sheet.element);
-  const element = el("div", {class: "fading unprinted"}, button, body);
+  const element = el("div", {class: "fading unprinted"}, opener, body);
   page.store.show(state => {
     const isHere = isOfStep(state);
-    button.setAttribute("aria-expanded", String(isHere));
-    button.hidden = Boolean(state.answer?.worked) && !isHere; // the lines are those of a chapter
+    opener.setAttribute("aria-expanded", String(isHere));
+    opener.hidden = Boolean(state.answer?.worked) && !isHere; // the lines are those of a chapter
     body.hidden = !isHere;
     if (!isHere || state.answer === null) return;
     const {ref} = state.answer;
