@@ -48,7 +48,7 @@ class Read(HTMLParser):
         self.feed(page)
         self.policy = next(one["content"] for _, one in self.tags if one.get("http-equiv") == "Content-Security-Policy")
         self.document = json.loads(self.texts["application/json"])
-        self.document |= json.loads(zlib.decompress(base64.b85decode(self.document.pop("deflated").replace(",", "<"))))
+        self.document |= json.loads(zlib.decompress(base64.b64decode(self.document.pop("deflated"))))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))

@@ -25,12 +25,9 @@ BY_VALUE = {  # keys of which a part is computed
     "percent": ("less", "more"),
     "merge": ("sum", "mul", "average"),
     "cells": ("forward", "backward", "layer"),
-    "loss": ("forward", "backward"),
+    "loss": ("of", "unit", "step"),
     "quantities": ("gates", "states", "pre-activations", "input", "output", "gradients"),
-    "strip": (
-        *("forward", "backward", "time", "step", "time and token", "step and token"),
-        *(f"{what} goes {where}" for what in ("cell", "gradient") for where in ("forward", "back")),
-    ),
+    "strip": ("forward", "backward", "time", "step", "time and token", "step and token"),
     "weights": ("bias", "peephole"),
 }
 

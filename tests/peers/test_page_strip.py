@@ -60,7 +60,7 @@ def test_backward_the_strip_itself_shows_the_gradient_at_the_cell_state_and_goes
         reader.sees("#strip .way", "the cell goes forward in time")
         reader.keys("b")
         reader.tab.wait_until(f"{shown} === '{name}'")
-        reader.sees("#strip .way", "the gradient goes back in time")
+        reader.sees("#strip .way", "the gradient goes backward in time")
         assert reader.says("#strip .way").count("←") == 2
         assert reader.ask(f"!!{seen('#strip .ramp.signed')}")
         reader.sees("#loss .along h3", "The gradient with respect to c")
@@ -69,7 +69,7 @@ def test_backward_the_strip_itself_shows_the_gradient_at_the_cell_state_and_goes
         lowest, highest = (float(reader.says("#strip .legend .number", nth=k)) for k in (0, 1))
         assert lowest == -highest < 0
     reader.open(pages("own") + "#v1&direction=1")
-    reader.sees("#strip .way", "the cell goes back in time")
+    reader.sees("#strip .way", "the cell goes backward in time")
     reader.keys("b")
     reader.sees("#strip .way", "the gradient goes forward in time")
 

@@ -6,7 +6,7 @@ import json
 import posixpath
 import re
 import zlib
-from base64 import b64encode, b85encode
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
@@ -48,7 +48,7 @@ def as_data(document: Mapping[str, Any]) -> str:
     """Return the web page's document as JSON, in part compressed; < is an escape, so that no name ends the script."""
     bulky = {key: document[key] for key in BULKY if key in document}  # similar texts beside each other
     rest = {key: value for key, value in document.items() if key not in BULKY}
-    packed = b85encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii").replace("<", ",")
+    packed = b64encode(zlib.compress(_json(bulky).encode(), 9)).decode("ascii")
     return _json(rest | {"deflated": packed}).replace("<", "\\u003c")
 
 

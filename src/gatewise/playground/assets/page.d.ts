@@ -248,6 +248,8 @@ interface State extends Place {
   backward: boolean;
   loss: NumberLoss;
   chapter: number | null;
+  /** Whether the scene's settings have been those of the chapter. */
+  begun: boolean;
   edits: Edit[];
   /** The edits that the chapter supposes. */
   premise: Edit[];

@@ -46,8 +46,8 @@ function numberOf(written) {
   return Number(written);
 }
 
-/** @param {string} base64 */
-function bytesOf(base64) {
+/** Bytes from base64. @param {string} base64 */
+export function bytesOf(base64) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
   for (let n = 0; n < bytes.length; n++) bytes[n] = text.charCodeAt(n);

@@ -113,6 +113,7 @@ export function beginning(page, number) {
     backward: false,
     product: null,
     playing: false,
+    begun: false,
     loss: lossOf(page),
     detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,

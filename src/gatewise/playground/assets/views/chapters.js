@@ -95,7 +95,7 @@ function progressOf({progress, answer, chapter}) {
 /** @param {Page} page @param {number} number @param {(number: number) => void} open */
 function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
-  const {title, text, question, ask, right} = chapters[number];
+  const {title, text, question, ask, right, focus} = chapters[number];
   const closing = el("div", {class: "learned"});
   const again = button(() => open(number), {});
   const isLast = number + 1 === chapters.length;
@@ -108,7 +108,6 @@ function drawChapter(page, number, open) {
   const elsewhere = el("p", {}, pagePhrase(page, "elsewhere"));
   const asked = el("p", {class: "question"}, ...proseNodes(question));
   const lesson = el("div", {}, ...text.map(one => el("p", {}, ...proseNodes(one))), asked, field.element, line);
-  let hasBegun = false;
   return {
     nodes: [
       el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),
@@ -124,8 +123,8 @@ function drawChapter(page, number, open) {
       field.update(answer === null && ask.lines ? {...state, answer: null} : state);
       const isHere = isSupposed(chapters[number], state);
       elsewhere.hidden = isHere;
-      hasBegun ||= isHere;
-      lesson.hidden = !hasBegun;
+      lesson.hidden = !isHere && !state.begun;
+      if (isHere && !state.begun && focus.own) page.store.change({begun: true});
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
       asked.hidden = field.element.hidden = !isHere && !isSettled;
       const isWrong = ["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");

@@ -195,7 +195,7 @@ function listChanges(page) {
         symbolElement(page.model.quantity(ref)),
         " ",
         placeName(page.model, ref),
-        ref.step === null ? null : pagePhrase(page, "edits.step", {step: ref.step}),
+        ref.step === null ? null : `, ${pagePhrase(page, "quantities.step", {step: ref.step})}`,
       ),
       el("span", {class: "number"}, ` ${figure(numberBefore(page, ref), 4)} → ${figure(value, 4)} `),
       undoButton(page, ref),

@@ -42,7 +42,7 @@ export function isSameField(first, second) {
 export function spokenValue(page, field, {row, step}) {
   const value = field.at(row, step);
   const known = Number.isNaN(value) && !field.isValid(step) ? pagePhrase(page, "strip.no number") : figure(value);
-  const words = field.isAsked(row, step) ? pagePhrase(page, "strip.asked for") : known;
+  const words = field.isAsked(row, step) ? pagePhrase(page, "stage.asked") : known;
   const name = field.nameOf(row);
   return `${name}${field.quantity.ofUnits ? "" : measureOf(page, name)}, ${stepName(page, step)}: ${field.quantity.words} ${words}`;
 }

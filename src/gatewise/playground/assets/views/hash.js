@@ -2,46 +2,40 @@
 import {openedRef} from "./detail.js";
 
 const HASH_VERSION = "v1";
-const LEVELS = ["overview", "step", "number", "product"];
-const LONGEST = 100; // characters of a name
 const LONGEST_OWN = 2000;
-const NAMES = new Set(
-  "scene step layer direction unit show level name product backward loss scale chapter progress sorted edits".split(
-    " ",
-  ),
-);
 export const NOWHERE = "hash.nowhere";
 
-/** @param {Edit} edit */
-function writtenEdit({ref, value}) {
-  const step = ref.step === null ? "" : ref.step;
-  return [ref.layer, ref.direction, encodeURIComponent(ref.name), step, ref.at.join("."), value].join(",");
-}
+const isOne = (/** @type {string} */ text) => text === "1";
+const readName = matching(/^.{1,100}$/su);
+
+/**
+ * What an address holds: its name there, the part of the state, what is written of it, if anything, and how it is read.
+ * @type {[string, keyof State, (state: State) => string | number | false | null, (text: string) => unknown][]}
+ */
+const FIELDS = [
+  ["scene", "scene", ({scene}) => scene, readName],
+  ["step", "step", ({step}) => step, wholeNumber],
+  ["layer", "layer", ({layer}) => layer > 0 && layer, wholeNumber],
+  ["direction", "direction", ({direction}) => direction > 0 && direction, wholeNumber],
+  ["unit", "unit", ({unit}) => unit > 0 && unit, wholeNumber],
+  ["show", "quantity", ({quantity}) => quantity, readName],
+  ["level", "level", ({level}) => level !== "overview" && level, matching(/^(overview|step|number|product)$/)],
+  ["name", "detail", ({level, detail}) => ["number", "product"].includes(level) && detail, readName],
+  ["product", "product", ({product}) => product, wholeNumber],
+  ["backward", "backward", ({backward}) => backward && 1, isOne],
+  ["loss", "loss", ({backward, loss}) => backward && writtenLoss(loss), readLoss],
+  ["scale", "logarithmic", state => state.backward && (state.logarithmic ? "log" : "linear"), text => text === "log"],
+  ["chapter", "chapter", ({chapter}) => chapter, wholeNumber],
+  ["begun", "begun", ({begun}) => begun && 1, isOne],
+  ["progress", "progress", ({progress}) => progress !== "" && progress, matching(/^[rs-]{0,99}$/)],
+  ["sorted", "sorted", ({sorted}) => sorted && 1, isOne],
+  ["edits", "edits", ({edits, chapter}) => (edits.length > 0 || chapter !== null) && writtenEdits(edits), readEdits],
+];
 
 /** The hash of a state, without its "#"; whether it is playing is left out. @param {State} state */
 export function encodeHash(state) {
-  const {loss} = state;
-  /** @type {[string, string | number | null][]} */
-  const pairs = [
-    ["scene", state.scene],
-    ["step", state.step],
-    ["layer", state.layer || null],
-    ["direction", state.direction || null],
-    ["unit", state.unit || null],
-    ["show", state.quantity],
-    ["level", state.level === "overview" ? null : state.level],
-    ["name", state.level === "number" || state.level === "product" ? state.detail : null],
-    ["product", state.product],
-    ["backward", state.backward ? 1 : null],
-    ["loss", state.backward ? [loss.of, loss.layer, loss.direction, loss.unit, loss.step].join(",") : null],
-    ["scale", state.backward ? (state.logarithmic ? "log" : "linear") : null],
-    ["chapter", state.chapter],
-    ["progress", state.progress || null],
-    ["sorted", state.sorted ? 1 : null],
-    ["edits", state.edits.length || state.chapter !== null ? state.edits.map(writtenEdit).join(";") : null],
-    ...Object.entries(state.own),
-  ];
-  const present = pairs.filter(([, value]) => value !== null);
+  const pairs = [...FIELDS.map(([name, , write]) => [name, write(state)]), ...Object.entries(state.own)];
+  const present = pairs.filter(([, value]) => value !== null && value !== false);
   return [HASH_VERSION, ...present.map(([name, value]) => `${name}=${legible(String(value))}`)].join("&");
 }
 
@@ -50,22 +44,47 @@ function legible(value) {
   return encodeURIComponent(value).replace(/%2C|%3B|%5B|%5D|%40/g, decodeURIComponent);
 }
 
+/** A function that takes a text of a pattern, and no other. @param {RegExp} pattern @returns {(text: string) => string} */
+function matching(pattern) {
+  return text => {
+    if (!pattern.test(text)) throw new Error(`${text} is not as it should be`);
+    return text;
+  };
+}
+
 /** @param {string} text */
 function wholeNumber(text) {
-  if (!/^\d{1,9}$/.test(text)) throw new Error("not a whole number");
-  return Number(text);
+  return Number(matching(/^\d{1,9}$/)(text));
+}
+
+/** @param {Edit[]} edits */
+function writtenEdits(edits) {
+  const written = edits.map(({ref: {layer, direction, name, step, at}, value}) =>
+    [layer, direction, encodeURIComponent(name), step ?? "", at.join("."), value].join(","),
+  );
+  return written.join(";");
+}
+
+/** @param {string} text @returns {Edit[]} */
+function readEdits(text) {
+  return text.split(";").filter(Boolean).map(readEdit);
 }
 
 /** @param {string} text @returns {Edit} */
 function readEdit(text) {
   const [layer, direction, name, step, at, value, ...rest] = text.split(",");
   const number = Number(value);
-  if (rest.length || !value || !Number.isFinite(number) || !name || name.length > LONGEST) throw new Error("no edit");
+  if (rest.length || !value || !Number.isFinite(number)) throw new Error("no edit");
   const place = at === "" ? [] : at.split(".").map(wholeNumber);
   const when = step === "" ? null : wholeNumber(step);
-  const called = decodeURIComponent(name);
+  const called = decodeURIComponent(readName(name));
   const ref = {layer: wholeNumber(layer), direction: wholeNumber(direction), name: called, step: when, at: place};
   return {ref, value: number};
+}
+
+/** @param {NumberLoss} loss */
+function writtenLoss({of, layer, direction, unit, step}) {
+  return [of, layer, direction, unit, step].join(",");
 }
 
 /** @param {string} text @returns {NumberLoss} */
@@ -76,38 +95,14 @@ function readLoss(text) {
   return {of, layer, direction, unit, step};
 }
 
-/** @param {Map<string, string>} values @returns {Partial<State>} */
+/** The part of a state in an address: of an empty text nothing, but an address without chapter or order has none.
+ * @param {Map<string, string>} values @returns {Partial<State>} */
 function readPairs(values) {
-  /** @param {string} name */
-  const integer = name => wholeNumber(values.get(name) ?? "0");
-  const level = values.get("level") ?? "overview";
-  const words = [values.get("show") ?? "", values.get("name") ?? "", values.get("scene") ?? ""];
-  const own = [...values].filter(([name]) => !NAMES.has(name));
+  const own = [...values].filter(([name]) => !FIELDS.some(([field]) => field === name));
   if (own.some(([, value]) => value.length > LONGEST_OWN)) throw new Error("too long");
-  const progress = /^[rs-]{0,99}$/.exec(values.get("progress") ?? "")?.[0];
-  if (!LEVELS.includes(level) || words.some(word => word.length > LONGEST)) throw new Error("no level or name");
-  if (progress === undefined) throw new Error("no progress");
-  const edits = values.get("edits");
-  const loss = values.get("loss");
-  return {
-    ...(values.has("scene") ? {scene: words[2]} : {}),
-    step: integer("step"),
-    layer: integer("layer"),
-    direction: integer("direction"),
-    unit: integer("unit"),
-    ...(words[0] ? {quantity: words[0]} : {}),
-    level: /** @type {State["level"]} */ (level),
-    ...(words[1] ? {detail: words[1]} : {}),
-    product: values.has("product") ? integer("product") : null,
-    backward: values.get("backward") === "1",
-    ...(loss ? {loss: readLoss(loss)} : {}),
-    chapter: values.has("chapter") ? integer("chapter") : null,
-    progress,
-    sorted: values.get("sorted") === "1",
-    ...(values.has("scale") ? {logarithmic: values.get("scale") === "log"} : {}),
-    ...(edits === undefined ? {} : {edits: edits ? edits.split(";").map(readEdit) : []}),
-    own: Object.fromEntries(own),
-  };
+  const given = FIELDS.filter(([name]) => values.get(name) || (name === "edits" && values.has(name)));
+  const parts = given.map(([name, key, , read]) => [key, read(values.get(name) ?? "")]);
+  return {chapter: null, sorted: false, ...Object.fromEntries(parts), own: Object.fromEntries(own)};
 }
 
 /** The scene that an address names, null for the first, and the text that is read there. @param {string} hash */

@@ -35,7 +35,7 @@ function lossPlaces(page) {
 /** The hidden state of a layer in words. @param {Page} page @param {number} layer @param {string | null} direction */
 function stateWords(page, layer, direction) {
   const state = page.model.layers.length > 1 ? pagePhrase(page, "loss.layer", {layer}) : "h";
-  return direction === null ? state : pagePhrase(page, `loss.${direction}`, {state});
+  return direction === null ? state : `${state}, ${pagePhrase(page, `cells.${direction}`)}`;
 }
 
 /** @param {Page} page @param {NumberLoss} loss */

@@ -19,7 +19,7 @@ function levelNames(page, state) {
 /** The words for one level down. @param {Page} page @param {State} state */
 function downWords(page, state) {
   if (state.level === "overview") return pagePhrase(page, "path.open step", {step: state.step});
-  if (state.level === "step") return pagePhrase(page, "path.open number", {name: state.detail});
+  if (state.level === "step") return pagePhrase(page, "number.open", {name: state.detail});
   return pagePhrase(page, "path.open product");
 }
 

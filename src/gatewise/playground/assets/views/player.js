@@ -77,12 +77,8 @@ export function playerView(page) {
   keepPlaying(page);
   store.show(state => {
     const cell = model.layers[state.layer].cells[state.direction];
-    setText(
-      where,
-      model.steps > 1
-        ? pagePhrase(page, "player.step of", {step: state.step, last: model.steps - 1})
-        : pagePhrase(page, "player.step", {step: state.step}),
-    );
+    const key = model.steps > 1 ? "player.step of" : "quantities.step";
+    setText(where, pagePhrase(page, key, {step: state.step, last: model.steps - 1}));
     setText(date, whenWords(page, state.step));
     setText(unit, unitWords(model, state, state.unit));
     units.hidden = cell.hidden < 2;

@@ -183,7 +183,7 @@ function factorElement(page, summed, factor) {
   const [, ...sources] = origins(page.model, ref);
   /** @param {Child | Child[]} source @param {number} k */
   const step = (source, k) =>
-    el("span", {class: "source"}, ...phraseNodes(page, k ? "products.next source" : "products.source", {source}));
+    el("span", {class: "source"}, k ? ", " : "", ...phraseNodes(page, "products.source", {source}));
   const steps = sources.map((source, k) => step(linkTo(page, source), k));
   const merged = mergedLinks(page, sources.at(-1) ?? ref);
   if (merged) steps.push(step(merged, sources.length));

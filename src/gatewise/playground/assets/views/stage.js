@@ -177,7 +177,7 @@ function stagePicture(page, layout, regard) {
       const {hidden} = model.cell({layer, direction});
       const value = values.length === 1 ? values[0] : isInput || values.length !== hidden ? null : values[unit];
       caption.update({
-        name: isInput ? shown(pagePhrase(page, "stage.input")) : pagePhrase(page, "stage.before"),
+        name: isInput ? shown(pagePhrase(page, "quantities.input")) : pagePhrase(page, "stage.before"),
         letter: state.backward || isInput ? name : roles.hidden_state,
         spoken: words(name),
         number: value,

@@ -26,6 +26,7 @@ export function originalState({doc, model, lesson}) {
       ? {of: doc.own.includes("rate") ? "error" : "y", layer: top + 1, direction: 0, unit: 0, step: last}
       : {of: "h", layer: top, direction: 0, unit: 0, step: last},
     chapter: chapter < 0 ? null : chapter,
+    begun: false,
     edits: [],
     premise: [],
     playing: false,

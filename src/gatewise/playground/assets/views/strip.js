@@ -108,7 +108,8 @@ function passView(page) {
     update({layer, direction, backward}) {
       const isBack = (model.layers[layer].cells[direction].direction === "backward") !== backward;
       for (const arrow of arrows) setText(arrow, isBack ? "←" : "→");
-      setText(words, pagePhrase(page, `strip.${backward ? "gradient" : "cell"} goes ${isBack ? "back" : "forward"}`));
+      const way = pagePhrase(page, isBack ? "strip.backward" : "strip.forward");
+      setText(words, pagePhrase(page, backward ? "strip.gradient goes" : "strip.cell goes", {way}));
     },
   };
 }

@@ -49,9 +49,8 @@ export function sumList(page, summed, {kind, values, order, open = null}, opened
     );
     return el("li", {class: inside && "open"}, row, inside);
   });
-  const left = {count: others.length, sum: compact(others.reduce((sum, index) => sum + values[index], 0))};
-  const smaller = pagePhrase(page, isAsked ? "products.smaller" : "products.smaller together", left);
-  const more = others.length ? smaller : pagePhrase(page, "products.largest");
+  const sum = isAsked ? "?" : compact(others.reduce((total, index) => total + values[index], 0));
+  const more = pagePhrase(page, others.length ? "products.smaller" : "products.largest", {count: others.length, sum});
   const value = isAsked ? "?" : figure(page.model.number(summed), 8);
   const total = el(
     "p",

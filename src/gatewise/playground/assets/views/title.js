@@ -45,11 +45,11 @@ export function titleView(page) {
     const name = backward ? roles.cell_gradient : roles.forget_gate;
     if (store.state.backward !== backward) store.change({backward, quantity: name, detail: name, product: null});
   };
-  const forward = button(() => turn(false), {}, pagePhrase(page, "title.forward"));
-  const backward = button(() => turn(true), {}, pagePhrase(page, "title.backward"));
+  const forward = button(() => turn(false), {}, pagePhrase(page, "cells.forward"));
+  const backward = button(() => turn(true), {}, pagePhrase(page, "cells.backward"));
   let last = originalState(page).chapter;
   const turnChapters = () => store.change({chapter: store.state.chapter === null ? last : null, premise: []});
-  const chapters = button(turnChapters, {}, pagePhrase(page, "title.chapters"));
+  const chapters = button(turnChapters, {}, pagePhrase(page, "chapters"));
   const model = disclosure("own-model", [pagePhrase(page, "title.model")], {}, ownModel(page));
   const keys = disclosure(
     "keys",

@@ -143,7 +143,7 @@ export function weightsTable(page, opened, redraw) {
   const rest = all.length - rows.length;
   if (rest > 0 || opened.has(key))
     part.append(
-      restButton(key, pagePhrase(page, rest > 0 ? "weights.more" : "weights.fewer", {count: rest}), opened, redraw),
+      restButton(key, pagePhrase(page, rest > 0 ? "step.more" : "step.fewer", {count: rest}), opened, redraw),
     );
   return part;
 }
