@@ -16,42 +16,14 @@ interface Nonlinearity extends Activation {
   definition: Tree;
 }
 
-interface SymbolNode {
-  node: "symbol";
-  text: string;
-}
-interface SumNode {
-  node: "sum";
-  terms: Tree[];
-}
-interface ProductNode {
-  node: "product";
-  factors: Tree[];
-}
-interface MatMulNode {
-  node: "matmul";
-  left: Tree;
-  right: Tree;
-}
-interface CallNode {
-  node: "call";
-  name: string;
-  arguments: Tree[];
-  activation: Activation | null;
-}
-interface StackNode {
-  node: "stack";
-  parts: Tree[];
-  mark?: string;
-}
 /** A formula. */
 type Tree =
-  | SymbolNode
-  | SumNode
-  | ProductNode
-  | MatMulNode
-  | CallNode
-  | StackNode
+  | {node: "symbol"; text: string}
+  | {node: "sum"; terms: Tree[]}
+  | {node: "product"; factors: Tree[]}
+  | {node: "matmul"; left: Tree; right: Tree}
+  | {node: "call"; name: string; arguments: Tree[]; activation: Activation | null}
+  | {node: "stack"; parts: Tree[]; mark?: string}
   | {node: "number"; value: WrittenNumber}
   | {node: "row"; values: number[]}
   | {node: "negative"; term: Tree}

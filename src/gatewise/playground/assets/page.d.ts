@@ -5,6 +5,9 @@
 type Model = import("./engine/model.js").Model;
 type Network = import("./engine/network.js").Network;
 type ProgramRun = import("./engine/program_run.js").ProgramRun;
+/** The wiring of a document, decoded; and a cell in it. */
+type Wiring = ReturnType<typeof import("./engine/wiring.js").wiringOf>;
+type WiredCell = Wiring["layers"][number][number];
 type QuantityTable = import("./engine/quantity_table.js").QuantityTable;
 
 /** A cell by its layer and its place in it; the head is behind the last layer. */
@@ -38,14 +41,6 @@ interface NumberLoss {
 /** One number; or a sum of all outputs, weighted by `dy`, and of the last states, weighted by `after`. */
 type Loss = NumberLoss | {of: "all"; dy: Float64Array; after?: Record<string, Float64Array>};
 
-/** A parameter; `start` is its place among all numbers of all parameters. */
-interface NetworkParameter extends NameRef {
-  run: ProgramRun;
-  gradient: string;
-  shape: number[];
-  size: number;
-  start: number;
-}
 interface TrainingSettings {
   task: "latch" | "echo";
   delay: number;
@@ -68,11 +63,6 @@ interface Slot {
   size: number;
   data: Float64Array;
   offset: number;
-}
-/** Rows of every step. */
-interface StepRows {
-  size: number;
-  data: Float64Array;
 }
 /** An operation; `run` is null where there is nothing to do. */
 interface Op {
@@ -125,7 +115,8 @@ interface Setting {
   valid: Uint8Array | null;
   /** Parameters, and masks that are the same at every step. */
   constants: Record<string, Values>;
-  rows: Record<string, StepRows>;
+  /** Masks and inputs of every step. */
+  rows: Record<string, {size: number; data: Float64Array}>;
   /** The lengths of axes. */
   sizes: Record<string, number>;
   /** The only names that every step has, where memory is short; null: all. */
@@ -147,45 +138,6 @@ interface Carried {
   source: Slot;
   last: Float64Array;
   passed: Slot | null;
-}
-interface WiredCell {
-  program: Program;
-  reverse: boolean;
-  constants: Record<string, Values>;
-  /** Masks of every step. */
-  rows: Record<string, Values>;
-  state: Record<string, Float64Array>;
-  sizes: Record<string, number>;
-}
-interface WiredHead {
-  program: Program;
-  constants: Record<string, Values>;
-  skip: number;
-}
-interface Wiring {
-  steps: number;
-  x: Values;
-  embedding: Values | null;
-  tokens: Float64Array | null;
-  valid: Uint8Array | null;
-  layers: WiredCell[][];
-  merges: Program[];
-  merging: MergeHow[];
-  /** Whether steps that are not valid repeat the last output. */
-  repeats: boolean;
-  readsLast: boolean;
-  head: WiredHead | null;
-  /** Whether states alone are stored for every step. */
-  isLean: boolean;
-}
-interface Cell {
-  direction: "forward" | "backward";
-  hidden: number;
-  recurrent: number;
-  inputs: number;
-  program: Program;
-  units: string[];
-  features: string[];
 }
 /** A factor of a product; `ref` is null for what is no entry of a quantity. */
 interface Factor {
@@ -212,14 +164,10 @@ interface GradientPath {
 
 type Verdict = import("./judge/judge.js").Verdict;
 type Lines = import("./judge/lines.js").Lines;
+type Cause = import("./judge/causes.js").Cause;
 type Expectation = import("./judge/expected.js").Expectation;
 /** Numbers by quantity; a quantity that is missing has the model's. */
 type LineNumbers = Map<string, Float64Array>;
-interface Cause {
-  kind: string;
-  words: string;
-  line: string;
-}
 interface WrittenNumeral {
   value: number;
   tolerance: number;
@@ -336,25 +284,11 @@ interface Scale {
   /** Powers of ten on either side of 0 on a logarithmic scale; 0: a linear one. */
   decades: number;
 }
+type Field = ReturnType<typeof import("./views/field.js").fieldOf>;
 type FieldCursor = import("./views/field.js").FieldCursor;
 interface FieldPlace {
   row: number;
   step: number;
-}
-/** A quantity as rows over steps. */
-interface Field {
-  quantity: StripQuantity;
-  /** The unit or feature of each row. */
-  rows: number[];
-  steps: number;
-  scale: Scale;
-  column: (step: number) => Float64Array;
-  at: (row: number, step: number) => number;
-  nameOf: (row: number) => string;
-  isValid: (step: number) => boolean;
-  /** Whether some number is asked for. */
-  asks: boolean;
-  isAsked: (row: number, step: number) => boolean;
 }
 interface LevelRange {
   low: number;
@@ -408,25 +342,6 @@ interface Flow {
   notes: Record<StageSide, Amount> | null;
   /** The function between the cell state and the output. */
   squash: string;
-}
-interface GraphNode {
-  name: string;
-  /** How many equations lie between it and what is given, at most. */
-  column: number;
-  /** What its equation needs. */
-  sources: string[];
-  /** Whether its entries stand below its name. */
-  listed: boolean;
-  /** [] for one number, [unit], [feature]. */
-  entries: number[][];
-  /** How many entries are left out. */
-  rest: number;
-  /** Whether it only stacks vectors. */
-  joint: boolean;
-}
-interface Graph {
-  nodes: GraphNode[];
-  columns: number;
 }
 /** The numbers in the slots of a template: see views/mathml.js. */
 interface SlotNumbers {

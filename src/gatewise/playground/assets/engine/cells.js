@@ -2,8 +2,7 @@
 
 const ENGLISH = {forward: "forward", backward: "backward", layer: "layer"}; // where a document has no words
 
-/** The cells of every layer. @param {Network} network @param {Labels} names @param {Phrases} [words]
- * @returns {{cells: Cell[]}[]} */
+/** The cells of every layer. @param {Network} network @param {Labels} names @param {Phrases} [words] */
 export function cellsOf(network, names, words = ENGLISH) {
   return network.cells.map((row, layer) => ({
     cells: row.map(run => {

@@ -64,7 +64,7 @@ class Expansion {
     }
   }
 
-  /** A matrix times a vector, or a vector times a matrix. @param {MatMulNode} product @param {number[]} at */
+  /** A matrix times a vector, or a vector times a matrix. @param {Extract<Tree, {node: "matmul"}>} product @param {number[]} at */
   products({left, right}, at) {
     const isMatrixFirst = this.shape(left).length === 2;
     return Array.from({length: this.shape(right)[0]}, (_, k) =>
@@ -117,7 +117,7 @@ export function flatFactors(tree) {
   return tree.node === "product" ? tree.factors.flatMap(flatFactors) : [tree];
 }
 
-/** Whether a tree only stacks symbols. @param {Tree | undefined} tree @returns {tree is StackNode} */
+/** Whether a tree only stacks symbols. @param {Tree | undefined} tree @returns {tree is Extract<Tree, {node: "stack"}>} */
 export function isJoint(tree) {
   return tree?.node === "stack" && tree.parts.every(part => part.node === "symbol");
 }

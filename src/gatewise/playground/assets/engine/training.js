@@ -86,7 +86,7 @@ export class Trainer {
   }
 }
 
-/** The parameters of a network's programs, one behind the other. @param {Network} network @returns {NetworkParameter[]} */
+/** The parameters of a network's programs, one behind the other, from `start` on each. @param {Network} network */
 function parametersOf({cells, head}) {
   const runs = cells.flatMap((row, layer) => row.map((run, direction) => ({run, layer, direction})));
   if (head !== null) runs.push({run: head, layer: cells.length, direction: 0});
@@ -103,7 +103,7 @@ function parametersOf({cells, head}) {
 }
 
 /** First weights: matrices row by row, drawn; biases are 0, that of the forget gate as it is set.
- * @param {NetworkParameter[]} parameters @param {TrainingSettings} settings */
+ * @param {ReturnType<typeof parametersOf>} parameters @param {TrainingSettings} settings */
 function firstWeights(parameters, {seed, bias}) {
   const draw = drawsOf(seed, 0);
   const numbers = parameters.flatMap(({run, name, shape, size}) => {

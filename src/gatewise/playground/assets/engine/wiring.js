@@ -7,7 +7,7 @@ import {symbolsOf} from "./trees.js";
 /** The roles of the directions' outputs in the merging of a layer. */
 export const OUTPUTS = /** @type {const} */ (["forward_output", "backward_output"]);
 
-/** Decode the wiring of a document. @param {RunDocument} doc @param {number} most numbers to keep of a run @returns {Wiring} */
+/** Decode the wiring of a document. @param {RunDocument} doc @param {number} most numbers to keep of a run */
 export function wiringOf(doc, most) {
   const {wiring, inputs} = doc;
   const input = decode(inputs.x),
@@ -29,24 +29,26 @@ export function wiringOf(doc, most) {
     x,
     embedding,
     layers,
+    // Whether states alone are stored for every step.
     isLean: steps * numbersOfStep(layers.flat()) > most,
     tokens: embedding === null ? null : input.data,
     valid: validOf(inputs.valid, wiring.marked, input, embedding !== null, isSingle(inputs.x)),
     merges: wiring.merge.map(({equations}, layer) => mergeProgram(equations, wiring.layers[layer].length, merging)),
     merging: wiring.merge.map(({how}) => how),
+    // Whether steps that are not valid repeat the last output.
     repeats: wiring.masked_output === "repeat",
     readsLast: wiring.reads === "last",
     head: wiring.head === null ? null : wiredHead(doc, wiring.head, nonlinearities),
   };
 }
 
-/** @param {RunDocument} doc @param {WrittenHead} head @param {Nonlinearity[]} nonlinearities @returns {WiredHead} */
+/** @param {RunDocument} doc @param {WrittenHead} head @param {Nonlinearity[]} nonlinearities */
 function wiredHead(doc, {equations, given, constants, skip}, nonlinearities) {
   const quantities = new QuantityTable(/** @type {WrittenQuantities} */ (doc.quantities.head));
   return {program: stateless(equations, given, nonlinearities, quantities), constants: decoded(constants), skip};
 }
 
-/** The number of values in a step, about. @param {WiredCell[]} cells */
+/** The number of values in a step, about. @param {ReturnType<typeof wiredCell>[]} cells */
 function numbersOfStep(cells) {
   let numbers = 0;
   for (const {program, sizes} of cells) {
@@ -86,7 +88,7 @@ function validOf(valid, marked, input, areTokens, single) {
 
 /**
  * @param {RunDocument} doc @param {Program} program @param {WrittenCell} cell @param {number} layer
- * @param {number} place @param {number} steps @returns {WiredCell}
+ * @param {number} place @param {number} steps
  */
 function wiredCell(doc, program, cell, layer, place, steps) {
   const constants = decoded(doc.parameters[cell.parameters]);

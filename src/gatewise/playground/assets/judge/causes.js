@@ -14,7 +14,7 @@ import {placeOf} from "./lines.js";
  * @property {string[]} cone the line, last, and those between it and what was written
  * @property {number} margin how far off the number may be and still be right
  */
-/** @typedef {{line: string, tree: Tree, cause: Cause, near: number}} Effect */
+/** @typedef {{kind: string, words: string, line: string, tree: Tree, near: number}} Cause the line's place in the cone */
 
 /** The likely cause of a wrong number, or null. @param {Wrong} wrong @param {number} searches how many there are
  * @returns {Cause | null} */
@@ -26,31 +26,31 @@ export function causeOf(wrong, searches) {
   const margin = Math.max(wrong.margin, gridOf([typed.value, expected], grader.grid_decimals));
   /** @type {Map<string, number>} */
   const chances = new Map();
-  /** @type {{effect: Effect, chance: number}[]} */
+  /** @type {{cause: Cause, chance: number}[]} */
   const fits = [];
-  for (const effect of effectsOf(wrong)) {
-    const predicted = predictedBy(wrong, effect, place);
+  for (const cause of possibleCauses(wrong)) {
+    const predicted = predictedBy(wrong, cause, place);
     if (predicted === null || !Number.isFinite(predicted)) continue;
     const chance = chanceOf(Math.abs(predicted - expected), margin, Math.abs(expected));
     chances.set(predicted.toPrecision(12), chance); // equal numbers are hit together
-    if (Math.abs(predicted - typed.value) <= margin && chance < 1) fits.push({effect, chance});
+    if (Math.abs(predicted - typed.value) <= margin && chance < 1) fits.push({cause, chance});
   }
   return likeliest(wrong, fits, [...chances.values()], grader.bound / searches);
 }
 
 /** The first of the causes whose chance is within what is allowed: as the document orders mistakes, then the nearest.
- * @param {Wrong} wrong @param {{effect: Effect, chance: number}[]} fits @param {number[]} chances @param {number} allowed */
+ * @param {Wrong} wrong @param {{cause: Cause, chance: number}[]} fits @param {number[]} chances @param {number} allowed */
 function likeliest({mistakes}, fits, chances, allowed) {
-  const likely = fits.filter(({chance}) => chanceOfAny(chance, chances) <= allowed).map(({effect}) => effect);
-  /** @param {Effect} effect */
-  const rank = ({cause}) => mistakes.edits.findIndex(({kind}) => kind === cause.kind);
+  const likely = fits.filter(({chance}) => chanceOfAny(chance, chances) <= allowed).map(({cause}) => cause);
+  /** @param {Cause} cause */
+  const rank = cause => mistakes.edits.findIndex(({kind}) => kind === cause.kind);
   const [first] = likely.sort((one, other) => rank(one) - rank(other) || other.near - one.near);
-  return first?.cause ?? null;
+  return first ?? null;
 }
 
 // The numbers that mistakes give.
 
-/** @param {Wrong} wrong @param {Effect} effect @param {number} place */
+/** @param {Wrong} wrong @param {Cause} cause @param {number} place */
 function predictedBy({lines, cone, values}, {line, tree}, place) {
   /** @type {LineNumbers} */
   const moved = new Map();
@@ -65,16 +65,15 @@ function predictedBy({lines, cone, values}, {line, tree}, place) {
 }
 
 /** Every mistake that reaches the line, each once. @param {Wrong} wrong */
-function effectsOf({cone, mistakes: {edits, forms}}) {
-  /** @type {Map<string, Effect>} */
-  const effects = new Map();
+function possibleCauses({cone, mistakes: {edits, forms}}) {
+  /** @type {Map<string, Cause>} */
+  const causes = new Map();
   for (const {kind, words, target, form} of edits) {
     const near = cone.indexOf(target);
     const key = `${target} ${form}`;
-    const cause = {kind, words, line: target};
-    if (near >= 0 && !effects.has(key)) effects.set(key, {line: target, tree: forms[form], cause, near});
+    if (near >= 0 && !causes.has(key)) causes.set(key, {kind, words, line: target, tree: forms[form], near});
   }
-  return effects.values();
+  return causes.values();
 }
 
 // The chance that unrelated numbers fit a mistake: see gatewise.grading.chance.

@@ -17,7 +17,7 @@ const SAMPLES = 161;
 const NEAR = 6;
 
 /** The outermost call in an equation that is a function of one entry of one symbol. @param {Tree} tree
- * @returns {CallNode | undefined} */
+ * @returns {Extract<Tree, {node: "call"}> | undefined} */
 function callIn(tree) {
   const isCall = tree.node === "call" && tree.name !== "sqrt" && tree.arguments.length > 0 && !takesVectors(tree);
   if (isCall && symbolsOf(tree).length === 1) return tree;

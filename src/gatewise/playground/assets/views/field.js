@@ -6,7 +6,7 @@ import {isHidden} from "./visibility.js";
 import {measureOf, rowName, rowsOf, scaleOf, shownQuantity, stepName} from "./quantities.js";
 import {pagePhrase} from "./phrases.js";
 
-/** @param {Page} page @param {State} state @returns {Field} */
+/** A quantity as rows over steps; `rows` are the units or features. @param {Page} page @param {State} state */
 export function fieldOf(page, state) {
   const {model} = page;
   const quantity = shownQuantity(page, state);
@@ -22,12 +22,12 @@ export function fieldOf(page, state) {
     steps: model.steps,
     scale: scaleOf(page, state, quantity, state.answer && isAsked),
     column,
-    at: (row, step) => column(step)[rows[row]],
-    nameOf: row =>
+    at: (/** @type {number} */ row, /** @type {number} */ step) => column(step)[rows[row]],
+    nameOf: (/** @type {number} */ row) =>
       quantity.ofUnits ? unitWords(model, {layer, direction}, rows[row]) : rowName(page, state, quantity, rows[row]),
-    isValid: step => page.doc.inputs.valid?.[step] ?? true,
+    isValid: (/** @type {number} */ step) => page.doc.inputs.valid?.[step] ?? true,
     asks: state.answer !== null,
-    isAsked: (row, step) => isAsked(rows[row], step),
+    isAsked: (/** @type {number} */ row, /** @type {number} */ step) => isAsked(rows[row], step),
   };
 }
 

@@ -28,10 +28,10 @@ function depths(needs) {
 }
 
 /**
- * The graph of a step of one cell, or of the head.
+ * The graph of a step of one cell, or of the head. A node is `listed` if its entries stand below its name, `rest` are
+ * left out; one that is `joint` only stacks vectors.
  * @param {Model} model @param {Place} place
- * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} entriesOf the entries of a vector
- * @returns {Graph}
+ * @param {(name: string, axes: string[]) => {entries: number[][], rest: number}} entriesOf the entries of a vector: [] for one number, [unit], [feature]
  */
 export function graphOf(model, {layer, direction}, entriesOf) {
   const place = {layer, direction};

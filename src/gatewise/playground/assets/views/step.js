@@ -21,7 +21,7 @@ function shownName({model}, place, name, backward) {
   return backward ? model.gradientName({...place, name}) : name;
 }
 
-/** The largest size among the numbers of a graph, for bars. @param {Page} page @param {Place} place @param {Graph} graph
+/** The largest size among the numbers of a graph, for bars. @param {Page} page @param {Place} place @param {ReturnType<typeof graphOf>} graph
  * @param {State} state */
 function largestShown(page, place, graph, state) {
   const sizes = graph.nodes.flatMap(node => {
@@ -53,7 +53,7 @@ function graphElement(page, place, opened, redraw) {
   return el("ol", {class: "graph"}, ...nodes);
 }
 
-/** @param {Page} page @param {Place} place @param {GraphNode} node @param {State} state
+/** @param {Page} page @param {Place} place @param {ReturnType<typeof graphOf>["nodes"][number]} node @param {State} state
  * @param {{largest: number, opened: Set<string>, redraw: () => void, lit: Map<string, Ref>, chosen: Ref | null}} options */
 function nodeElement(page, place, node, state, options) {
   const {model} = page;
