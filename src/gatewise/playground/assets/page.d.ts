@@ -151,14 +151,7 @@ interface Term {
   negative: boolean;
 }
 /** The gradient along the cell state, and what the direct way alone leaves of it, from one step to another. */
-interface GradientPath {
-  name: string;
-  factors: string[];
-  gradient: Float64Array;
-  direct: Float64Array;
-  from: number;
-  to: number;
-}
+type GradientPath = NonNullable<ReturnType<typeof import("./engine/gradient_path.js").directPath>>;
 
 // The judge.
 

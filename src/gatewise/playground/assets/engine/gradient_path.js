@@ -2,9 +2,6 @@
 import {memoised} from "./memo.js";
 import {flatFactors, termsOf} from "./terms.js";
 
-/** @type {WeakMap<Model, {of: unknown[], made: GradientPath | null}>} */
-const pathsOfModels = new WeakMap();
-
 /** The product of one gradient and forward quantities that goes to the step before, entry by entry.
  * @param {Model} model @param {Place} place */
 function directProduct(model, place) {
@@ -25,14 +22,14 @@ function directProduct(model, place) {
 /**
  * The gradient along the cell state of one unit, and what the direct way alone would leave of it; null where the
  * gradient is 0 everywhere, or the program has no such way. It is computed once for the same edits and loss.
- * @param {Model} model @param {Place} place @param {number} unit @returns {GradientPath | null}
+ * @param {Model} model @param {Place} place @param {number} unit
  */
 export function directPath(model, place, unit) {
   const of = [model.edits, model.loss, place.layer, place.direction, unit];
-  return memoised(pathsOfModels, model, of, () => pathOf(model, place, unit));
+  return memoised(model, "path", of, () => pathOf(model, place, unit));
 }
 
-/** @param {Model} model @param {Place} place @param {number} unit @returns {GradientPath | null} */
+/** @param {Model} model @param {Place} place @param {number} unit */
 function pathOf(model, {layer, direction}, unit) {
   const place = {layer, direction};
   const product = directProduct(model, place);

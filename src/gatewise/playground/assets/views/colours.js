@@ -1,8 +1,8 @@
 /** Values as colours. The palette stands in the style sheet, which Python filled; here it is only read. */
+import {memoised} from "../engine/memo.js";
 
 const TABLE = 256;
 const MOST_DECADES = 12; // of a logarithmic scale
-const colourTables = new Map();
 
 /** Red, green and blue of "#rrggbb". @param {string} hex */
 function channels(hex) {
@@ -15,8 +15,6 @@ function channels(hex) {
  * @param {string} property @returns {Uint8ClampedArray}
  */
 function colourTable(property) {
-  const last = colourTables.get(property);
-  if (last) return last;
   const stops = getComputedStyle(document.documentElement).getPropertyValue(property).split(",").map(channels);
   const table = new Uint8ClampedArray(3 * TABLE);
   for (let place = 0; place < TABLE; place += 1) {
@@ -26,13 +24,13 @@ function colourTable(property) {
       table[3 * place + k] = stops[before][k] + (along - before) * (stops[before + 1][k] - stops[before][k]);
     }
   }
-  colourTables.set(property, table);
   return table;
 }
 
 /** @param {Scale} scale */
 export function tableOf(scale) {
-  return colourTable(scale.name === "amount" ? "--cividis" : "--vik");
+  const property = scale.name === "amount" ? "--cividis" : "--vik";
+  return memoised(document, property, [], () => colourTable(property));
 }
 
 /** The powers of ten of a logarithmic scale that shows numbers of these sizes. @param {number} largest

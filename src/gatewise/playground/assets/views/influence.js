@@ -9,8 +9,6 @@ import {timeline} from "./timeline.js";
 import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const FAINT = 0.01;
-/** @type {WeakMap<Page, {of: unknown[], made: Float64Array[][]}>} */
-const influencesOfPages = new WeakMap();
 
 /** The effect of what is changed at single steps on h, along time; null where a weight is changed: that acts everywhere.
  * @param {Page} page */
@@ -22,7 +20,7 @@ export function influenceFigure(page) {
   if (answer !== null && !answer.shown && !isAnswered(answer)) return null;
   if (!edits.length || model.steps < 2 || steps.length < edits.length) return null;
   if (!page.settled) return el("p", {class: "reach soft"}, pagePhrase(page, "influence.computing"));
-  const sizes = memoised(influencesOfPages, page, [page.runs], () => model.influence())[layer][direction];
+  const sizes = memoised(page, "influence", [page.runs], () => model.influence())[layer][direction];
   const largest = largestSize(sizes);
   const first = model.cell(place).direction === "backward" ? Math.max(...steps) : Math.min(...steps);
   const sentence = influenceSentence(page, sizes, first, largest);

@@ -1,6 +1,7 @@
 /** A number where it is read: a button that opens it or a field that changes it, with what it was before. */
 import {button, el, nameByText} from "./dom.js";
 import {figure} from "../engine/figures.js";
+import {memoised} from "../engine/memo.js";
 import {givenField, oldNumber} from "./edits.js";
 import {isHidden} from "./visibility.js";
 import {hueOf, isMasked, refKey, openNumber, placeAndStep, spokenName, symbolElement} from "./detail.js";
@@ -8,14 +9,11 @@ import {mergedFrom} from "../engine/terms.js";
 import {pagePhrase, phraseNodes} from "./phrases.js";
 
 const MOST_REMEMBERED = 50000;
-/** @type {WeakMap<Page, Map<string, number>>} */
-const historyOfPages = new WeakMap();
 
 /** Let an element glow once if the number that it shows is another than was shown last.
  * @param {Page} page @param {Ref} ref @param {HTMLElement} element */
 function glowIfNew(page, ref, element) {
-  const history = historyOfPages.get(page) ?? new Map();
-  historyOfPages.set(page, history);
+  const history = memoised(page, "history", [], () => /** @type {Map<string, number>} */ (new Map()));
   if (history.size > MOST_REMEMBERED) history.clear();
   const value = page.model.number(ref);
   const place = refKey(ref);

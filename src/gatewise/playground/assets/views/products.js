@@ -3,14 +3,12 @@ import {isHidden} from "./visibility.js";
 import {el} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {openedRef, placeName, refKey, symbolElement} from "./detail.js";
+import {memoised} from "../engine/memo.js";
 import {anyNumber, linkTo, mergedLinks} from "./number_controls.js";
 import {mergedFrom, origins, termsOf} from "../engine/terms.js";
 import {symbolsOf} from "../engine/trees.js";
 import {largestFirst, sumList} from "./sum_list.js";
 import {phraseNodes} from "./phrases.js";
-
-/** @type {WeakMap<State, Map<string, Ref>>} */
-const litByState = new WeakMap();
 
 /** Whether a number is an output among others whose sum is 1. @param {Model} model @param {Ref} ref */
 export function isSoftmax(model, ref) {
@@ -51,11 +49,13 @@ export function openLargestProduct(page) {
 /** The numbers that an opened product is made of, and those that they were handed on from, by their keys.
  * @param {Page} page @param {State} state @returns {Map<string, Ref>} */
 export function litBy(page, state) {
-  const known = litByState.get(state);
-  if (known) return known;
+  return memoised(state, "lit", [], () => litNumbers(page, state));
+}
+
+/** @param {Page} page @param {State} state */
+function litNumbers(page, state) {
   /** @type {Map<string, Ref>} */
   const lit = new Map();
-  litByState.set(state, lit);
   const ref = state.level === "product" && state.product !== null ? openedRef(page.model, state) : null;
   if (!ref || ref.step === null || state.product === null) return lit;
   const term = termsOf(page.model, summedFor(page, ref))[state.product];

@@ -1,4 +1,5 @@
 /** The quantities of the strip, derived from the programs of the cells; and the names of steps and rows. */
+import {memoised} from "../engine/memo.js";
 import {decadesFor} from "./colours.js";
 import {quantityName} from "./sentences.js";
 import {pagePhrase} from "./phrases.js";
@@ -7,17 +8,11 @@ const LONGEST_MARK = 20; // characters
 const FAINT = 0.1; // where all states of a run are smaller, colours show them larger
 const GROUPS = ["gates", "states", "pre-activations", "input", "output", "gradients"];
 
-/** @type {WeakMap<object, Map<string, StripQuantity[]>>} */
-const quantitiesOfPages = new WeakMap();
-
 /** The quantities of a cell that have one number for each unit or feature, in groups. @param {Page} page
  * @param {Place & {backward: boolean}} state @returns {StripQuantity[]} */
 export function quantitiesOf(page, state) {
-  const quantities = quantitiesOfPages.get(page) ?? new Map();
-  quantitiesOfPages.set(page, quantities);
-  const key = [state.layer, state.direction, state.backward].join();
-  if (!quantities.has(key)) quantities.set(key, listQuantities(page, state));
-  return quantities.get(key) ?? [];
+  const name = ["quantities", state.layer, state.direction, state.backward].join();
+  return memoised(page, name, [], () => listQuantities(page, state));
 }
 
 /** The argument of the nonlinearity that a quantity is, as in f = σ(a_f). @param {Tree | undefined} tree */

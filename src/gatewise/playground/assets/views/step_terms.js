@@ -11,8 +11,6 @@ import {timeline} from "./timeline.js";
 import {pagePhrase} from "./phrases.js";
 
 const MOST_TERMS = 1000; // when all are asked for
-/** @type {WeakMap<Page, {of: unknown[], made: {values: Float64Array, order: number[]}}>} */
-const termsOfPages = new WeakMap();
 
 /** The gradient of a weight as the sum over steps that it is.
  * @param {Page} page @param {Ref} ref @param {Set<string>} opened @param {() => void} redraw */
@@ -48,7 +46,7 @@ export function overSteps(page, ref, opened, redraw) {
  * @param {Page} page @param {Ref} ref @param {boolean} inHead @param {boolean} readsOnce */
 export function sortedTerms(page, ref, inHead, readsOnce) {
   const {model} = page;
-  return memoised(termsOfPages, page, [page.runs, refKey(ref)], () => {
+  return memoised(page, "terms", [page.runs, refKey(ref)], () => {
     const values = inHead
       ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step))
       : model.series(ref);
