@@ -31,7 +31,7 @@ def assemble(document: Mapping[str, Any], words: Mapping[str, str]) -> str:
 
     `words` are those of the markup, by the names of their places in it.
     """
-    code, styles = script(TEACHING if document["teaching"] else ENTRY), style()
+    code, styles = script(TEACHING if document.get("teaching") else ENTRY), style()
     policy = f"default-src 'none'; script-src '{_policy_hash(code)}'; style-src '{_policy_hash(styles)}'"
     return Template(asset("skeleton.html")).substitute(
         {name: escape(text) for name, text in words.items()},

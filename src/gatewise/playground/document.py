@@ -46,7 +46,7 @@ def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Objec
     stand beside each other. A chapter without a ``scene`` belongs to the first.
     """
     named = [translated(document | {"scene": name, "lang": lang}) for name, document in scenes.items()]
-    columns = {key: [document[key] for document in named] for key in named[0]}
+    columns = {key: [document.get(key) for document in named] for document in named for key in document}
     alike = {key: column[0] for key, column in columns.items() if all(entry == column[0] for entry in column)}
     shared = {"title": clean(title), "lang": lang, "teaching": True, "phrases": language.phrases(lang, lessons=True)}
     shared |= {"chapters": [{"scene": named[0]["scene"], **chapter} for chapter in chapters]}
@@ -71,27 +71,17 @@ def _lesson_of(run: SequenceRun) -> Object:
 
 
 def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:
-    """Return all keys of a page's document for a run, those for teaching empty; `write` makes data of an array."""
+    """Return what the documents of all pages have of a run; `write` makes data of an array."""
     wiring = run.wiring()
     return {
         "format": FORMAT,
         "version": VERSION,
         "written_by": f"gatewise {version('gatewise')}",
-        "lang": "en",
         "title": clean(title),
         "about": [*map(clean, notes), *_sentences_about(run)],
         **computed(run, wiring, write),
         "words": words(wiring),
         "formulas": formulas(wiring),
-        "edits": [],
-        "chapters": None,
-        "phrases": {},
-        "grader": None,
-        "teaching": False,
-        "scene": None,
-        "own": [],
-        "reads": None,
-        "sorted": None,
     }
 
 

@@ -134,16 +134,14 @@ def page(
     if model is None:
         if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
-        return page_of(None, lang=lang) if lesson is None else assembled(of_lesson(lesson, lang))
+        return assembled(teaching(lang) if lesson is None else of_lesson(lesson, lang))
     run = run_of(model, x, options, "a page of", f"a page is of {KINDS}")
     sentences = (*notes, *(f"Note: {note}." for note in run.notes))
     return page_of(sequence_run_of(run, None, sequence, {}), title, sentences, lang)
 
 
-def page_of(run: SequenceRun | None, title: str | None = None, notes: Sequence[str] = (), lang: str = "en") -> Page:
-    """Return the playground's page of a run in a language; without a run, the teaching page."""
-    if run is None:
-        return assembled(teaching(lang))
+def page_of(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str) -> Page:
+    """Return the playground's page of a run in a language."""
     with working("writing the page", None, size_of(run) / RATE):
         return assembled(of_run(run, title, notes, lang))
 

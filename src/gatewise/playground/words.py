@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.gates import LETTERS, NAMES, index
+from gatewise.grading.edits.words import GATE_NAMES
 from gatewise.grading.grades import FORMULA
 from gatewise.playground import source
 from gatewise.render import slots, text
@@ -58,7 +59,6 @@ Object = dict[str, Any]
 HUES = {
     name: f"quantity-{letter}" for letter, name in zip("ifgoch", (*NAMES, "cell_state", "hidden_state"), strict=True)
 }
-GATES = dict(zip(LETTERS, (name.replace("_", " ") for name in NAMES), strict=True))
 
 
 def words(wiring: Wiring) -> list[Object]:
@@ -127,7 +127,7 @@ def _words_about_program(program: Program, recurrent: int, inputs: int) -> Objec
         "moment": moment,
         "conditions": [formula_tree(condition) for condition in conditions],
         "each": {"most": sentences.MOST, **sentences.EACH},
-        "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATES[matrix.sub]] for matrix in matrices]},
+        "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATE_NAMES[matrix.sub]] for matrix in matrices]},
         "gates": [[letter, name] for letter, name in zip(LETTERS, NAMES, strict=True)],
         "formula": "".join(FORMULA),
         "source": source.of_program(program),
@@ -193,7 +193,7 @@ _NAMED: Mapping[Symbol, str] = {
     Symbol("u"): "recurrent sums of all gates",
     Symbol("w"): "input sums of all gates",
     Symbol("c_seen", d=True): "gradient of the cell state through the output",
-    **{Symbol(letter): name for letter, name in GATES.items()},
+    **{Symbol(letter): name for letter, name in GATE_NAMES.items()},
 }
 _OF_HEAD: Mapping[Symbol, str] = {
     V: "weights of the output",
@@ -224,7 +224,7 @@ _OF_GATES = {
     "μ": "mean",
     "v": "variance",
 }
-_SUMS = {"u": "recurrent sum", "w": "input sum"}
+_SUMS = {letter: _OF_GATES[letter] for letter in "uw"}
 
 
 def _names_of_head(head: Head) -> dict[str, str]:
@@ -260,10 +260,10 @@ def name_of(symbol: Symbol) -> str:
 
 def _subscript_in_words(sub: str) -> str:
     """Return the subscript of a symbol in words for the page: the forget gate for f, the cell state for c."""
-    if sub in GATES:
-        return f"the {GATES[sub]}"
+    if sub in GATE_NAMES:
+        return f"the {GATE_NAMES[sub]}"
     if sub in _SUMS:
         return f"the {_SUMS[sub]}s"
-    if sub[0] in _SUMS and sub[1:] in GATES:
-        return f"the {_SUMS[sub[0]]} of the {GATES[sub[1:]]}"
+    if sub[0] in _SUMS and sub[1:] in GATE_NAMES:
+        return f"the {_SUMS[sub[0]]} of the {GATE_NAMES[sub[1:]]}"
     return "the cell state" if sub.startswith("c") else ""

@@ -259,18 +259,18 @@ interface PageDocument extends RunDocument {
   about: string[];
   words: SomeWords[];
   formulas: Formulas[];
-  edits: Mistakes[];
-  chapters: Chapter[] | null;
+  edits?: Mistakes[];
+  chapters?: Chapter[];
   phrases: Record<string, Phrases>;
-  grader: Grader | null;
-  teaching: boolean;
-  sorted: number[][][] | null;
+  grader?: Grader;
+  teaching?: boolean;
+  sorted?: number[][][];
   /** The scene's name, on a teaching page. */
-  scene: string | null;
+  scene?: string;
   /** The names of what a scene's own view adds to the state. */
-  own: string[];
+  own?: string[] | null;
   /** Of a scene that reads: the letters with a token, those that are read as one of them, and the text. */
-  reads: {letters: string; alike: Record<string, string>; text: string} | null;
+  reads?: {letters: string; alike: Record<string, string>; text: string} | null;
 }
 interface SceneDocument extends PageDocument {
   scene: string;

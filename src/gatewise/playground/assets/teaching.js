@@ -42,7 +42,7 @@ await open(document => {
     atChapter,
     enter(scene, part = null, doc = scenes.find(one => one.scene === scene) ?? scenes[0]) {
       close();
-      isReading = doc.reads !== null;
+      isReading = Boolean(doc.reads);
       buttons.choose(doc.scene);
       const {chapter, text} = addressed(location.hash);
       const isRead = part === null && (chapter === null || isOfAnyText({doc}, chapter));

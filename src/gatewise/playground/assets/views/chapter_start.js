@@ -1,6 +1,7 @@
 /** The beginning of a chapter: its edits and its question. */
 import {openedRef} from "./detail.js";
 import {drawnEdits} from "./random_cell.js";
+import {originalState} from "./start.js";
 import {askedLines} from "./worksheet.js";
 import {question} from "./visibility.js";
 
@@ -18,7 +19,7 @@ export function isOfAnyText(page, number) {
 /** The edits that a chapter supposes. @param {Opening} page @param {number} number @returns {Edit[]} */
 function editsOfChapter(page, number) {
   const {edits, ask} = chaptersOf(page)[number];
-  if (edits === "drawn") return drawnEdits(page.model, 0, ask.step);
+  if (edits === "drawn") return drawnEdits(page.model, ask.step);
   return edits.map(editOf);
 }
 
@@ -95,11 +96,6 @@ export function firstLine(page, number) {
   return {...ref, name, step: focus.backward ? to : from};
 }
 
-/** The loss of a chapter. @param {Opening} page @returns {NumberLoss} */
-export function lossOf({doc, model}) {
-  return {of: doc.own.includes("rate") ? "error" : "h", layer: 0, direction: 0, unit: 0, step: model.steps - 1};
-}
-
 /** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Opening} page
  * @param {number} number @returns {Partial<State>} */
 export function beginning(page, number) {
@@ -114,7 +110,7 @@ export function beginning(page, number) {
     product: null,
     playing: false,
     begun: false,
-    loss: lossOf(page),
+    loss: originalState(page).loss,
     detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,
     ...(step < model.steps ? {} : {step: model.steps - 1}),

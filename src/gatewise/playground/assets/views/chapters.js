@@ -1,12 +1,13 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
 import {button, el, reveal, setAttributes, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
-import {askedRef, beginning, chaptersOf, expectationOf, firstLine, lossOf, questionOf} from "./chapter_start.js";
+import {askedRef, beginning, chaptersOf, expectationOf, firstLine, questionOf} from "./chapter_start.js";
 import {sameEdits} from "./hash.js";
 import {worksheet} from "./worksheet.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
+import {originalState} from "./start.js";
 import {isAnswered} from "./visibility.js";
 
 const MARKS = {r: "answered", s: "given up", "-": null};
@@ -171,8 +172,9 @@ function oneField(page, number) {
   /** Undo later changes: the question supposes nothing else. */
   const expect = () => {
     const {edits, premise} = store.state;
-    model.setLoss(lossOf(page));
-    store.change({loss: lossOf(page), ...(sameEdits(edits, premise) ? {} : {edits: premise})});
+    const {loss} = originalState(page);
+    model.setLoss(loss);
+    store.change({loss, ...(sameEdits(edits, premise) ? {} : {edits: premise})});
     return expectationOf(page, number);
   };
   const key = chapter.right === undefined ? "field" : chapter.scene === "reader" ? "reader.unit" : "training.result";

@@ -5,8 +5,18 @@ import {filledPieces, filledText, mathElement, numberMath} from "./mathml.js";
 const NO_FORMULAS = {symbols: {}, lines: {}, elided: {most: Infinity, first: 0, text: ""}}; // of a merge of directions
 
 /** The number of a cell's program; the head comes behind the programs. @param {Page} page @param {Place} place */
-export function programOf({doc}, {layer, direction}) {
+function programOf({doc}, {layer, direction}) {
   return doc.wiring.layers[layer]?.[direction]?.program ?? doc.program.length;
+}
+
+/** The words about a program or the head. @param {Page} page @param {Place} place @returns {SomeWords | null} */
+export function wordsOf(page, place) {
+  return page.doc.words[programOf(page, place)] ?? null;
+}
+
+/** The name of a quantity in words; its symbol where it has none. @param {Page} page @param {NameRef} ref */
+export function quantityName(page, ref) {
+  return wordsOf(page, ref)?.names[ref.name] ?? ref.name;
 }
 
 /** @param {Page} page @param {Place} place @returns {Formulas} */

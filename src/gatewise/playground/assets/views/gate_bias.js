@@ -3,7 +3,7 @@ import {evaluate} from "../engine/evaluate.js";
 import {figure} from "../engine/figures.js";
 import {knownOf} from "../engine/terms.js";
 import {changeNumber, numberBefore} from "./edits.js";
-import {quantityName} from "./sentences.js";
+import {quantityName} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 
 /** @typedef {{from: number, ref: Ref, input: Ref, call: Tree}} Lever the bias, and the pre-activation that it is added to */

@@ -28,7 +28,7 @@ function lossPlaces(page) {
   if (!model.hasHead) return cells;
   const head = {layer: model.layers.length, direction: 0, units: model.outputs};
   const output = {...head, of: /** @type {"y"} */ ("y"), words: pagePhrase(page, "loss.output")};
-  if (!doc.own.includes("rate")) return [output, ...cells];
+  if (!doc.own?.includes("rate")) return [output, ...cells];
   return [{...head, of: /** @type {"error"} */ ("error"), words: pagePhrase(page, "training.loss")}, output, ...cells];
 }
 

@@ -1,7 +1,7 @@
 /** The quantities of the strip, derived from the programs of the cells; and the names of steps and rows. */
 import {memoised} from "../engine/memo.js";
 import {decadesFor} from "./colours.js";
-import {quantityName} from "./sentences.js";
+import {quantityName} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 
 const LONGEST_MARK = 20; // characters

@@ -5,16 +5,12 @@
 import {evaluate} from "../engine/evaluate.js";
 import {figure, percent} from "../engine/figures.js";
 import {symbolsOf} from "../engine/trees.js";
-import {programOf} from "./formulas.js";
+import {nameAlong, unitWords} from "./detail.js";
+import {wordsOf} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 
 /** @typedef {StepRef & {step: number}} SentenceRef */
 /** @typedef {{page: Page, place: Place & {step: number}, words: Words}} Subject */
-
-/** @param {Page} page @param {Place} place @returns {SomeWords | null} */
-function wordsOf(page, place) {
-  return page.doc.words[programOf(page, place)] ?? null;
-}
 
 /** The values of a saying's variables, of one unit. @param {Subject} subject @param {Saying} saying @param {number} unit
  * @returns {Record<string, number>} */
@@ -56,41 +52,27 @@ function filled({doc}, words, values) {
   });
 }
 
-/** Whether a unit has a name, and not its number alone. @param {Page} page @param {string | undefined} name
- * @param {number} unit */
-function isNamed(page, name, unit) {
-  return name !== undefined && name !== String(unit) && name !== pagePhrase(page, "entry.unit", {unit});
-}
-
-/** The name of an entry of a quantity: a unit, or an entry of a projected hidden state. @param {Page} page
- * @param {NameRef} ref @param {number} unit @returns {string} */
-function entryName(page, ref, unit) {
-  const {model} = page;
-  if (model.isHead(ref)) return model.outputs[unit] ?? pagePhrase(page, "entry.output", {unit});
-  const cell = model.cell(ref);
-  if (ref.name === model.roles(ref).hidden_state && cell.recurrent !== cell.hidden) return `h${unit}`;
-  return isNamed(page, cell.units[unit], unit) ? cell.units[unit] : pagePhrase(page, "entry.unit", {unit});
+/** The name of an entry of a quantity. @param {Page} page @param {NameRef} ref @param {number} index */
+function entryName({model}, ref, index) {
+  return nameAlong(model, ref, model.axes(ref)[0] ?? "units", index);
 }
 
 /** The name of a column of the weights. @param {Page} page @param {NameRef} ref of their gradient @param {number} column */
 function columnName(page, ref, column) {
   const {model} = page;
-  const {recurrent, hidden, units, features} = model.cell(ref);
+  const {recurrent, hidden, features} = model.cell(ref);
   const weights = model.quantity({...ref, name: model.quantity(ref).gradient_of ?? ref.name});
   const place = model.shape(ref)[1] === features.length ? column : column - recurrent;
   if (place >= 0 && weights.role !== "recurrent_weights") return features[place];
-  return recurrent === hidden && isNamed(page, units[column], column) ? `h(${units[column]})` : `h${column}`;
+  const unit = unitWords(model, ref, column);
+  const isNamed = recurrent === hidden && unit !== pagePhrase(page, "entry.unit", {unit: column});
+  return isNamed ? `h(${unit})` : `h${column}`;
 }
 
 /** A sentence begins with a capital, but for a unit's own name. @param {Page} page @param {string} text */
 function begun(page, text) {
   const isUnnamed = text.startsWith(pagePhrase(page, "entry.unit", {unit: ""}));
   return isUnnamed ? text.charAt(0).toUpperCase() + text.slice(1) : text;
-}
-
-/** The name of a quantity in words; its symbol where it has none. @param {Page} page @param {NameRef} ref */
-export function quantityName(page, ref) {
-  return wordsOf(page, ref)?.names[ref.name] ?? ref.name;
 }
 
 /** The walkthrough's sentence on a quantity, of some units or of all; "" where there is none. @param {Page} page

@@ -6,7 +6,7 @@ import {SMALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber, unitWords} from "./detail.js";
 import {arrowMarks, captionMark, levelMark, lineMark, pipeMark, ticksOf} from "./pipes.js";
 import {pagePhrase} from "./phrases.js";
-import {quantityName} from "./sentences.js";
+import {quantityName} from "./formulas.js";
 import {litParts} from "./stage_path.js";
 import {GATES, gateSentence, happening, inputSentence, negativeNote, untouchedOf} from "./stage_words.js";
 import {rangesOf} from "./level_ranges.js";

@@ -3,9 +3,10 @@ import {figure} from "../engine/figures.js";
 import {el} from "./dom.js";
 import {askedOf, flowOf} from "./flow.js";
 import {biasSentence} from "./gate_bias.js";
+import {quantityName} from "./formulas.js";
 import {encodeHash} from "./hash.js";
 import {pagePhrase} from "./phrases.js";
-import {momentOf, quantityName, sentenceOf} from "./sentences.js";
+import {momentOf, sentenceOf} from "./sentences.js";
 import {originalState} from "./start.js";
 
 /** @type {StageGate[]} */

@@ -8,11 +8,11 @@ const QUIET = 250; // milliseconds without a change before the address is writte
 /** The state of the page as it was made. @param {Opening} page @returns {State} */
 export function originalState({doc, model, lesson}) {
   const last = Math.max(0, model.wiring.valid?.lastIndexOf(1) ?? model.steps - 1);
-  const top = model.layers.length - 1;
+  const layer = model.layers.length - (model.hasHead ? 0 : 1);
   const {forget_gate: gate} = model.roles({layer: 0, direction: 0});
   const chapter = doc.chapters?.findIndex(({scene}) => scene === doc.scene) ?? -1;
   return {
-    scene: doc.scene === lesson?.scenes[0].scene ? null : doc.scene,
+    scene: doc.scene === lesson?.scenes[0].scene ? null : (doc.scene ?? null),
     step: 0,
     layer: 0,
     direction: 0,
@@ -22,9 +22,13 @@ export function originalState({doc, model, lesson}) {
     product: null,
     detail: gate,
     backward: false,
-    loss: model.hasHead
-      ? {of: doc.own.includes("rate") ? "error" : "y", layer: top + 1, direction: 0, unit: 0, step: last}
-      : {of: "h", layer: top, direction: 0, unit: 0, step: last},
+    loss: {
+      of: !model.hasHead ? "h" : doc.own?.includes("rate") ? "error" : "y",
+      layer,
+      direction: 0,
+      unit: 0,
+      step: last,
+    },
     chapter: chapter < 0 ? null : chapter,
     begun: false,
     edits: [],
@@ -54,7 +58,7 @@ function stateOfHash(page, hash) {
   const hasLoss = decoded.state.loss?.of !== "error" || original.loss.of === "error"; // where weights are trained
   const problem = isOfScene && hasLoss ? misfit : NOWHERE;
   if (problem) return {state: original, problem: pagePhrase(page, problem)};
-  const own = Object.entries({...decoded.state.own}).filter(([name]) => doc.own.includes(name));
+  const own = Object.entries({...decoded.state.own}).filter(([name]) => doc.own?.includes(name));
   const edits = decoded.state.edits && eachOnce(model, decoded.state.edits);
   const part = edits ? {...decoded.state, edits} : decoded.state;
   const state = {

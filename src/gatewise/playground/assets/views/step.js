@@ -5,7 +5,7 @@ import {el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {graphOf} from "./graph.js";
 import {hueOf, nameAlong, openedRef, refKey, symbolElement, unitWords} from "./detail.js";
-import {quantityName} from "./sentences.js";
+import {quantityName} from "./formulas.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
 import {litBy} from "./products.js";

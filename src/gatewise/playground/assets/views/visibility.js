@@ -87,10 +87,10 @@ export function question({model}, ref, lines = [ref.name], hides = []) {
  */
 export function answerLine({doc, model, store}, name, text, expectation = null) {
   const {answer} = store.state;
-  if (answer === null || doc.grader === null) return null;
+  if (answer === null || !doc.grader) return null;
   const {ref, backward, hides} = answer;
   const typed = {...answer.typed, [name]: text};
-  const mistakes = doc.edits[doc.wiring.layers[ref.layer][ref.direction].program] ?? null;
+  const mistakes = doc.edits?.[doc.wiring.layers[ref.layer][ref.direction].program] ?? null;
   const unseen = new Set(hides.flatMap(({names}) => names));
   const number = writtenNumber(text);
   const {right} = answer;

@@ -136,7 +136,7 @@ export function worksheet(page, group) {
 
 /** Below the step: a switch that makes its lines the person's own. @param {Page} page @returns {Element | null} */
 export function fadingView(page) {
-  if (page.doc.grader === null) return null;
+  if (!page.doc.grader) return null;
   const sheet = worksheet(page, "lines-of-step");
   const place = el("p", {class: "soft"});
   const toggle = () => {
