@@ -158,3 +158,14 @@ def test_a_comma_that_marks_thousands_is_not_read_as_a_decimal_mark(lang: str) -
     text = sentence_in(lang, "The model has 1 layer, 1 unit, 12,345,678 parameters; the run has 1,000 steps.")
     assert not re.search(r"\d,\d", text)
     assert re.sub(r"\D", "", text) == "11123456781000"
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_the_columns_of_the_table_of_gates_are_in_every_language(lang: str) -> None:
+    run = sequence_run_of(gw.LSTM(1, 2, rng=0), np.zeros((2, 1)), 0, {})
+    names = [
+        [name.replace("_", " ") for _, name in of_run(run, None, (), code)["words"][0]["gates"]]
+        for code in ("en", lang)
+    ]
+    assert names[1] == [name_in(lang, name) for name in names[0]]
+    assert not {*names[0]} & {*names[1]}

@@ -87,6 +87,8 @@ function pageOf(one) {
     doc: one.doc,
     store: {state: {backward: true}},
     model: {
+      doc: one.doc,
+      axes: ({name}) => one.axes[name],
       steps: values.length,
       outputs: [],
       layers: [{cells: [one.cell]}],

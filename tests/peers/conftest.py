@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pairwise import asks_for_peers
 from peers import browser
-from peers.reader import Reader
+from peers.reader import Reader, hyphenated
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -50,4 +50,4 @@ def reader(one_browser: browser.Page) -> Iterator[Reader]:
     one = Reader(one_browser)
     yield one
     one_browser.quiet()
-    assert one_browser.evaluate("document.getElementById('status').textContent") == one.expects
+    assert one.ask("document.getElementById('status').textContent") == hyphenated(one.expects)

@@ -11,13 +11,28 @@ from peers.browser import Page
 def seen(selector: str, text: str = "", nth: int = 0) -> str:
     """Return an expression for the nth element that is seen and says something, in itself or to a screen reader."""
     return f"""[...document.querySelectorAll({json.dumps(selector)})].filter(one => one.checkVisibility()
-        && ((one.getAttribute("aria-label") ?? "") + " " + one.textContent).includes({json.dumps(text)}))[{nth}]"""
+        && ((one.getAttribute("aria-label") ?? "") + " " + one.textContent).replaceAll("−", "-")
+            .includes({json.dumps(hyphenated(text))}))[{nth}]"""
 
 
 def shown(value: float, digits: int = 4) -> str:
     """Return a number as the page writes it, where it is neither very small nor very large."""
     text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def hyphenated(value: Any) -> Any:
+    """Return data with hyphens for minus signs in all its texts, so that Python reads its numbers."""
+    if isinstance(value, list):
+        return [hyphenated(part) for part in value]
+    if isinstance(value, dict):
+        return {key: hyphenated(part) for key, part in value.items()}
+    return value.replace("−", "-") if isinstance(value, str) else value
+
+
+def prose(text: str) -> str:
+    """Return a text of the page as it is seen: its quantities without backticks, and with indices for underscores."""
+    return hyphenated(text.replace("`", "").replace("_", ""))
 
 
 class Reader:
@@ -35,8 +50,8 @@ class Reader:
         self.tab.wait_until("!document.getElementById('strip').hidden")
 
     def ask(self, script: str) -> Any:
-        """Return what an expression of JavaScript is on the page."""
-        return self.tab.evaluate(script)
+        """Return what an expression of JavaScript is on the page, with hyphens for minus signs."""
+        return hyphenated(self.tab.evaluate(script))
 
     def says(self, selector: str, text: str = "", nth: int = 0) -> str:
         """Return what an element shows, in one line."""

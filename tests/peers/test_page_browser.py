@@ -14,6 +14,7 @@ import gatewise as gw
 from gatewise.examples import latch
 
 pytestmark = pytest.mark.peers
+PRODUCTS = "[...document.querySelectorAll('#number .product .value')].map(one => one.textContent)"
 
 
 def gate(reader: Reader, name: str) -> float:
@@ -166,9 +167,7 @@ def test_a_number_opens_into_its_sum_and_a_product_into_its_weight(reader, pages
     assert reader.has("#number svg.curve, #number svg", "")
     assert reader.ask("document.querySelectorAll('#number math').length") >= 2
     assert reader.has("#number .sentence", "latch")
-    products = reader.ask(
-        "[...document.querySelectorAll('#number .product .value')].map(one => Number(one.textContent))"
-    )
+    products = [float(text) for text in reader.ask(PRODUCTS)]
     assert products == sorted(products, key=abs, reverse=True)
     assert sum(products) == pytest.approx(float(re.search(r"together\D*(-?[\d.]+)", reader.says("#number .total"))[1]))
     assert sum(products) == pytest.approx(5.998, abs=0.01)
@@ -273,7 +272,7 @@ def test_backward_the_gradient_lives_along_the_strip_and_a_weights_opens_into_it
     reader.click("#step [data-ref^='0|0|dW_g|'][data-ref$='|0.1']")
     reader.sees("#number h2", "dWg of latch, bit")
     assert "The sum over steps" in reader.says("#number")
-    terms = reader.ask("[...document.querySelectorAll('#number .product .value')].map(one => Number(one.textContent))")
+    terms = [float(text) for text in reader.ask(PRODUCTS)]
     total = float(re.search(r"([-\d.e]+)$", reader.says("#number .total"))[1])
     assert sum(terms) == pytest.approx(total, rel=1e-3)
     assert total == pytest.approx(found["dW_g"][0, 1], rel=1e-3)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from peers.page_files import CELL, edited, numbers
-from peers.reader import Reader, seen, shown
+from peers.reader import Reader, prose, seen, shown
 
 from gatewise.playground import lesson
 
@@ -44,7 +44,7 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
     first = reader.says("#margin .equation [role=math]", nth=1)
     assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .equation [role=math]')}.ariaLabel")
     assert not number or shown(right) not in first
-    assert predict(reader, shown(right)) == f"Right: {shown(right)}. {chapter['after'].replace('`', '')}"
+    assert predict(reader, shown(right)) == prose(f"Right: {shown(right)}. {chapter['after']}")
     assert not reader.has("#margin button", "Show me the first line")
     assert not reader.has("#margin .equation [role=math]")
     assert shown(right) in reader.ask(hidden)
@@ -60,7 +60,7 @@ def test_a_wrong_number_has_one_sentence_and_one_with_too_few_digits_is_close(re
     reader.open(pages("teaching"))
     reader.click("#margin nav button", "Chapter 4")
     said = predict(reader, shown(float((CELL.output_gate * CELL.cell_state)[6, 0, 0])))
-    assert said == output["mistakes"][0]["says"].replace("`", "")
+    assert said == prose(output["mistakes"][0]["says"])
     assert predict(reader, "-0.7503") == "Not yet. Perhaps the sign of h is wrong."
     assert predict(reader, "much") == "“much” is not a number."
     assert predict(reader, "0.75") == "Close. Give one more decimal."
@@ -91,7 +91,7 @@ def test_progress_is_shown_and_kept_in_the_address_and_the_end_says_what_was_lea
     assert not reader.has("#margin .learned h3")
     reader.click("#margin button", "Show it")
     reader.sees("#margin .learned", f"You answered 1 of {COUNT} chapters; 2 you were shown.")
-    said = [one["learned"].replace("`", "") for one in (chapters[0], chapters[1], chapters[-1])]
+    said = [prose(one["learned"]) for one in (chapters[0], chapters[1], chapters[-1])]
     assert reader.ask("[...document.querySelectorAll('#margin .learned li')].map(one => one.textContent)") == said
     left = ", ".join(str(n + 1) for n in range(2, COUNT - 1))
     assert reader.says("#margin .learned p").endswith(f"Left, above: {left}.")

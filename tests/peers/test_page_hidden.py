@@ -22,7 +22,7 @@ WRITTEN = """(() => {
         for (const {name, value} of one.attributes) if (!drawn.test(name)) texts.push(value);
         if (one.value !== undefined) texts.push(String(one.value));
         for (const text of texts) {
-            const numbers = text.match(/-?\\d+\\.?\\d*(e-?\\d+)?/g) ?? [];
+            const numbers = text.replaceAll("\u2212", "-").match(/-?\\d+\\.?\\d*(e-?\\d+)?/g) ?? [];
             for (const number of numbers) found.push([Number(number), given, text]);
         }
     }

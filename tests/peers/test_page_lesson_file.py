@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from peers.reader import shown
+from peers.reader import prose, shown
 from peers.test_page_chapters import predict
 
 import gatewise as gw
@@ -40,7 +40,7 @@ def test_the_chapters_of_the_example_are_played(reader, tmp_path, number):
     reader.sees("#margin .count", f"Chapter {number + 1} of {len(WRITTEN['chapters'])}")
     assert reader.says("#margin h2") == chapter["title"]
     for mistake in chapter["mistakes"]:
-        assert predict(reader, f"{mistake['value']:.4f}") == mistake["says"].replace("`", "")
+        assert predict(reader, f"{mistake['value']:.4f}") == prose(mistake["says"])
     for value in ("0", "1", "-1", "12.345"):
         assert not predict(reader, value).startswith("Right")
     assert predict(reader, shown(right(chapter))).startswith("Right")

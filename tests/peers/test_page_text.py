@@ -1,4 +1,4 @@
-"""No text of the page lies on other text, at the size that it has and at twice that size."""
+"""No text of the page lies on other text, at its own size and at twice that; numbers and quantities are typeset."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from peers.overlaps import OVERLAPPING
 from peers.test_page_axe import PLACES
 
 pytestmark = pytest.mark.peers
+TYPED = """[...document.querySelectorAll("body *:not(script, style, math *, code, option)")]
+    .filter(one => one.checkVisibility()).flatMap(one => [...one.childNodes])
+    .filter(node => node.nodeType === 3).map(node => node.data)
+    .filter(text => /(?<![\\p{L}\\p{N}_).-])-\\d|(?:^|\\W)d?(?:[WUpab]_[ifgo]|[ch]_prev)(?!\\w)/u.test(text))"""
 
 
 @pairs(place=PLACES, width=(360, 700, 1280), size=("100%", "200%"))
@@ -32,3 +36,12 @@ def test_text_that_lies_on_other_text_is_found(reader, pages, how, found):
         return one;
     }}))""")
     assert ("first" in str(reader.ask(OVERLAPPING)[1])) == found
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_numbers_have_a_minus_and_quantities_their_symbols(reader, pages, place):
+    name, address = PLACES[place]
+    reader.open(pages(name) + address)
+    assert reader.tab.evaluate(TYPED) == []
+    reader.ask("document.querySelector('#foot p').textContent = 'It is -0.5.'")
+    assert reader.tab.evaluate(TYPED) == ["It is -0.5."]

@@ -125,6 +125,7 @@ class Cell:
             "doc": doc,
             "quantities": quantities.of_program(self.program),
             "cell": cell,
+            "axes": {text.formula(symbol): [*axes] for symbol, axes in self.program.axes.items()},
             "values": [
                 {
                     text.formula(symbol): {"shape": np.shape(value), "data": numbers(np.ravel(value))}

@@ -20,7 +20,7 @@ from gatewise.languages.language import words_in
 SLOT = re.compile(r"\{(\w+)\}")
 AS_IT_IS = frozenset({"name", "note", "symbol"})  # slots
 COUNTS = frozenset({"m", "n"})  # slots
-NAMES = frozenset({"names", "what", "of"})  # keys of a document's words behind which names stand, and not sentences
+NAMES = frozenset({"names", "what", "of", "gates"})  # keys of a document's words behind which names stand
 Object = dict[str, Any]
 
 
@@ -39,7 +39,7 @@ def translated(document: Object) -> Object:
 def _in_language(lang: str, node: Any, key: str = "") -> Any:
     """Return data with its texts translated: those behind `NAMES` as names; source and formulas have none."""
     if isinstance(node, str):
-        return name_in(lang, node) if key in NAMES else sentence_in(lang, node)
+        return name_in(lang, node.replace("_gate", " gate")) if key in NAMES else sentence_in(lang, node)
     if isinstance(node, list):
         return [_in_language(lang, part, key) for part in node]
     if not isinstance(node, dict) or key in ("source", "of", "forms", "conditions", "variables"):

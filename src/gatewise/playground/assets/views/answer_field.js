@@ -1,5 +1,6 @@
 /** Fields for numbers that are asked for, and the verdicts on them. */
-import {button, el, setText} from "./dom.js";
+import {button, el, setChildren, setText} from "./dom.js";
+import {typeset} from "./detail.js";
 import {figure} from "../engine/figures.js";
 import {answerLine, giveUp, isAnswered, isHeld} from "./visibility.js";
 import {pagePhrase} from "./phrases.js";
@@ -7,14 +8,10 @@ import {verdictSentence} from "../judge/verdicts.js";
 
 /** @typedef {{element: HTMLElement, update: (answer: Answer | null) => void}} AnswerField */
 
-/** Text in which quantities stand between backticks, as nodes. @param {string} text @returns {(string | HTMLElement)[]} */
-export function proseNodes(text) {
-  return text.split("`").map((part, n) => (n % 2 ? el("var", {}, part) : part));
-}
-
-/** Write text in which quantities stand between backticks. @param {Element} element @param {string} text */
-function setProse(element, text) {
-  if (element.textContent !== text.replaceAll("`", "")) element.replaceChildren(...proseNodes(text));
+/** Text in which quantities stand between backticks, as nodes. @param {Page} page @param {string} text @returns {Child[]} */
+export function proseNodes(page, text) {
+  const parts = text.split("`").map(part => typeset(page, page.store.state, part));
+  return parts.flatMap((nodes, n) => (n % 2 ? el("var", {}, ...nodes) : nodes));
 }
 
 /**
@@ -37,6 +34,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
     "aria-describedby": result.id,
     oninput: () => begin?.(),
   }); // passing by is no beginning
+  let drawn = "";
   const check = el("button", {type: "submit"}, pagePhrase(page, "check"));
   /** @param {Event} event */
   function submit(event) {
@@ -54,7 +52,7 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
   const element = el(
     "form",
     {class: `answer${compact ? " compact" : ""}`, onsubmit: submit},
-    el("label", {for: id, class: compact ? "visually-hidden" : ""}, label),
+    el("label", {for: id, class: compact ? "visually-hidden" : ""}, ...proseNodes(page, label)),
     el("span", {class: "answer-row"}, input, check),
     result,
   );
@@ -63,7 +61,9 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
     update(answer) {
       const verdict = answer?.judged[name];
       if (answer && document.activeElement !== input) input.value = answer.typed[name] ?? "";
-      setProse(result, verdictText(page, name, answer, after));
+      const text = verdictText(page, name, answer, after);
+      if (text !== drawn) setChildren(result, ...proseNodes(page, text));
+      drawn = text;
       check.classList.toggle("primary", !compact && !isHeld(verdict) && !answer?.shown);
       result.className = `verdict ${verdict ? verdict.status : ""}`.trim();
       input.setAttribute(

@@ -107,8 +107,8 @@ function drawChapter(page, number, open) {
   const line = el("p", {class: "equation", "aria-live": "polite"});
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   const elsewhere = el("p", {}, pagePhrase(page, "elsewhere"));
-  const asked = el("p", {class: "question"}, ...proseNodes(question));
-  const lesson = el("div", {}, ...text.map(one => el("p", {}, ...proseNodes(one))), asked, field.element, line);
+  const asked = el("p", {class: "question"}, ...proseNodes(page, question));
+  const lesson = el("div", {}, ...text.map(one => el("p", {}, ...proseNodes(page, one))), asked, field.element, line);
   return {
     nodes: [
       el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),
@@ -144,7 +144,7 @@ function drawChapter(page, number, open) {
 
 /** A line of a step with its numbers, but for its value. @param {Page} page @param {Ref} ref */
 function lineWithoutValue(page, ref) {
-  const lead = el("span", {class: "soft"}, `${spokenName(page, ref)}:`);
+  const lead = el("span", {class: "soft"}, ...proseNodes(page, `${spokenName(page, ref)}:`));
   return [lead, el("br"), equationOf(page, ref), el("br"), substitutionOf(page, ref, ref.at[0], false)];
 }
 
@@ -152,7 +152,7 @@ function lineWithoutValue(page, ref) {
 function lessonLearned(page, {progress}) {
   const chapters = chaptersOf(page);
   const seen = chapters.filter((_, n) => /[rs]/.test(progress[n] ?? ""));
-  const ideas = seen.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(learned))] : []));
+  const ideas = seen.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(page, learned))] : []));
   const count = (/** @type {string} */ mark) => progress.split(mark).length - 1;
   const left = chapters.flatMap((one, n) => (seen.includes(one) ? [] : [n + 1])).join(", ") || 0;
   const put = {right: count("r"), shown: count("s"), count: chapters.length, left};

@@ -119,6 +119,15 @@ export function symbolElement(quantity, below = quantity.below) {
   );
 }
 
+/** Text in which names of a cell's quantities, such as W_f and c_prev, are the symbols that are written elsewhere.
+ * @param {Page} page @param {Place} place @param {string} text */
+export function typeset({model}, {layer, direction}, text) {
+  return text.split(/([\p{L}\d]+_(?:\{[^}]*\}|[\p{L}\d]+))/u).map((part, n) => {
+    const ref = {layer, direction, name: part};
+    return n % 2 && model.has(ref) ? symbolElement(model.quantity(ref)) : part;
+  });
+}
+
 /** An entry of a quantity beside its symbol: "write", "latch, write", "". @param {Model} model @param {Ref} ref */
 export function placeName(model, ref) {
   const axes = model.axes(ref);

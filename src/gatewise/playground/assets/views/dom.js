@@ -17,12 +17,23 @@ export function setAttributes(element, attributes) {
   }
 }
 
+/** Text with a minus before its numbers, and no hyphen: a date's hyphens stay. @param {string | number} text */
+function withMinus(text) {
+  return String(text).replace(/(?<![\p{L}\p{N}_).-])-(?=\d|inf)/gu, "\u2212");
+}
+
 /** @param {Element} element @param {Child[]} children */
 function appendChildren(element, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(typeof child === "number" ? String(child) : child);
+    element.append(child instanceof Node ? child : withMinus(child));
   }
+}
+
+/** Write children in the place of others. @param {Element} element @param {...Child} children */
+export function setChildren(element, ...children) {
+  element.replaceChildren();
+  appendChildren(element, children);
 }
 
 /**
@@ -64,7 +75,8 @@ export function nameByText(button, more) {
  * @param {Element} element @param {string} text
  */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const written = withMinus(text);
+  if (element.textContent !== written) element.textContent = written;
 }
 
 /** Whether a press of a key belongs to a field in which text is written. @param {EventTarget | null} target */

@@ -1,5 +1,5 @@
 /** Fields that change given numbers, and the list of edits with their undoing. */
-import {button, el, nameByText, reveal} from "./dom.js";
+import {button, el, nameByText, reveal, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
 import {sameEdits} from "./hash.js";
@@ -100,9 +100,9 @@ export function givenField(page, ref, opens = false) {
     if (wrong) {
       const problem = TYPED.test(plainText(typed)) ? "edits.too large" : "edits.no number";
       const put = {typed: typed.trim().slice(0, 20), value: figure(model.number(ref), 4)};
-      why.textContent = pagePhrase(page, put.typed ? problem : "edits.nothing", put);
+      setText(why, pagePhrase(page, put.typed ? problem : "edits.nothing", put));
       field.setAttribute("aria-describedby", why.id);
-      page.say(why.textContent);
+      page.say(why.textContent ?? "");
       return;
     }
     field.removeAttribute("aria-describedby");

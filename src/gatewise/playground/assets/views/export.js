@@ -1,5 +1,6 @@
 /** Exports of the page: a step as NumPy source, and the gates as a table. */
 import {shortest} from "../engine/figures.js";
+import {pagePhrase} from "./phrases.js";
 
 const WIDTH = 88;
 
@@ -58,15 +59,17 @@ function rowSource(values, indent) {
  * @param {Page} page @returns {string}
  */
 export function gatesCsv(page) {
-  const {model} = page;
+  const {doc, model} = page;
+  const times = doc.labels.times ?? Array.from({length: model.steps}, (_, step) => String(step));
   /** @type {Map<string, string[]>} */
-  const columns = new Map([["time", stepNames(page)]]);
+  const columns = new Map();
   const several = model.layers.length > 1 || model.layers[0].cells.length > 1;
   for (const [layer, {cells}] of model.layers.entries()) {
     for (const [direction, cell] of cells.entries()) {
+      const way = `${pagePhrase(page, "cells.layer")} ${layer} ${pagePhrase(page, `cells.${cell.direction}`)} `;
       for (const [name, gate] of cellWords(page, {layer, direction}).gates) {
         for (const [k, unit] of cell.units.entries()) {
-          const full = `${several ? `layer ${layer} ${cell.direction} ` : ""}${gate} ${unit}`;
+          const full = `${several ? way : ""}${gate} ${unit}`;
           const free = columns.has(full) ? `${full} (${k})` : full;
           columns.set(free, Array.from(model.series({layer, direction, name, at: [k]}), shortest));
         }
@@ -74,16 +77,10 @@ export function gatesCsv(page) {
     }
   }
   const unsafe = cellWords(page, {layer: 0, direction: 0}).formula;
-  const heads = [...columns.keys()].map(name => quoted(name, unsafe));
-  const times = columns.get("time")?.map(name => quoted(name, unsafe)) ?? [];
-  const series = [...columns.values()].slice(1);
-  const rows = times.map((time, step) => [time, ...series.map(values => values[step])].join(","));
+  const heads = [pagePhrase(page, "strip.time"), ...columns.keys()].map(name => quoted(name, unsafe));
+  const series = [...columns.values()];
+  const rows = times.map((time, step) => [quoted(time, unsafe), ...series.map(values => values[step])].join(","));
   return [heads.join(","), ...rows, ""].join("\n");
-}
-
-/** @param {Page} page @returns {string[]} */
-function stepNames({doc, model}) {
-  return doc.labels.times ?? Array.from({length: model.steps}, (_, step) => String(step));
 }
 
 /** A cell of the table; what a spreadsheet would compute is text. @param {string} name @param {string} unsafe */

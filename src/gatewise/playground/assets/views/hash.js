@@ -6,7 +6,7 @@ const LONGEST_OWN = 2000;
 export const NOWHERE = "hash.nowhere";
 
 const isOne = (/** @type {string} */ text) => text === "1";
-const readName = matching(/^.{1,100}$/su);
+const readName = matching(/^.{0,100}$/su);
 
 /**
  * What an address holds: its name there, the part of the state, what is written of it, if anything, and how it is read.
@@ -95,13 +95,13 @@ function readLoss(text) {
   return {of, layer, direction, unit, step};
 }
 
-/** The part of a state in an address: of an empty text nothing, but an address without chapter or order has none.
+/** The part of a state in an address; one that names no chapter or order has none.
  * @param {Map<string, string>} values @returns {Partial<State>} */
 function readPairs(values) {
   const own = [...values].filter(([name]) => !FIELDS.some(([field]) => field === name));
   if (own.some(([, value]) => value.length > LONGEST_OWN)) throw new Error("too long");
-  const given = FIELDS.filter(([name]) => values.get(name) || (name === "edits" && values.has(name)));
-  const parts = given.map(([name, key, , read]) => [key, read(values.get(name) ?? "")]);
+  const written = FIELDS.filter(([name]) => values.has(name));
+  const parts = written.map(([name, key, , read]) => [key, read(values.get(name) ?? "")]);
   return {chapter: null, sorted: false, ...Object.fromEntries(parts), own: Object.fromEntries(own)};
 }
 

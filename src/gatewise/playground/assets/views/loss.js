@@ -6,7 +6,7 @@ import {button, choiceList, el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {directPath} from "../engine/gradient_path.js";
 import {figure, percent} from "../engine/figures.js";
-import {nameAlong, symbolElement, unitWords} from "./detail.js";
+import {nameAlong, symbolElement, typeset, unitWords} from "./detail.js";
 import {pagePhrase, phraseNodes} from "./phrases.js";
 import {stepName} from "./quantities.js";
 import {lane} from "./timeline.js";
@@ -170,7 +170,12 @@ function alongTime(page, state) {
       lane([symbol(path.name)], {...axis, values: onScale(path.gradient), kind: "gradient", label}),
       lane(product, {...axis, values: onScale(path.direct), kind: "direct", label: directLabel}),
       timeAxis(page),
-      el("figcaption", {}, state.logarithmic ? `${logarithmicNote(page, decades)} ` : "", words),
+      el(
+        "figcaption",
+        {},
+        state.logarithmic ? `${logarithmicNote(page, decades)} ` : "",
+        ...typeset(page, place, words),
+      ),
     ),
   ];
 }

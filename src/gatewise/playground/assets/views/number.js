@@ -6,7 +6,7 @@ import {keepFocus, oldNumber} from "./edits.js";
 import {bringIntoView} from "./panes.js";
 import {curveFigure} from "./curve.js";
 import {equationOf, quantityName, substitutionOf} from "./formulas.js";
-import {isMasked, openedRef, placeName, refKey, storedName, symbolElement, whenOf} from "./detail.js";
+import {isMasked, openedRef, placeName, refKey, storedName, symbolElement, typeset, whenOf} from "./detail.js";
 import {productRows, summedFor} from "./products.js";
 import {sentenceOf} from "./sentences.js";
 import {givenNumber, linkTo, mergedLinks} from "./number_controls.js";
@@ -83,7 +83,7 @@ function drawNumber(page, opened, redraw) {
   ];
   const asksHere = isAskedNear(page, ref);
   const sentence = passed ? pagePhrase(page, "number.masked") : asksHere ? "" : sentenceFor(page, ref);
-  if (sentence) parts.push(el("p", {class: "sentence"}, sentence));
+  if (sentence) parts.push(el("p", {class: "sentence"}, ...typeset(page, ref, sentence)));
   if (model.equation(ref)) parts.push(equationParts(page, ref, !asksHere && !passed));
   if (model.isOverall(ref) && !isGiven) parts.push(overSteps(page, ref, opened, redraw));
   else if (ref.step !== null && !passed) parts.push(sumParts(page, ref, opened, redraw));

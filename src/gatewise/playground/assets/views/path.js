@@ -1,6 +1,6 @@
 /** Above what is open: its place, level by level, and the way up. */
-import {el, keyButton, setText} from "./dom.js";
-import {openedRef, placeAndStep, unitWords} from "./detail.js";
+import {el, keyButton, setChildren, setText} from "./dom.js";
+import {openedRef, placeAndStep, typeset, unitWords} from "./detail.js";
 import {ascend, descend} from "./levels.js";
 import {pagePhrase} from "./phrases.js";
 import {stepName} from "./quantities.js";
@@ -31,7 +31,7 @@ export function pathView(page) {
   setText(up.words, pagePhrase(page, "path.up"));
   const element = el("div", {class: "path"}, names, el("span", {class: "group"}, down.button, up.button));
   page.store.show(state => {
-    setText(names, levelNames(page, state).join(" › "));
+    setChildren(names, ...typeset(page, state, levelNames(page, state).join(" › ")));
     setText(down.words, downWords(page, state));
     down.button.hidden = state.level === "product";
     up.button.hidden = state.level === "overview";

@@ -1,9 +1,9 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
-import {el, observeSize, reveal, setText, svg} from "./dom.js";
+import {el, observeSize, reveal, setChildren, setText, svg} from "./dom.js";
 import {figure, percent} from "../engine/figures.js";
 import {askedOf, flowOf, hasFlow, sourceName} from "./flow.js";
 import {SMALL_STAGE, WIDE_STAGE} from "./layouts.js";
-import {openNumber, unitWords} from "./detail.js";
+import {openNumber, typeset, unitWords} from "./detail.js";
 import {arrowMarks, captionMark, levelMark, lineMark, pipeMark, ticksOf} from "./pipes.js";
 import {pagePhrase} from "./phrases.js";
 import {quantityName} from "./formulas.js";
@@ -153,6 +153,7 @@ function stagePicture(page, layout, regard) {
     /** @param {string} name */
     const number = name => model.value({layer, direction, name, step})[unit];
     const roles = model.roles(state);
+    const gradient = model.gradientName({layer, direction, name: roles.hidden_state}) ?? "";
     const shown = (/** @type {string} */ text) => (layout.isShort ? "" : text);
     for (const {gate, ...caption} of gates) {
       const name = roles[gate];
@@ -178,7 +179,7 @@ function stagePicture(page, layout, regard) {
       const value = values.length === 1 ? values[0] : isInput || values.length !== hidden ? null : values[unit];
       caption.update({
         name: isInput ? shown(pagePhrase(page, "quantities.input")) : pagePhrase(page, "stage.before"),
-        letter: state.backward || isInput ? name : roles.hidden_state,
+        letter: isInput ? name : state.backward ? gradient : roles.hidden_state,
         spoken: words(name),
         number: value,
         asked: asked(name),
@@ -280,7 +281,8 @@ export function stageView(page) {
     place.style.setProperty("min-height", `${(layout.isShort ? LEAST.short : LEAST.wide) * Number(height)}px`);
     picture?.update(state, moving);
     const sentence = happening(page, state);
-    setText(moment, isUntouched(state) ? pagePhrase(page, "stage.intro") : sentence);
+    const words = isUntouched(state) ? pagePhrase(page, "stage.intro") : sentence;
+    setChildren(moment, ...typeset(page, state, words));
     reads.replaceChildren(...inputSentence(page, state), negativeNote(page, state));
     setText(turned, gateSentence(page, state, regarded));
     const isSpoken = document.activeElement?.getAttribute("role") === "gridcell"; // with the chosen value

@@ -4,7 +4,7 @@ import {largestSize} from "../engine/arrays.js";
 import {el, reveal} from "./dom.js";
 import {keepFocus} from "./edits.js";
 import {graphOf} from "./graph.js";
-import {hueOf, nameAlong, openedRef, refKey, symbolElement, unitWords} from "./detail.js";
+import {hueOf, nameAlong, openedRef, refKey, symbolElement, typeset, unitWords} from "./detail.js";
 import {quantityName} from "./formulas.js";
 import {stepName} from "./quantities.js";
 import {entriesShown} from "./entries.js";
@@ -45,8 +45,8 @@ function graphElement(page, place, opened, redraw) {
     const item = nodeElement(page, place, node, state, {largest, opened, redraw, lit, chosen});
     const goals = graph.nodes.filter(({sources}) => sources.includes(node.name)).map(({name}) => name);
     const names = (backward ? goals : node.sources).map(name => shownName(page, place, name, backward) ?? name);
-    if (names.length)
-      item.append(el("small", {class: "sources"}, ` ${pagePhrase(page, "step.from", {names: names.join(", ")})}`));
+    const from = typeset(page, place, pagePhrase(page, "step.from", {names: names.join(", ")}));
+    if (names.length) item.append(el("small", {class: "sources"}, " ", ...from));
     item.style.setProperty("--column", String(backward ? graph.columns - 1 - node.column : node.column));
     return item;
   });
