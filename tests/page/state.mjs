@@ -31,7 +31,7 @@ function anyEdit(layer, direction) {
   const ref = oneOf([
     {layer, direction, name: "b_f", step: null, at: [any(hidden)]},
     {layer, direction, name: "W_i", step: null, at: [any(hidden), any(3)]},
-    {layer: 0, direction, name: "x", step: any(model.steps), at: [any(model.layers[0].cells[0].inputs)]},
+    {layer: 0, direction, name: "x", step: any(model.steps), at: [any(model.layers[0].cells[0].features.length)]},
   ]);
   return {ref, value: oneOf([0, 0.1, -12, 1e-300, 3.5e200, any(1000) / 7])};
 }

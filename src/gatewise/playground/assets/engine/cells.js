@@ -7,17 +7,15 @@ export function cellsOf(network, names, words = ENGLISH) {
   return network.cells.map((row, layer) => ({
     cells: row.map(run => {
       const recurrent = run.slotOf("hidden_state").size,
-        hidden = run.roles.cell_state ? run.slotOf("cell_state").size : recurrent,
-        inputs = run.slotOf("input").size;
+        hidden = run.roles.cell_state ? run.slotOf("cell_state").size : recurrent;
       const features = layer === 0 ? names.features : outputNames(network, names, layer - 1, words);
       return {
         direction: directionOf(run),
         hidden,
         recurrent,
-        inputs,
         program: run.setting.program,
         units: namesOf(hidden, names.units?.[layer], "unit "),
-        features: namesOf(inputs, features, "x"),
+        features: namesOf(run.slotOf("input").size, features, "x"),
       };
     }),
   }));

@@ -266,11 +266,6 @@ export class Model {
     return false;
   }
 
-  /** Whether a value differs from the original. @param {StepRef} ref */
-  changed(ref) {
-    return this.network !== this.base && difference(this.value(ref), this.#value(this.base, ref)) !== 0;
-  }
-
   /** The influence of the edits: the largest change of the hidden state at each step, by layer and direction.
    * @returns {Float64Array[][]} */
   influence() {

@@ -1,4 +1,5 @@
 /** A step as the lines in which somebody works it out: each with its equation, its value, and how far off that may be. */
+import {sizeOf} from "../engine/arrays.js";
 import {evaluate} from "../engine/evaluate.js";
 import {symbolsOf} from "../engine/trees.js";
 
@@ -52,8 +53,7 @@ export function linesOf(model, ref, backward) {
         symbols[name] = data === undefined ? base(name) : {shape: base(name).shape, data};
       }
       const result = evaluate(tree, symbols, {nonlinearities: program.nonlinearities});
-      if (result.shape.length === 0 && shape.length > 0)
-        return new Float64Array(sizeOfShape(shape)).fill(result.data[0]);
+      if (result.shape.length === 0 && shape.length > 0) return new Float64Array(sizeOf(shape)).fill(result.data[0]);
       return `${result.shape}` === `${shape}` ? result.data : null;
     } catch {
       return null; // it uses what there is not, or what has another size
@@ -92,11 +92,6 @@ export function linesOf(model, ref, backward) {
     value,
     spread,
   };
-}
-
-/** @param {number[]} shape */
-function sizeOfShape(shape) {
-  return shape.reduce((product, length) => product * length, 1);
 }
 
 /** The place of an entry among row-by-row numbers. @param {number[]} shape @param {number[]} at */
