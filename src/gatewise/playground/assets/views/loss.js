@@ -11,8 +11,6 @@ import {pagePhrase, phraseNodes} from "./phrases.js";
 import {stepName} from "./quantities.js";
 import {lane} from "./timeline.js";
 
-const SLICE_OF_BACKWARD = 16; // milliseconds
-
 /** The possible losses: entries of every cell's h, and the outputs. @param {Page} page */
 function lossPlaces(page) {
   const {doc, model} = page;
@@ -64,32 +62,15 @@ export function lossView(page) {
   const choice = el("div");
   const along = el("div");
   const root = el("div", {class: "loss-view"}, choice, along);
-  let frame = 0;
-  const draw = () => {
-    const {state} = page.store;
-    cancelAnimationFrame(frame);
-    if (!state.backward || page.closed.aborted) return;
-    if (!isComputed(page)) {
-      frame = requestAnimationFrame(draw);
-      if (!along.childElementCount) along.append(el("p", {class: "soft"}, pagePhrase(page, "loss.computing")));
-      return;
-    }
-    keepFocus(along, () => along.replaceChildren(...alongTime(page, state)));
-  };
   page.store.show((state, previous) => {
     reveal(root, state.backward);
     if (!state.backward) return along.replaceChildren();
     keepFocus(choice, () => choice.replaceChildren(chooser(page, state)));
-    draw();
+    if (page.settled) keepFocus(along, () => along.replaceChildren(...alongTime(page, state)));
+    else if (!along.childElementCount) along.append(el("p", {class: "soft"}, pagePhrase(page, "loss.computing")));
     if (state !== previous && state.loss !== previous.loss) page.say(lossSentence(page, state.loss));
-  });
+  }, true);
   return root;
-}
-
-/** Whether the backward pass is there; if not, some of it is computed. @param {Page} page */
-function isComputed({model}) {
-  model.wantsBackward = true;
-  return model.finish(SLICE_OF_BACKWARD);
 }
 
 /** @param {Page} page @param {State} state */

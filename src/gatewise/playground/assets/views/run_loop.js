@@ -32,6 +32,7 @@ export function followRun(page) {
     if (isEdited) model.edit(state.edits);
     if (isOfOtherLoss || (isEdited && state.loss.of === "error")) model.setLoss(state.loss);
     if (!isEdited && !isOfOtherLoss) return;
+    model.wantsBackward ||= state.backward;
     stop();
     page.settled = model.finish(FIRST);
     page.runs += 1;
