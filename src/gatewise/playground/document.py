@@ -71,7 +71,7 @@ def _lesson_of(run: SequenceRun) -> Object:
 
 
 def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:
-    """Return what the documents of all pages have of a run; `write` makes data of an array."""
+    """Return the part of a document that every page has; `write` makes data of an array."""
     wiring = run.wiring()
     return {
         "format": FORMAT,

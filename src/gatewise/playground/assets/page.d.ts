@@ -288,7 +288,6 @@ interface LevelRange {
   high: number;
 }
 type StageGate = "input_gate" | "forget_gate" | "output_gate";
-type StageEnd = "candidate" | "before" | "cell" | "output";
 type StageSource = "input" | "recurrent";
 type StageSide = "kept" | "written";
 interface Caption {
@@ -320,7 +319,7 @@ interface Layout {
   squash: [number, number];
   tank: Gauge;
   gauge: Gauge;
-  captions: Record<StageGate | StageEnd | StageSource | StageSide, Caption>;
+  captions: Record<keyof Flow["names"] | StageSide, Caption>;
 }
 /** An amount in a pipe; null where the equation has no such part. `tells` are the quantities that it gives away. */
 interface Amount {
@@ -330,7 +329,7 @@ interface Amount {
 interface Flow {
   pipes: Record<keyof Layout["pipes"], Amount>;
   /** The quantities at the ends of the pipes, in the tank and the gauge. */
-  names: Record<StageEnd, string>;
+  names: Record<StageGate | StageSource | "candidate" | "before" | "cell" | "output", string>;
   /** Behind the valves. */
   notes: Record<StageSide, Amount> | null;
   /** The function between the cell state and the output. */

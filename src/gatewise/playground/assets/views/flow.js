@@ -30,11 +30,14 @@ export function flowOf(model, state) {
     terms: name => termsOf(model, {...place, name, at: [unit]}),
     roles,
   };
-  if (!state.backward) return forwardFlow(parts);
   /** @param {string} name */
-  const gradient = name => model.gradientName({...place, name}) ?? name;
-  const {candidate, previous_cell_state: before, gated_output: output} = roles;
-  return backwardFlow(parts, {candidate: gradient(candidate), before: gradient(before), output: gradient(output)});
+  const seen = name => (state.backward && model.gradientName({...place, name})) || name;
+  const {candidate, previous_cell_state: before, cell_state: cell, gated_output: output} = roles;
+  const {input, previous_hidden_state: recurrent, input_gate, forget_gate, output_gate} = roles;
+  const names = {input_gate, forget_gate, output_gate, input: seen(input), recurrent: seen(recurrent)};
+  const ends = {candidate: seen(candidate), before: seen(before), output: seen(output)};
+  if (state.backward) return {...backwardFlow(parts, ends), names: {...names, ...ends, cell: roles.cell_gradient}};
+  return {...forwardFlow(parts), names: {...names, ...ends, cell}};
 }
 
 /** Whether a quantity is a factor of a term. @param {string} name */
@@ -52,7 +55,7 @@ function functionName(factor) {
   return factor?.tree.node === "call" ? factor.tree.name : "";
 }
 
-/** @param {Unit} unit @returns {Flow} */
+/** @param {Unit} unit @returns {Omit<Flow, "names">} */
 function forwardFlow(unit) {
   const {amount, terms, roles} = unit;
   const {candidate, previous_cell_state: before, cell_state: state, cell_sum: sum, gated_output: output} = roles;
@@ -73,14 +76,13 @@ function forwardFlow(unit) {
       squashed: {value: squashed?.value ?? null, tells: [state, output]},
       output: amount(output),
     },
-    names: {candidate, before, cell: state, output},
     notes: {kept: keeping, written: writing},
     squash: functionName(squashed),
   };
 }
 
 /** The same pipes with gradients, which go through the same valves the other way. @param {Unit} unit
- * @param {{candidate: string, before: string, output: string}} gradients @returns {Flow} */
+ * @param {{candidate: string, before: string, output: string}} gradients @returns {Omit<Flow, "names">} */
 function backwardFlow(unit, {candidate, before, output}) {
   const {amount, terms, roles} = unit;
   const {cell_gradient: gradient, output_gate: gate} = roles;
@@ -99,14 +101,7 @@ function backwardFlow(unit, {candidate, before, output}) {
       before: amount(before),
       candidate: amount(candidate),
     },
-    names: {candidate, before, cell: gradient, output},
     notes: null,
     squash: functionName(squashedFactor(unit)),
   };
-}
-
-/** The quantity at a source of the stage's lines, or its gradient. @param {Page} page @param {StageSource} source */
-export function sourceName({model, store: {state}}, source) {
-  const name = model.roles(state)[source === "input" ? "input" : "previous_hidden_state"];
-  return (state.backward && model.gradientName({...state, name})) || name;
 }

@@ -19,7 +19,7 @@ export function influenceFigure(page) {
   const steps = edits.flatMap(({ref}) => ref.step ?? []);
   if (answer !== null && !answer.shown && !isAnswered(answer)) return null;
   if (!edits.length || model.steps < 2 || steps.length < edits.length) return null;
-  if (!page.settled) return el("p", {class: "reach soft"}, pagePhrase(page, "influence.computing"));
+  if (!page.settled) return el("p", {class: "reach soft"}, pagePhrase(page, "loss.computing"));
   const sizes = memoised(page, "influence", [page.runs], () => model.influence())[layer][direction];
   const largest = largestSize(sizes);
   const first = model.cell(place).direction === "backward" ? Math.max(...steps) : Math.min(...steps);

@@ -1,7 +1,7 @@
 /** The stage: one unit at one step, as water that three valves let in, keep and let out. */
 import {el, observeSize, reveal, setChildren, setText, svg} from "./dom.js";
 import {figure, percent} from "../engine/figures.js";
-import {askedOf, flowOf, hasFlow, sourceName} from "./flow.js";
+import {askedOf, flowOf, hasFlow} from "./flow.js";
 import {SMALL_STAGE, WIDE_STAGE} from "./layouts.js";
 import {openNumber, typeset, unitWords} from "./detail.js";
 import {arrowMarks, captionMark, levelMark, lineMark, pipeMark, ticksOf} from "./pipes.js";
@@ -16,7 +16,8 @@ import {valveMark} from "./valves.js";
 const NARROW = 520;
 const LEAST = {wide: 0.72, short: 0.81}; // of the size in which a layout is drawn: its text has 12 pixels
 const FEW_UNITS = 16; // of one cell: the page begins at the stage, above their strip
-const ENDS = /** @type {StageEnd[]} */ (["candidate", "before", "cell", "output"]);
+/** @type {(keyof Flow["names"])[]} */
+const PARTS = [...GATES, "candidate", "before", "cell", "output", "input", "recurrent"];
 const SOURCES = /** @type {StageSource[]} */ (["input", "recurrent"]);
 const FEEDS = /** @type {(keyof Layout["feeds"])[]} */ (["forget_gate", "candidate", "input_gate", "output_gate"]);
 const SIDES = /** @type {StageSide[]} */ (["kept", "written"]);
@@ -87,14 +88,8 @@ function stagePicture(page, layout, regard) {
   });
   /** @type {Flow["names"]} */
   let names;
-  const gates = GATES.map(gate => {
-    const openNow = () => open(model.roles(store.state)[gate]);
-    return {gate, ...captionMark(layout.captions[gate], HUES[gate], openNow)};
-  });
-  const ends = ENDS.map(end => ({end, ...captionMark(layout.captions[end], HUES[end], () => open(names[end]))}));
-  const sources = SOURCES.map(source => {
-    const openNow = () => open(sourceName(page, source));
-    return {source, ...captionMark(layout.captions[source], HUES[source], openNow)};
+  const captions = PARTS.map(part => {
+    return {part, ...captionMark(layout.captions[part], HUES[part], () => open(names[part]))};
   });
   const sides = SIDES.map(side => ({side, ...captionMark(layout.captions[side], "note", null)}));
   const squash = svg("text", {
@@ -121,7 +116,7 @@ function stagePicture(page, layout, regard) {
     gauge.element,
     ...arrowMarks(layout.arrows),
     ...ticks.elements,
-    ...[...sides, ...gates, ...ends, ...sources].map(caption => caption.element),
+    ...[...sides, ...captions].map(caption => caption.element),
     ...valves.map(valve => valve.place),
   );
 
@@ -148,40 +143,29 @@ function stagePicture(page, layout, regard) {
   /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
   function write(state, flow, asked) {
     const {layer, direction, unit, step} = state;
+    const place = {layer, direction};
     /** @param {string} name */
-    const words = name => quantityName(page, {layer, direction, name});
-    /** @param {string} name */
-    const number = name => model.value({layer, direction, name, step})[unit];
-    const roles = model.roles(state);
-    const gradient = model.gradientName({layer, direction, name: roles.hidden_state}) ?? "";
+    const words = name => quantityName(page, {...place, name});
+    const {hidden_state: h, cell_state: c, cell_gradient: dc, candidate} = model.roles(state);
+    const {hidden} = model.cell(place);
+    const before = pagePhrase(page, "stage.before");
+    const input = pagePhrase(page, "quantities.input");
     const shown = (/** @type {string} */ text) => (layout.isShort ? "" : text);
-    for (const {gate, ...caption} of gates) {
-      const name = roles[gate];
-      const spoken = words(name);
-      caption.update({name: shown(spoken), letter: name, spoken, number: number(name), asked: asked(name)});
-    }
-    const plain = {
-      candidate: words(roles.candidate),
-      before: pagePhrase(page, "stage.before"),
-      cell: words(roles.cell_state),
-      output: words(roles.hidden_state),
-    };
-    for (const {end, ...caption} of ends) {
-      const name = flow.names[end];
-      const letter = end !== "before" ? name : state.backward ? roles.cell_gradient : roles.cell_state;
-      caption.update({name: shown(plain[end]), letter, spoken: words(name), number: number(name), asked: asked(name)});
-    }
-    for (const {source, ...caption} of sources) {
-      const name = sourceName(page, source);
-      const isInput = source === "input";
-      const values = model.value({layer, direction, name, step});
-      const {hidden} = model.cell({layer, direction});
-      const value = values.length === 1 ? values[0] : isInput || values.length !== hidden ? null : values[unit];
+    /** @type {Partial<Flow["names"]>} */
+    const titles = {candidate: words(candidate), before, cell: words(c), output: words(h), input, recurrent: before};
+    const dh = model.gradientName({...place, name: h}) ?? "";
+    /** @type {Partial<Flow["names"]>} */
+    const letters = state.backward ? {before: dc, recurrent: dh} : {before: c, recurrent: h};
+    for (const {part, ...caption} of captions) {
+      const name = flow.names[part];
+      const title = titles[part] ?? words(name);
+      const values = model.value({...place, name, step});
+      const isOfUnit = values.length === hidden && part !== "input";
       caption.update({
-        name: isInput ? shown(pagePhrase(page, "quantities.input")) : pagePhrase(page, "stage.before"),
-        letter: isInput ? name : state.backward ? gradient : roles.hidden_state,
+        name: part === "recurrent" ? title : shown(title),
+        letter: letters[part] ?? name,
         spoken: words(name),
-        number: value,
+        number: values.length === 1 ? values[0] : isOfUnit ? values[unit] : null,
         asked: asked(name),
       });
     }

@@ -114,7 +114,7 @@ export function weightsTable(page, opened, redraw) {
   });
   if (!part.open) return part;
   if (isLong && !areSummed(page, parameters, redraw)) {
-    part.append(el("p", {class: "soft"}, pagePhrase(page, "weights.computing")));
+    part.append(el("p", {class: "soft"}, pagePhrase(page, "loss.computing")));
     return part;
   }
   const table = el(
