@@ -120,7 +120,7 @@ export function weightsTable(page, opened, redraw) {
   const table = el(
     "table",
     {class: "weights"},
-    el("caption", {}, heading),
+    el("caption", {class: "visually-hidden"}, heading),
     el(
       "thead",
       {},
