@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from peers import firefox
 from peers.page_files import LAST, LENGTH, edited, numbers
+from peers.reader import hyphenated
 
 from tests.test_report import rain
 
@@ -62,7 +63,7 @@ def test_every_number_of_every_step_is_what_python_computes(window, pages, backw
     wanted, compared = numbers(edited(edits)), set()
     for step in range(LAST + 1):
         open_page(window, f"{pages('teaching')}#v1&step={step}&level=step&backward={int(backward)}&edits={written}")
-        for ref, text in window.evaluate(SHOWN):
+        for ref, text in hyphenated(window.evaluate(SHOWN)):
             _, _, name, at_step, at = ref.split("|")
             values = wanted[name] if not at_step else wanted[name][int(at_step)]
             value = values[tuple(map(int, at.split(".")))] if at else values
@@ -80,7 +81,9 @@ def test_a_model_of_ones_own_has_the_states_of_its_run(window, pages, layer, dir
     for name, values in (("f", cell.forget_gate), ("c", cell.cell_state), ("h", cell.hidden_state)):
         open_page(window, f"{pages('own')}#v1&{place}&show={name}")
         units = window.evaluate("[...document.querySelectorAll('[role=rowheader]')].map(one => one.textContent)")
-        texts = window.evaluate("[...document.querySelectorAll('[role=gridcell]')].map(one => one.textContent)")
+        texts = hyphenated(
+            window.evaluate("[...document.querySelectorAll('[role=gridcell]')].map(one => one.textContent)")
+        )
         for row, unit in enumerate(units):
             found = texts[row * len(x) :]
             at = int(unit.removeprefix("unit "))
