@@ -14,7 +14,7 @@ from gatewise.files import storage
 from gatewise.grading import points, report
 from gatewise.grading.grades import ABSENT, EMPTY, FORMULA, HEADS, MARKED, UNREADABLE, Grades, Mark
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE, csv_lines
-from gatewise.grading.verdicts import EARNING, WRONG, Verdict, describe_counts
+from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, short
@@ -24,7 +24,7 @@ PACKAGE = "gatewise.grading"  # where its style lies
 MOST_BARS = 40
 MOST_BINS = 20
 TENS = [10.0**k for k in range(-9, 10)]
-WIDE, ROW, TALL, LETTER = 360, 22, 96, 7.4  # of a picture, in its own units
+WIDE, ROW, LETTER = 360, 22, 7.4  # of a picture, in its own units
 MOST_NAME = 28  # letters beside a bar
 STATES = {
     MARKED: "marked",
@@ -138,21 +138,10 @@ def _marks_section(written: Sequence[Mark]) -> str:
     sentence = f"{range_text}; half of them have {points.format_points(median(earned))} or more."
     size = next(ten * digit for ten in TENS for digit in (1, 2, 5) if full / (ten * digit) <= MOST_BINS)
     sheets_by_bin = Counter(int(value / size + 1e-9) for value in earned)
-    bins = int(full / size + 1e-9) + 1
-    bar_width, tallest, baseline = WIDE / bins, max(sheets_by_bin.values()), TALL + 16
-    shapes = [f'<path d="M0 {baseline + 0.5}H{WIDE}"/>']
-    for k in range(bins):
-        middle, height = (k + 0.5) * bar_width, TALL * sheets_by_bin[k] / tallest
-        if sheets_by_bin[k]:
-            left, top = k * bar_width + 1, baseline - height
-            shapes.append(f'<rect x="{left:.4g}" y="{top:.4g}" width="{bar_width - 2:.4g}" height="{height:.4g}"/>')
-            shapes.append(f'<text class="middle" x="{middle:.4g}" y="{top - 4:.4g}">{sheets_by_bin[k]}</text>')
-        if k % (bins // 8 + 1) == 0:
-            label = points.format_points(k * size)
-            shapes.append(f'<text class="soft middle" x="{middle:.4g}" y="{baseline + 15}">{label}</text>')
-    bar = "" if size == 1 else f"{points.format_points(size)} points to a bar, from "
-    counts = "; ".join(f"{points.format_points(k * size)}: {sheets_by_bin[k]}" for k in sorted(sheets_by_bin))
-    return f"<p>{_html(sentence)}</p>\n{_svg_picture(f'Sheets by points. {bar}{counts}.', baseline + 22, shapes)}"
+    bins = range(min(sheets_by_bin), max(sheets_by_bin) + 1)
+    rows = [(points.format_points(k * size), sheets_by_bin[k], sheets_by_bin[k]) for k in bins]
+    bar = "" if size == 1 else f" {points.format_points(size)} points to a bar, from"
+    return f"<p>{_html(sentence)}</p>\n{_bar_chart_svg(f'Sheets by points.{bar}', rows)}"
 
 
 def _lost_lines_section(written: Sequence[Mark]) -> str:
@@ -169,7 +158,7 @@ def _lost_lines_section(written: Sequence[Mark]) -> str:
         return f"<p>{total}</p>"
     sentence = "On so many sheets a line is wrong (in full colour), or too coarse or missing (pale)."
     chart = _bar_chart_svg(
-        "Sheets on which a line loses points", [(name, lost[name], wrong[name]) for name in most_lost]
+        "Sheets on which a line loses points.", [(name, lost[name], wrong[name]) for name in most_lost]
     )
     return f"<p>{total} {sentence}</p>\n{chart}"
 
@@ -178,16 +167,13 @@ def _causes_section(written: Sequence[Mark]) -> str:
     """Return the HTML of a chart: on how many sheets of a class there is each kind of mistake."""
     counts = Counter[str]()
     for mark in written:
-        counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in _wrong_verdicts(mark)})
+        wrong = (verdict for verdict in mark.verdicts.values() if verdict.status == WRONG)
+        counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
     rows = [(kind, count, count) for kind, count in counts.most_common(MOST_BARS)]
     sentence = (
         "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
     )
-    return f"<p>{sentence}</p>\n{_bar_chart_svg('Sheets by kind of mistake', rows)}" if rows else ""
-
-
-def _wrong_verdicts(mark: Mark) -> list[Verdict]:
-    return [verdict for verdict in mark.verdicts.values() if verdict.status == WRONG]
+    return f"<p>{sentence}</p>\n{_bar_chart_svg('Sheets by kind of mistake.', rows)}" if rows else ""
 
 
 def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
@@ -204,14 +190,11 @@ def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
             if size:
                 width = f'width="{longest * size / largest:.4g}" height="{ROW - 7}"'
                 shapes.append(f'<rect class="{kind}" x="{names_width:.4g}" y="{y + 4}" {width}/>')
-        shapes.append(f'<text x="{names_width + longest * count / largest + 6:.4g}" y="{y + 15}">{count}</text>')
-    counts = "; ".join(f"{name}: {count}" for name, count, _ in rows)
-    return _svg_picture(f"{title}. {counts}.", len(rows) * ROW + 4, shapes)
-
-
-def _svg_picture(description: str, height: float, shapes: Sequence[str]) -> str:
-    label = html_text(description)
-    return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {height:g}">{"".join(shapes)}</svg>'
+        if count:
+            shapes.append(f'<text x="{names_width + longest * count / largest + 6:.4g}" y="{y + 15}">{count}</text>')
+    counts = "; ".join(f"{name}: {count}" for name, count, _ in rows if count)
+    label = html_text(f"{title} {counts}.")
+    return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {len(rows) * ROW + 4}">{"".join(shapes)}</svg>'
 
 
 # Tables and lists.

@@ -43,7 +43,7 @@ def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> Non
         with storage.beside(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         return
-    blanks = {quantity.name: _to_lists(np.full(quantity.key.shape, None)) for quantity in quantities}
+    blanks = {quantity.name: np.full(quantity.key.shape, None).tolist() for quantity in quantities}
     storage.write_text(path, sheet_csv(quantities) if suffix == ".csv" else _json(blanks))
 
 
@@ -69,10 +69,6 @@ def csv_lines(lines: Sequence[Sequence[object]]) -> str:
     return buffer.getvalue()
 
 
-def _to_lists(array: Any) -> Any:
-    return np.asarray(array).tolist()
-
-
 def _json(fields: Mapping[str, Any]) -> str:
     """Return JSON with one field per line, so that a person can fill in a sheet and an error can name the line."""
     lines = (f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(value)}" for name, value in fields.items())
@@ -92,10 +88,10 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
     cells = [
         notebook.cell("title", "markdown", f"# {words['title']}: {name}\n\n{handout_page.instructions(plan, where)}")
     ]
-    arrays = [f"{python_name(key)} = np.array({_to_lists(array)})" for key, array in problem.given_arrays().items()]
+    arrays = [f"{python_name(key)} = np.array({array.tolist()})" for key, array in problem.given_arrays().items()]
     cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *arrays])))
     if worked:
-        worked_arrays = [f"{python_name(line.name)} = np.array({_to_lists(worked_numbers(line))})" for line in worked]
+        worked_arrays = [f"{python_name(line.name)} = np.array({worked_numbers(line).tolist()})" for line in worked]
         cells.append(notebook.cell("worked", "code", "\n".join([f"# {words['comment']}", *worked_arrays])))
     for number, quantity in enumerate(quantities):
         defined = f": `{quantity.equation}`" if quantity.term else ""
@@ -131,8 +127,8 @@ def key_json(
         "place": place,
     }
     fields |= {"worked": worked, "asked": quantities, "variant": variant}
-    arrays = {name: _to_lists(array) for name, array in problem.given_arrays().items()}
-    answers = {quantity.name: _to_lists(quantity.key) for quantity in lines[1]}
+    arrays = {name: array.tolist() for name, array in problem.given_arrays().items()}
+    answers = {quantity.name: quantity.key.tolist() for quantity in lines[1]}
     return _json({**fields, "given": arrays, "answers": answers})
 
 
