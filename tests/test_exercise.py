@@ -267,6 +267,12 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder, monkeypatch):
         ("Identifier,Full name\nParticipant 1,Eva Müller", ["Eva Müller"]),
         ("id,first name,last name\n7,Eva,Müller\n8,Eva,Müller", ["Eva Müller, 7", "Eva Müller, 8"]),
         ("Eva Müller,A", ["Eva Müller"]),
+        ("Eva Müller,Blau\nMax Meier,Rot", ["Eva Müller", "Max Meier"]),
+        (
+            "van der Berg,Anna,1\nO'Neil,Mary-Ann,2\nMüller,Eva,3",
+            ["van der Berg, Anna", "O'Neil, Mary-Ann", "Müller, Eva"],
+        ),
+        ("Eva,red\nMax,red\nAda,red\nAlan,blue", ["Eva", "Max", "Ada", "Alan"]),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])

@@ -109,9 +109,8 @@ def check(
         format = format or showing.format_of(output, "Marking")
     cell_run = build_run(options, back)
     if template:
-        names = sheet.template_suffix(answers)
         chain = Chain(cell_run.steps, cell_run.dh, cell_run.dc)
-        handout.write_template(answers, chain, backward, names)
+        handout.write_template(answers, chain, backward)
         print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
         for quantity in [quantity for quantity in chain.quantities if quantity.term and backward][:1]:
             print(f"There {quantity.equation},\nand likewise the other sums.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import FileError
+from gatewise.errors import FileError, one_of
 from gatewise.files import storage
 from gatewise.files.replacing import folder_beside
 from gatewise.grading import handout_page
@@ -21,6 +21,7 @@ from gatewise.grading.fading import split_lines
 from gatewise.grading.names import python_name
 from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
+from gatewise.grading.sheet import EMPTY
 from gatewise.progress import working_through
 from gatewise.render import markdown, notebook, text
 from gatewise.walkthrough.build import walk as walk_through
@@ -33,8 +34,9 @@ WEIGHTS, MARKS, PAGE = "weights.csv", "marks.csv", "class.html"  # files of an e
 # Empty sheets.
 
 
-def write_template(path: Path, chain: Chain, backward: bool, suffix: str) -> None:
-    """Write an empty sheet to fill in by hand; an existing file is not overwritten."""
+def write_template(path: Path, chain: Chain, backward: bool) -> None:
+    """Write an empty sheet to fill in by hand, in the format of its name; an existing file is not overwritten."""
+    suffix = one_of("the ending of a sheet's name", path.suffix.lower(), EMPTY)
     if path.exists():
         raise FileError(f"cannot write {path}: the file exists, and an empty sheet would overwrite it")
     quantities = asked_quantities(chain, backward)
@@ -198,7 +200,8 @@ Then `gatewise check` on this folder prints a table and writes `{MARKS}`, `{PAGE
 each student.
 
 The students stand in the order of the roster. Its column heads say where the names are; without heads they are in the
-first column. Where two students have the same name, the other columns belong to it, as many as it takes.
+first column, or in the first two. Where two students have the same name, the other columns belong to it, as many as it
+takes.
 
 Made with seed {plan.seed}: the same seed and name give the same numbers again.
 """

@@ -52,15 +52,15 @@ class Student:
 def read(path: str | os.PathLike[str]) -> list[Student]:
     """Return the students of a class in the order of its roster, a .csv file.
 
-    A first line of column heads says where the names are; without one they are in the first column. Where two students
-    have the same name, the other columns belong to it, as many as distinguish all. Raise FileError if it cannot be read
-    or has no names, or if two students' files would have the same name.
+    A first line of column heads says where the names are; without one they are in the first column, or in the first
+    two. Where two students have the same name, the other columns belong to it, as many as distinguish all. Raise
+    FileError if it cannot be read or has no names, or if two students' files would have the same name.
     """
     source = storage.readable(path)
     table = tables.rows(source, storage.read_text(source, of_windows=True))
     rows = [(number, tuple(map(text.clean, row))) for number, row in table]
     heads = rows.pop(0)[1] if rows and HEADS.intersection(map(str.casefold, rows[0][1])) else ()
-    columns = _name_columns(heads)
+    columns = _name_columns(heads) if heads else _columns_of_words([cells for _, cells in rows])
     lines = [(number, cells) for number, cells in rows if any(cells[k] for k in columns if k < len(cells))]
     if not lines:
         raise FileError(f"cannot read {source}: there are no names in its first column")
@@ -86,6 +86,14 @@ def _name_columns(heads: Sequence[str]) -> list[int]:
     words = [head.casefold() for head in heads]
     full = [k for k, word in enumerate(words) if word in FULL_NAME]
     return full[:1] or [k for k, word in enumerate(words) if word in (*FIRST_NAME, *LAST_NAME)] or [0]
+
+
+def _columns_of_words(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the columns of the names in a roster without heads: two, if surnames and first names seem to be apart."""
+    seconds = [cells[1] if len(cells) > 1 else "" for cells in rows]
+    are_words = all(re.fullmatch(r"[^\W\d_]{2,}([ .'’-]+[^\W\d_]+)*\.?", cell) for cell in seconds)
+    are_apart = sum(" " in cells[0] for cells in rows) < len(rows) / 2 < len(set(seconds))
+    return [0, 1] if are_words and are_apart else [0]
 
 
 def _name_of(cells: Sequence[str], heads: Sequence[str], columns: Sequence[int], others: Sequence[int]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import FileError, OptionError, one_of
+from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import npz_names, read_npz, read_text, readable
 from gatewise.files.workbook import worksheets
 from gatewise.grading import foreign, notebooks
@@ -223,8 +223,3 @@ def _key_lines(text: str) -> dict[str, int]:
         with suppress(ValueError):  # within a text that only looks like a key
             lines_by_key[json.loads(f'"{match[1]}"')] = line
     return lines_by_key
-
-
-def template_suffix(path: Path) -> str:
-    """Return the suffix of an empty sheet's name, if such a sheet can be written."""
-    return one_of("the ending of a sheet's name", path.suffix.lower(), EMPTY)
