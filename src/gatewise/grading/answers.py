@@ -43,7 +43,7 @@ class Fault:
     Attributes
     ----------
     place : str
-        ``line 3``, or empty if the sheet has no lines.
+        ``line 3``, ``cell 5`` of a notebook, or empty if the sheet has neither.
     name : str
         The quantity as it was written; empty if unknown.
     says : str

@@ -11,7 +11,7 @@ from gatewise.grading.names import python_name
 from gatewise.grading.numerals import is_blank, is_number, iterate_numerals, parse_numbers
 
 _LABEL = re.compile(r"`([^`\n]{1,120})`, \w+ \(")  # above the cell of an answer
-_NAMED = re.compile(r"[^\W\d]\w* ?[=:]")  # before the numbers that a cell prints
+_NAMED = re.compile(r"^[^\W\d]\w* ?[=:]")  # before the numbers that a cell prints
 NOT_RUN = "a cell that was never run, or not saved after that"
 
 
