@@ -349,6 +349,13 @@ def test_an_index_that_is_unclear_is_told_and_never_guessed(text, lines, says, t
     assert "c" in answers
 
 
+def test_a_step_that_is_written_twice_counts_once_and_is_told(tmp_path):
+    for text in ("f[1] = 1, 2\nf_1 = 3, 4", "f_1 = 1, 2\nf^{(1)} = 3, 4"):
+        answers, (fault,) = matching.match_answers(TWO, sheet.read(saved(tmp_path, "a.txt", text)))
+        assert {name: answer.values.tolist() for name, answer in answers.items()} == {"f[1]": [1, 2]}
+        assert fault.place == "line 2"
+
+
 def test_a_blank_among_indexed_entries_is_a_blank(tmp_path):
     answers, faults = matching.match_answers(ONE, sheet.read(saved(tmp_path, "a.txt", "f[0] = _\nf[1] = 0.5")))
     assert not faults

@@ -54,8 +54,10 @@ def gather_indexed(chain: Chain, sheet: Sheet) -> Sheet:
         whole, at_step = chain.named(base), chain.named(f"{base}[{index}]")
         if whole is not None and whole.key.ndim and not raised and answer.values.size in (0, whole.key[0].size):
             rows.setdefault(whole.name, {})[index] = name, answer
+        elif at_step is not None and at_step.name not in {*answers, *sheet.answers}:
+            answers[at_step.name] = answer
         else:
-            answers[name if at_step is None else at_step.name] = answer
+            answers[name] = answer
     faults = list(sheet.faults)
     for whole_name, by_index in rows.items():
         key = chain.by_name[whole_name].key
