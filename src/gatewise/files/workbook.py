@@ -6,8 +6,6 @@ import datetime
 import io
 import os
 import warnings
-import zipfile
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,29 +27,25 @@ def worksheets(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
             from openpyxl import load_workbook
     except MissingExtraError as problem:
         raise FileError(f"cannot read {path}: {problem}; or save it as CSV") from None
+    import zipfile  # its own imports take longer than the rest of this file
+
+    content = Path(path).read_bytes()
+    options = {"read_only": True, "keep_links": False}
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:  # whose pictures are never unpacked
+            parts = [entry for entry in archive.infolist() if entry.filename.lower().endswith((".xml", ".rels"))]
+        if sum(part.file_size for part in parts) > MOST_BYTES:
+            raise FileError(f"unpacked, its tables may have at most {MOST_BYTES >> 20} MiB")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what openpyxl leaves out: pictures, validations
-            content = Path(path).read_bytes()
-            _check_size(content)
-            with (
-                closing(load_workbook(io.BytesIO(content), read_only=True, keep_links=False, data_only=True)) as values,
-                closing(load_workbook(io.BytesIO(content), read_only=True, keep_links=False)) as formulas,
-            ):
-                names = [sheet.title for sheet in values.worksheets]
-                return [(name, _text_of(values[name], formulas[name])) for name in names]
+            values = load_workbook(io.BytesIO(content), data_only=True, **options)
+            formulas = load_workbook(io.BytesIO(content), **options)
+            names = [sheet.title for sheet in values.worksheets]
+            return [(name, _text_of(values[name], formulas[name])) for name in names]
     except FileError as problem:
         raise FileError(f"cannot read {path}: {problem}") from None
     except Exception as problem:  # whatever zipfile, the XML parser and openpyxl raise on a damaged workbook
         raise FileError(f"cannot read {path}: it is not an intact Excel workbook ({reason(problem)})") from None
-
-
-def _check_size(content: bytes) -> None:
-    """Raise a FileError if the tables of a workbook are too large, unpacked; pictures are never unpacked."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        parts = (entry for entry in archive.infolist() if entry.filename.lower().endswith((".xml", ".rels")))
-        if sum(part.file_size for part in parts) > MOST_BYTES:
-            raise FileError(f"unpacked, its tables may have at most {MOST_BYTES >> 20} MiB")
 
 
 def _text_of(values: Any, formulas: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,6 +40,8 @@ def kind_of(path: Path) -> str:
         head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head.startswith(b"pk\x03\x04"):
         return next((ending for ending, beginnings in BEGINNINGS.items() if head.startswith(beginnings)), "")
+    import zipfile  # its own imports take longer than the rest of this file
+
     with suppress(Exception), zipfile.ZipFile(path) as archive:  # whatever zipfile raises at a damaged one
         return next((MEMBERS[name] for name in archive.namelist() if name in MEMBERS), ".zip")
     return ".zip"

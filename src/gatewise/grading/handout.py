@@ -199,9 +199,5 @@ def _teacher_readme(plan: Plan) -> str:
 Then `gatewise check` on this folder prints a table and writes `{MARKS}`, `{PAGE}`, and into `{FEEDBACK}/` a page for
 each student.
 
-The students stand in the order of the roster. Its column heads say where the names are; without heads they are in the
-first column, or in the first two. Where two students have the same name, the other columns belong to it, as many as it
-takes.
-
 Made with seed {plan.seed}: the same seed and name give the same numbers again.
 """
