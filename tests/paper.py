@@ -52,8 +52,9 @@ class Box:
     def outer(self, other: Box) -> Box:
         return self[:, None] * other[None, :]
 
-    def wider(self, by: np.ndarray | float) -> Box:
-        by = by + SINGLE * np.maximum(np.maximum(np.abs(self.low), np.abs(self.high)), 0.01)
+    def wider(self, by: np.ndarray | float, terms: float = 0.01) -> Box:
+        """Return wider bounds, also by single precision: of numbers, or of the terms whose sum they are."""
+        by = by + SINGLE * np.maximum(np.maximum(np.abs(self.low), np.abs(self.high)), terms)
         return Box(self.low - by, self.high + by)
 
     def has(self, values: np.ndarray) -> bool:
@@ -323,7 +324,7 @@ class Allowance:
 
         def keep(full: str, box: Box) -> Box:
             name, texts = full.partition("[")[0], self.paper.texts.get(full)
-            ranges[full] = box = box if name in COPIED or name in GATES else box.wider(unit)
+            ranges[full] = box = box if name in COPIED or name in GATES else box.wider(unit, terms=0.4)
             hidden = box if name in COPIED else box.wider(unit)  # a sum's products are rounded, and so is the sum
             if texts is None:
                 return hidden
