@@ -126,7 +126,8 @@ class Judge:
         if (excess <= 0).all():
             is_right = bool((excess_over_key <= 0).all())
             follows = not is_right and quantity.place in self.tainted
-            if _is_coarse(answer, key if is_right else expected, expected if follows else key):
+            digits = answer if is_right else self.unpadded[name]
+            if _is_coarse(digits, key if is_right else expected, expected if follows else key):
                 return Verdict(name, equation, COARSE)
             if follows:
                 return Verdict(name, equation, FOLLOWS)
@@ -222,7 +223,7 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Ju
 def _is_coarse(answer: SheetAnswer, target: Array, exact: Array) -> bool:
     """Return whether numbers have too few digits to tell those of `target`, unless they are `exact`."""
     inexact = np.isfinite(answer.values) & (np.abs(answer.values - exact) > rounding(exact))
-    size = np.where(np.isfinite(answer.values), np.abs(target), 0.0)
+    size = np.where(np.isfinite(answer.values), np.maximum(np.abs(target), np.abs(answer.values)), 0.0)
     largest = np.max(size, initial=0.0)
     too_few = (answer.tolerance >= COARSE_SHARE * largest) | ((answer.tolerance >= size) & (size >= 0.1 * largest))
     return bool((inexact & too_few).any())
