@@ -312,7 +312,12 @@ class Allowance:
 
     def unit(self) -> float:
         """Return the rounding of numbers that are not written: that of the coarsest line that has two decimals."""
-        lines = [name for name in self.paper.texts if name.partition("[")[0] not in COPIED]
+        key = self.paper.key
+        lines = [
+            name
+            for name, texts in self.paper.texts.items()
+            if name.partition("[")[0] not in COPIED and (np.abs(texts.astype(float) - key[name]) > 1e-9).any()
+        ]
         finest = min((float(half_unit_unpadded(self.paper, name).min()) for name in lines), default=0.0)
         halves = [float(half_unit(self.paper.texts[name]).min()) for name in lines]
         coarsest = max((half for half in halves if half < 0.05), default=0.005)

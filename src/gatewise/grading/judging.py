@@ -58,13 +58,15 @@ class Judge:
     def _rounding_unit(self) -> float:
         """Return the rounding error of numbers that are not on the sheet: that of its coarsest line.
 
-        Copied and exact numbers do not count, nor do vague ones beside others. The zeros of numbers that all end in
+        Exact numbers do not count, nor do copied and vague ones beside others. The zeros of numbers that all end in
         zeros are not digits.
         """
         units, finest = [], np.inf
-        for name, answer in self.unpadded.items():
-            quantity = self.chain.by_name[name]
-            if (quantity.copied and not quantity.summed) or answer.values.shape != quantity.key.shape:
+        quantities = [self.chain.by_name[name] for name in self.unpadded]
+        computed = [quantity for quantity in quantities if quantity.summed or not quantity.copied]
+        for quantity in computed or quantities:
+            name, answer = quantity.name, self.unpadded[quantity.name]
+            if answer.values.shape != quantity.key.shape:
                 continue
             rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
             if rounded.any():
