@@ -46,6 +46,12 @@ def status(text: str, tmp_path: Path, suffix: str = "csv") -> dict[str, str]:
     return {v.name: v.status for v in gw.check(saved(tmp_path, f"sheet.{suffix}", text), CHAIN).verdicts}
 
 
+def test_zeros_that_stand_alone_are_wrong_as_they_are_written(tmp_path):
+    """Where no number of a sheet has digits, nothing says that its zeros are padding."""
+    assert status("f,0.0000,0.0000\n", tmp_path) == {"f": "wrong"}
+    assert status("f,0,0\n", tmp_path) == {"f": "too coarse"}
+
+
 # The same numbers.
 
 

@@ -47,7 +47,10 @@ class Judge:
         self.chain, self.answers, self.doubted, self.written = chain, dict(answers), doubted, written
         decimals = {name: _decimals(answer) for name, answer in answers.items() if not answer.blank}
         most = max(decimals.values(), default=0)
-        self.unpadded = {name: _without_padding(answers[name], count or most) for name, count in decimals.items()}
+        self.unpadded = {  # nothing says how many zeros are padding where a sheet has no other digits
+            name: _without_padding(answers[name], count or most) if most else answers[name]
+            for name, count in decimals.items()
+        }
         self.assumed = AssumedValues(chain.given)
         self.expected: dict[SymbolAtStep, Array] = {}
         self.slack: dict[SymbolAtStep, Array] = {}
