@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -141,6 +142,15 @@ class Page:
         printed = base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, **options)["data"])
         boxes = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", printed)
         return [tuple(map(float, box.split()[2:])) for box in boxes]
+
+    def printed_texts(self) -> list[bool]:
+        """Return of each sheet of paper that the page is printed on whether text stands on it."""
+        data = base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+        bodies = {int(n): body for n, body in re.findall(rb"\n(\d+) 0 obj\n(.*?)\nendobj", data, re.DOTALL)}
+        pages = [body for body in bodies.values() if re.search(rb"/Type\s*/Page\b", body)]
+        contents = [bodies[int(re.search(rb"/Contents (\d+) 0 R", page)[1])] for page in pages]
+        streams = [body.partition(b"stream\n")[2].partition(b"\nendstream")[0] for body in contents]
+        return [re.search(rb"\bTj\b", zlib.decompress(stream)) is not None for stream in streams]
 
     def wait_until(self, script: str) -> None:
         """Wait until an expression of JavaScript holds."""

@@ -261,6 +261,11 @@ def test_escape_closes_every_panel_before_it_leads_up(reader, pages):
         reader.keys("Escape")
         assert not reader.has(".panel")
         assert reader.has("#step h2")
+        reader.click("[aria-controls]", words)
+        reader.ask("document.querySelector('#step input').focus()")
+        reader.keys("Escape")
+        assert not reader.has(".panel")
+        assert reader.has("#step h2")
     reader.keys("?")
     reader.ask("document.querySelector('#keys input').focus()")
     reader.keys("Escape")
@@ -292,7 +297,7 @@ OVERLAPS = """(() => {
 
 @pytest.mark.parametrize("width", [360, 1000, 1280])
 @pytest.mark.parametrize(
-    "view", ["", "#v1&step=3&level=number&name=f&chapter=1", "#v1&step=3&level=step&backward=1&show=dc"]
+    "view", ["", "#v1&step=3&level=number&name=f&chapter=1", "#v1&step=3&level=step&backward=1&show=dc", *VIEWS[1:]]
 )
 def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view, width):
     reader.tab.call("Page.setFontSizes", fontSizes={"standard": 32, "fixed": 26})
@@ -300,6 +305,8 @@ def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view, widt
         reader.open(pages("teaching") + view, width=width)
         reader.tab.rest()
         assert float(reader.ask("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)")) > 36
+        reader.ask("document.querySelectorAll('.training details').forEach(one => { one.open = true; })")
+        reader.tab.rest()
         assert reader.ask(OVERLAPS) == []
         assert reader.ask("document.documentElement.scrollWidth") <= width
     finally:

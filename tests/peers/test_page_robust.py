@@ -166,6 +166,21 @@ def test_the_names_of_units_stay_in_sight_beside_the_chosen_step(reader, pages):
     assert reader.ask(covered) == 0
 
 
+PRINTED = ["", "step=3&level=step&chapter=1", "scene=reader&chapter=8", "scene=reader&level=step&step=25&unit=3"]
+
+
+@pytest.mark.parametrize(
+    "view", [*PRINTED, "scene=learner&level=number&name=f", "step=3&backward=1&level=number&name=dc"]
+)
+def test_no_sheet_of_paper_is_empty(reader, pages, view):
+    reader.open(pages("teaching") + f"#v1&{view}")
+    texts = reader.tab.printed_texts()
+    assert texts
+    assert all(texts)
+    reader.tab.look(width=794, media="print", still=True)
+    assert not reader.has("#path")
+
+
 @pytest.mark.parametrize("name", ["teaching", "own"])
 def test_on_paper_it_is_dark_on_white_and_nothing_is_cut(reader, pages, name):
     reader.open(pages(name) + VIEWS[name][1], scheme="dark", width=794)

@@ -22,7 +22,8 @@ const letterKeys = {on: true};
 function isTaken(event) {
   const {target, key} = event;
   if (key.length === 1 && key !== " " && !letterKeys.on) return true;
-  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || isWriting(target)) return true;
+  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return true;
+  if (isWriting(target)) return key !== "Escape" || !document.querySelector(".panel:not([hidden])");
   if (!(target instanceof Element)) return false;
   if ((key === " " || key === "Enter") && target.closest("button, a, summary, input, [role=button]")) return true;
   return key.startsWith("Arrow") && target.closest("[role=slider], [role=grid], [role=tablist], input") !== null;
