@@ -125,6 +125,8 @@ def test_an_update_opens_and_its_gradient_is_the_pages_own(reader, pages):
     reader.sees(".training td")
     rows = reader.ask(ROWS)
     assert len(rows) == 12
+    table = "document.querySelector('.training table')"
+    assert reader.ask(f"{table}.scrollWidth - {table}.clientWidth") == 0
     reader.keys("Escape")
     reader.tab.wait_until("!document.querySelector('.training details').open")
     reader.click(".training summary")
