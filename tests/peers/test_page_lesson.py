@@ -178,6 +178,14 @@ def test_lines_follow_from_the_persons_own(tmp_path: Path) -> None:
         assert {name: OF_SHEETS.get(line["status"], line["status"]) for name, line in one.items()} == of_sheet
 
 
+def test_too_few_digits_follow_from_nothing(tmp_path: Path) -> None:
+    """σ(1) is 0.7311, and 0.7311 × tanh(0.5) is 0.3379."""
+    typed = [{"a_o": "1", "o": o, "c": "0.5", "h": h} for o, h in (("1", "0"), ("0.7", "0.34"), ("0.73", "0.338"))]
+    verdicts = judged(tmp_path, [case(2, 0, lines, "h") for lines in typed])
+    found = [[one[name]["status"] for name in ("a_o", "o", "h")] for one in verdicts]
+    assert found == [["wrong", status, status] for status in ("coarse", "follows", "follows")]
+
+
 def test_few_digits_tell_no_cause_and_unrelated_numbers_have_none(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     cases = []

@@ -122,9 +122,9 @@ function hiddenDigits(grader, numbers) {
 function take(sheet, name, typed) {
   const {lines, ref, values, slack, tainted} = sheet;
   const status = statusOf(sheet, name, typed);
+  if (status === "coarse" && typed.tolerance >= sheet.grader.vague) return status;
   if (status === "wrong") tainted.set(name, [name]);
   else if (status !== "follows") tainted.delete(name);
-  if (status === "coarse" && typed.tolerance >= sheet.grader.vague) return status;
   const place = placeOf(lines.shape(name), ref.at);
   values.set(name, withNumber(values.get(name), place, typed.value));
   const isExact = Math.abs(typed.value - rightOf(lines, ref, name)) <= 1e-12 * Math.abs(typed.value);
@@ -147,15 +147,15 @@ function statusOf({lines, ref, grader, expected, loose, tainted}, name, {value, 
   const right = rightOf(lines, ref, name);
   const follows = /** @type {Float64Array} */ (expected.get(name))[place];
   const slack = /** @type {Float64Array} */ (loose.get(name))[place];
+  const isVague = (/** @type {number} */ number) => tolerance >= grader.vague && tolerance > COARSE * Math.abs(number);
   const least = tolerance + grader.rounding * (Math.abs(right) + grader.least_rounded);
   if (Math.abs(value - right) <= least + grader.single_share * Math.max(Math.abs(right), grader.least_single)) {
-    const isCoarse =
-      tolerance >= Math.abs(right) || (tolerance >= grader.vague && tolerance > COARSE * Math.abs(right));
+    const isCoarse = tolerance >= Math.abs(right) || isVague(right);
     return isCoarse && Math.abs(value - right) > grader.rounding ? "coarse" : "right";
   }
   const distance = Math.abs(value - follows);
   if (distance <= least + slack) {
-    if (tainted.has(name)) return "follows";
+    if (tainted.has(name)) return isVague(follows) && distance > grader.rounding ? "coarse" : "follows";
     return tolerance >= Math.abs(value) ? "coarse" : "close";
   }
   const isTowardsZero = Math.abs(value) <= Math.max(Math.abs(follows) + slack, Math.abs(right)) + grader.rounding;
