@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.c_header.expressions import literal, with_needed
-from gatewise.c_header.functions import WIDTHS, dot, functions_of, vector_types
+from gatewise.c_header.functions import WIDTHS, build_macros, dot, functions_of
 from gatewise.c_header.stage_code import StageCode
 from gatewise.c_header.stages import stages_of
 from gatewise.network import Network
@@ -84,7 +84,7 @@ def header_parts(header: Header) -> HeaderParts:
         f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
         "#include <string.h>",
         _interface(header),
-        vector_types(p),
+        build_macros(p),
         functions_of(p, functions, 1),
         *(f"#if {upper}_LANES >= {width}\n{functions_of(p, functions, width)}\n#endif" for width in reversed(WIDTHS)),
         dot(p),
@@ -204,14 +204,6 @@ def _step_functions(header: Header, stages: list[StageCode], has_work: bool) -> 
         body.append(f"    memcpy(y, {source}, {network.num_outputs} * sizeof(float));")
     statements = "\n".join(body)
     yield f"""\
-/* Steps, blocks and steps with gates are one body, compiled once: so they agree to the bit. */
-#if defined(__clang__)
-#define {upper}_ONE_BODY static __attribute__((noinline, unused))
-#elif defined(__GNUC__)
-#define {upper}_ONE_BODY static __attribute__((noinline, noclone, unused))
-#else
-#define {upper}_ONE_BODY static inline
-#endif
 {upper}_ONE_BODY void {p}_run({p}_state *s, const float *x, float *y, float *gates)
 {{
 {statements}

@@ -15,9 +15,26 @@ LIMIT, INFINITE, SIGN, SIZE = 0x411051EC, 0x7F800000, -0x80000000, 0x7FFFFFFF  #
 FAINT = 0x26901D7D  # 1e-15: cell states below it are 0, before they become numbers that processors are slow with
 
 
-def vector_types(prefix: str) -> str:
-    """Return the C text that says how wide vectors are in this build, and their types."""
-    upper, lines = prefix.upper(), []
+def build_macros(prefix: str) -> str:
+    """Return the C text of how functions are compiled, and how wide vectors are, in this build."""
+    upper, lines = prefix.upper(), list[str]()
+    lines += [
+        "/* Steps, blocks and steps with gates are one body, compiled alike whatever calls it: the same bits. */",
+        "#if defined(__clang__)",
+        f"#define {upper}_ONE_BODY static __attribute__((noinline, unused))",
+        "#elif defined(__GNUC__) && __GNUC__ >= 8",
+        f"#define {upper}_ONE_BODY static __attribute__((noipa, unused))",
+        "#elif defined(__GNUC__)",
+        f"#define {upper}_ONE_BODY static __attribute__((noinline, noclone, unused))",
+        "#else",
+        f"#define {upper}_ONE_BODY static inline",
+        "#endif",
+        "#if defined(__clang__) || defined(__GNUC__)",
+        f"#define {upper}_INLINE static inline __attribute__((always_inline))",
+        "#else",
+        f"#define {upper}_INLINE static inline",
+        "#endif",
+    ]
     lines += [
         f"#if defined({upper}_PLAIN) || !(defined(__GNUC__) || defined(__clang__))",
         f"#define {upper}_LANES 1",
@@ -39,21 +56,21 @@ def vectors_of(prefix: str, width: int) -> str:
     p, n = prefix, width
     if width == 1:
         return f"""\
-static inline int32_t {p}_bits_1(float v) {{ int32_t b; memcpy(&b, &v, sizeof b); return b; }}
-static inline float {p}_float_1(int32_t b) {{ float v; memcpy(&v, &b, sizeof v); return v; }}
-static inline int32_t {p}_if_1(int condition) {{ return condition ? -1 : 0; }}
-static inline float {p}_load_1(const float *from) {{ return *from; }}
-static inline void {p}_store_1(float *to, float v) {{ *to = v; }}"""
+{p.upper()}_INLINE int32_t {p}_bits_1(float v) {{ int32_t b; memcpy(&b, &v, sizeof b); return b; }}
+{p.upper()}_INLINE float {p}_float_1(int32_t b) {{ float v; memcpy(&v, &b, sizeof v); return v; }}
+{p.upper()}_INLINE int32_t {p}_if_1(int condition) {{ return condition ? -1 : 0; }}
+{p.upper()}_INLINE float {p}_load_1(const float *from) {{ return *from; }}
+{p.upper()}_INLINE void {p}_store_1(float *to, float v) {{ *to = v; }}"""
     size = 4 * n
     return f"""\
 typedef float {p}_v{n} __attribute__((vector_size({size})));
 typedef int32_t {p}_i{n} __attribute__((vector_size({size})));
-static inline {p}_i{n} {p}_bits_{n}({p}_v{n} v) {{ return ({p}_i{n})v; }}
-static inline {p}_v{n} {p}_float_{n}({p}_i{n} b) {{ return ({p}_v{n})b; }}
-static inline {p}_i{n} {p}_if_{n}({p}_i{n} condition) {{ return condition; }}
-static inline {p}_v{n} {p}_load_{n}(const float *from) {{ {p}_v{n} v; memcpy(&v, from, sizeof v); return v; }}
-static inline void {p}_store_{n}(float *to, {p}_v{n} v) {{ memcpy(to, &v, sizeof v); }}
-static inline {p}_v{n} {p}_all_{n}(float v) {{ const {p}_v{n} zeros = {{0}}; return zeros + v; }}"""
+{p.upper()}_INLINE {p}_i{n} {p}_bits_{n}({p}_v{n} v) {{ return ({p}_i{n})v; }}
+{p.upper()}_INLINE {p}_v{n} {p}_float_{n}({p}_i{n} b) {{ return ({p}_v{n})b; }}
+{p.upper()}_INLINE {p}_i{n} {p}_if_{n}({p}_i{n} condition) {{ return condition; }}
+{p.upper()}_INLINE {p}_v{n} {p}_load_{n}(const float *from) {{ {p}_v{n} v; memcpy(&v, from, sizeof v); return v; }}
+{p.upper()}_INLINE void {p}_store_{n}(float *to, {p}_v{n} v) {{ memcpy(to, &v, sizeof v); }}
+{p.upper()}_INLINE {p}_v{n} {p}_all_{n}(float v) {{ const {p}_v{n} zeros = {{0}}; return zeros + v; }}"""
 
 
 def function(prefix: str, name: str, width: int) -> str:
@@ -61,8 +78,8 @@ def function(prefix: str, name: str, width: int) -> str:
     p, n = prefix, width
     v = "float" if n == 1 else f"{p}_v{n}"
     i = "int32_t" if n == 1 else f"{p}_i{n}"
-    one = f"static inline {v} {p}_{name}_{n}({v} a)"
-    two = f"static inline {v} {p}_{name}_{n}({v} a, {v} b)"
+    one = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a)"
+    two = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a, {v} b)"
     choose = f"return {p}_float_{n}(({p}_bits_{n}(a) & first) | ({p}_bits_{n}(b) & ~first));"
     match name:
         case "tanh":
@@ -87,7 +104,7 @@ def function(prefix: str, name: str, width: int) -> str:
             return f"{two} {{ const {i} first = {p}_if_{n}(a < b); {choose} }}"
         case "clip":
             return (
-                f"static inline {v} {p}_clip_{n}({v} a, {v} low, {v} high)"
+                f"{p.upper()}_INLINE {v} {p}_clip_{n}({v} a, {v} low, {v} high)"
                 f" {{ return {p}_min_{n}(high, {p}_max_{n}(low, a)); }}"
             )
         case "square":
@@ -111,7 +128,7 @@ def dot(prefix: str) -> str:
     """Return the C text of a sum of products of two vectors, of which the first may have gaps."""
     p, upper = prefix, prefix.upper()
     return f"""\
-static inline float {p}_dot(const float *w, size_t step, const float *z, size_t n)
+{upper}_INLINE float {p}_dot(const float *w, size_t step, const float *z, size_t n)
 {{
     float sum = 0.0f;
     size_t j = 0;

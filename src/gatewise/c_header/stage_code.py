@@ -103,7 +103,7 @@ class StageCode:
         body = "\n".join(calls)
         if re.search(r"\bu\b", body):
             body = f"    size_t u;\n{body}"
-        yield f"static inline void {p}_{name}({self._declared(body, ())})\n{{\n{body}\n}}"
+        yield f"{p.upper()}_INLINE void {p}_{name}({self._declared(body, ())})\n{{\n{body}\n}}"
         self.call = f"{p}_{name}({', '.join(self._used(body, ()))});"
 
     def _used(self, body: str, always: tuple[str, ...]) -> list[str]:
@@ -128,7 +128,7 @@ class StageCode:
         for width in (*(w for w in WIDTHS if w <= widest), 1):
             body = self._phase_body(phase, width)
             arguments[width] = self._used(body, always)
-            text = f"static inline void {base}_{width}({self._declared(body, always)})\n{{\n{body}\n}}"
+            text = f"{p.upper()}_INLINE void {base}_{width}({self._declared(body, always)})\n{{\n{body}\n}}"
             yield f"#if {p.upper()}_LANES >= {width}\n{text}\n#endif" if width > 1 else text
         offset = 0
         for width, begin, count in blocks:
