@@ -53,7 +53,9 @@ def leaves(words: Any, *keys: str) -> Iterator[tuple[str, str]]:
 
 @cache
 def texts(lang: str) -> dict[str, str]:
-    sections = {key: part for key, part in language.words_in(lang).items() if key not in language.OF_PYTHON}
+    sections = {
+        key: part for key, part in language.words_in(lang).items() if key not in language.OF_PYTHON | language.OF_SHEETS
+    }
     return dict(leaves(sections))
 
 

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from gatewise import showing
-from gatewise.cli.choices import MarkingFormat, Repeat
+from gatewise.cli.choices import Language, MarkingFormat, Repeat
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import NO_LOSS, OUTPUT, WORKED_EXAMPLE, BackOptions, CellRunOptions, chosen_options, refuse
 from gatewise.cli.printing import require_other
@@ -37,6 +37,7 @@ def check(
     back: BackOptions = NO_LOSS,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[MarkingFormat | None, Parameter(group=OUTPUT)] = None,
+    lang: Annotated[Language | None, Parameter(group=OUTPUT)] = None,
 ) -> None:
     """Check numbers that you worked out yourself: which is the first wrong one, what follows from it, and why.
 
@@ -73,6 +74,8 @@ def check(
         Write a file instead of printing.
     format
         The format. Default: the one that the output file's suffix stands for, else text.
+    lang
+        The language of a marked sheet, and of the students' pages. Default: that of the exercise's sheets, else en.
     """
     from gatewise.errors import OptionError
     from gatewise.grading import classroom, grades, handout, sheet
@@ -84,7 +87,7 @@ def check(
         others = {"template": template or None, "backward": backward or None, "output": output, "format": format}
         for given in (others, chosen_options(back), *options.groups):
             refuse("a folder of answers", given)
-        marked = grades.mark_class(answers, weights, repeat)
+        marked = grades.mark_class(answers, weights, repeat, lang)
         classroom.write(answers, marked)
         for line in grades.text_table(marked):
             print(line)
@@ -103,7 +106,7 @@ def check(
             " compares it with the outputs of its own framework"
         )
     if template:
-        refuse("--template", {"output": output, "format": format})
+        refuse("--template", {"output": output, "format": format, "lang": lang})
     if output is not None:
         require_other(output, answers, options.run.given)
         format = format or showing.format_of(output, "Marking")
@@ -118,8 +121,8 @@ def check(
     marking = check(sheet.read(answers), Chain(cell_run.steps, cell_run.dh, cell_run.dc), repeat=repeat)
     if output is None and format in (None, "text"):
         console = Console(highlight=False)
-        for line in marking.render().splitlines():
+        for line in marking.render(lang=lang or "en").splitlines():
             console.print(line, markup=False, soft_wrap=True)
     else:
-        deliver(marking.render(format or "text"), output)
+        deliver(marking.render(format or "text", lang or "en"), output)
     sys.exit(0 if marking.correct else 1)

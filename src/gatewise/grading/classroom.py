@@ -15,6 +15,7 @@ from gatewise.grading import points, report
 from gatewise.grading.grades import ABSENT, EMPTY, FORMULA, HEADS, MARKED, UNREADABLE, Grades, Mark
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE, csv_lines
 from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
+from gatewise.languages.translation import feedback_in
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, short
@@ -48,7 +49,7 @@ def write(folder: Path, grades: Grades) -> None:
     except OSError as fault:
         raise FileError(f"cannot write {pages}: {fault.strerror or fault}") from None
     for mark in grades.marks:
-        storage.write_text(pages / f"{mark.student.file}.html", feedback(mark))
+        storage.write_text(pages / f"{mark.student.file}.html", feedback(mark, grades.lang))
     storage.write_text(folder / MARKS, marks_csv(grades))
     storage.write_text(folder / PAGE, page(grades, folder.resolve().name))
 
@@ -83,15 +84,16 @@ def _escape_formula(cell: str) -> str:
     return f"'{cell}" if cell.lstrip()[:1] in FORMULA else cell
 
 
-def feedback(mark: Mark) -> str:
+def feedback(mark: Mark, lang: str = "en") -> str:
     """Return the HTML page of one student: the marked sheet, or why there is none."""
-    total = f"{points.format_points(mark.marks)} of {points.format_points(mark.of)} points"
+    total = feedback_in(lang, f"{points.format_points(mark.marks)} of {points.format_points(mark.of)} points")
     title = f"{mark.student.name}: {total}"
     if mark.marking is not None:
-        return report.html(mark.marking, title=title)
-    sentence = f"Your sheet could not be marked: {mark.fault}." if mark.fault else "Nothing was handed in."
+        return report.html(mark.marking, title=title, lang=lang)
+    english = f"Your sheet could not be marked: {mark.fault}." if mark.fault else "Nothing was handed in."
+    sentence = feedback_in(lang, english)
     body = f'<main class="gatewise-marking">\n<h1>{_html(title)}</h1>\n<p class="says">{_html(sentence)}</p>\n</main>'
-    return document(clean(title), style(*report.STYLE) + style("page.css"), body) + "\n"
+    return document(clean(title), style(*report.STYLE) + style("page.css"), body, lang=lang) + "\n"
 
 
 def page(grades: Grades, title: str) -> str:

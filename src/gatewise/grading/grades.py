@@ -101,6 +101,7 @@ class Grades:
     marks: tuple[Mark, ...]
     strays: tuple[str, ...] = ()  # files of no student or of several possible ones, each with the reason
     facts: tuple[str, ...] = ()  # files that fit a name only in part, and sheets with another's numbers
+    lang: str = "en"  # of the students' pages
 
     @property
     def correct(self) -> bool:
@@ -108,11 +109,12 @@ class Grades:
         return all(mark.correct for mark in self.marks)
 
 
-def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE) -> Grades:
+def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE, lang: str | None = None) -> Grades:
     """Mark the sheets that a class handed in, in the folder of an exercise.
 
     The points of each line are in the file `weights`, by default weights.csv in the folder; without one, each line has
-    one point. `repeat` says how often one mistake costs points: see `check`. Raise FileError if the folder holds no
+    one point. `repeat` says how often one mistake costs points: see `check`. The students' pages
+    are in the language `lang`, by default in that of the hand-outs. Raise FileError if the folder holds no
     keys, or a key or the weights cannot be read.
     """
     class_keys = sorted((keys.read(path) for path in keys.paths(folder)), key=lambda key: key.place)
@@ -131,7 +133,8 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE) ->
             marks.append(_mark_student(key, chain, hand_in, weights_of_key, repeat))
             sheets.append(hand_in.numbers)
             done(1)
-    return Grades(tuple(marks), tuple(strays), (*facts, *copies.facts_of_copying(sheets)))
+    facts += copies.facts_of_copying(sheets)
+    return Grades(tuple(marks), tuple(strays), tuple(facts), lang or class_keys[0].lang)
 
 
 def _mark_student(key: Key, chain: Chain, hand_in: HandIn, weights: Mapping[str, float], repeat: str) -> Mark:

@@ -127,6 +127,7 @@ def key_json(
         "roster": student.cells,
         "heads": student.heads,
         "place": place,
+        "lang": plan.lang,
     }
     fields |= {"worked": worked, "asked": quantities, "variant": variant}
     arrays = {name: array.tolist() for name, array in problem.given_arrays().items()}

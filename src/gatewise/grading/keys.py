@@ -11,6 +11,7 @@ from gatewise.grading.chain import Chain
 from gatewise.grading.handout import KEY, KEYS
 from gatewise.grading.problem import Problem, read_problem
 from gatewise.grading.roster import Student
+from gatewise.languages.language import LANGUAGES
 from gatewise.render import text
 
 LISTS = ("roster", "asked", "worked", "heads")  # of texts in a key
@@ -25,6 +26,7 @@ class Key:
     asked: tuple[str, ...]
     worked: tuple[str, ...]
     problem: Problem
+    lang: str = "en"  # of the hand-outs
 
     def chain(self) -> Chain:
         """Return the student's run to compare the answers with, or raise FileError if it lacks a line of the key."""
@@ -65,4 +67,7 @@ def read(path: Path) -> Key:
         place = int(more["place"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
         raise FileError(f"cannot read {path}: its place must be the student's place in the roster") from None
-    return Key(Student(more["student"], path.stem, cells, heads), place, asked, worked, read_problem(key_sheet))
+    student, lang = Student(more["student"], path.stem, cells, heads), more.get("lang", "en")
+    if lang not in LANGUAGES:
+        raise FileError(f"cannot read {path}: its lang must be one of {', '.join(LANGUAGES)}")
+    return Key(student, place, asked, worked, read_problem(key_sheet), lang)

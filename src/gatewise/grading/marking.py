@@ -20,6 +20,7 @@ from gatewise.grading.judging import Judge, judge_rounded_or_cut
 from gatewise.grading.matching import match_answers, shape_fault
 from gatewise.grading.sheet import Fault, Sheet
 from gatewise.grading.verdicts import COARSE, EARNING, FOLLOWS, ONCE, REPEATS, WRONG, Cause, Verdict
+from gatewise.languages.language import require_language
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 
@@ -64,19 +65,24 @@ class Marking:
         """The marks: one for each line that is right, right from a wrong line, or close."""
         return self.count(*EARNING)
 
-    def render(self, format: str = "text") -> str:
+    def render(self, format: str = "text", lang: str = "en") -> str:
         """Return the marking as text, Markdown, a web page or JSON.
 
         Parameters
         ----------
         format : {"text", "markdown", "html", "json"}
+        lang : {"en", "de"}
+            The language; JSON is in English.
 
         Raises
         ------
         OptionError
-            If there is no such format.
+            If there is no such format or language, or no JSON in it.
         """
-        return showing.show(self, format)
+        require_language(lang)
+        if lang != "en" and format == "json":
+            raise OptionError(f"the JSON of a marking is in English, not in {lang!r}")
+        return showing.show(self, format, **({} if format == "json" else {"lang": lang}))
 
     def __str__(self) -> str:
         return self.render()

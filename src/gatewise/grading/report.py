@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from gatewise.grading.marking import Marking
 from gatewise.grading.verdict_sentences import EquationText, Sentence, VerdictRow, describe_fault, rows, sentences
 from gatewise.grading.verdicts import STATUSES, Verdict
+from gatewise.languages.translation import feedback_in
 from gatewise.render import markdown as md
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
@@ -22,55 +23,58 @@ from gatewise.showing import counted
 
 FORMAT, VERSION = "gatewise marking", 2  # one version only ever gets keys added
 SYMBOLS = dict(zip(STATUSES, "✓↳≈?✗–", strict=True))  # beside the words
+HEADS = "verdict", "line", "written", "right"
 MOST_FAULTS = 20  # lines that could not be read, one by one
 MOST_TITLE = 80  # columns
 STYLE = "marking.css", "gatewise.grading"
 
 
-def text(marking: Marking) -> str:
+def text(marking: Marking, *, lang: str = "en") -> str:
     """Return a marked sheet as plain text of at most 80 columns."""
-    lines = [line for sentence in sentences(marking) for line in wrap("", "".join(sentence))]
-    lines += [line for fault in _fault_lines(marking) for line in wrap("   ", fault, 5)]
-    table_rows = list(rows(marking))
+    lines = [line for sentence in sentences(marking, lang) for line in wrap("", "".join(sentence))]
+    lines += [line for fault in _fault_lines(marking, lang) for line in wrap("   ", fault, 5)]
+    table_rows = list(rows(marking, lang))
     width = max((cell_len(row.name) for row in table_rows), default=0)
     lines += [""] * bool(table_rows)
     for row in table_rows:
-        numbers = f"{row.written} for {row.right}" if row.written else ""
+        numbers = f"{row.written} {feedback_in(lang, 'for')} {row.right}" if row.written else ""
         where = ": ".join(filter(None, (row.entry, numbers)))
         notes = f"({'; '.join(row.notes)})" if row.notes else ""
-        line = f"{row.status}  {' '.join(filter(None, (where, notes)))}".rstrip()
+        line = f"{feedback_in(lang, row.status)}  {' '.join(filter(None, (where, notes)))}".rstrip()
         lines += wrap(f"   {left_of(row.name, width)}  ", line, width + 5)
     return "\n".join(lines)
 
 
-def markdown(marking: Marking) -> str:
+def markdown(marking: Marking, *, lang: str = "en") -> str:
     """Return a marked sheet as Markdown."""
-    parts = [md.prose("".join(sentence)) for sentence in sentences(marking)]
-    parts.append("\n".join(f"- {md.prose(fault)}" for fault in _fault_lines(marking)))
-    table = ["| verdict | line | written | right | |", "| --- | --- | ---: | ---: | --- |"]
-    for row in rows(marking):
+    parts = [md.prose("".join(sentence)) for sentence in sentences(marking, lang)]
+    parts.append("\n".join(f"- {md.prose(fault)}" for fault in _fault_lines(marking, lang)))
+    heads = " | ".join(feedback_in(lang, head) for head in HEADS)
+    table = [f"| {heads} | |", "| --- | --- | ---: | ---: | --- |"]
+    for row in rows(marking, lang):
         cells = (
-            f"{SYMBOLS[row.status]} {row.status}",
+            f"{SYMBOLS[row.status]} {feedback_in(lang, row.status)}",
             _equation_with_name(row),
             row.written,
             row.right,
-            "; ".join(_row_notes(row)),
+            "; ".join(_row_notes(row, lang)),
         )
         table.append(f"| {' | '.join(map(md.escape, cells))} |")
     parts.append("\n".join(table) if marking.verdicts else "")
     return "\n\n".join(filter(None, parts))
 
 
-def html(marking: Marking, *, title: str | None = None) -> str:
+def html(marking: Marking, *, title: str | None = None, lang: str = "en") -> str:
     """Return a marked sheet as a web page, complete in itself; the title names the answers' file by default."""
-    title = f"Line by line: {short(PurePath(marking.source).name, MOST_TITLE)}" if title is None else title
-    body = f'<main class="gatewise-marking">\n<h1>{html_text(title)}</h1>\n{_html_body(marking)}\n</main>'
-    return document(title, style(*STYLE) + style("page.css"), body)
+    if title is None:
+        title = f"{feedback_in(lang, 'Line by line')}: {short(PurePath(marking.source).name, MOST_TITLE)}"
+    body = f'<main class="gatewise-marking">\n<h1>{html_text(title)}</h1>\n{_html_body(marking, lang)}\n</main>'
+    return document(title, style(*STYLE) + style("page.css"), body, lang=lang)
 
 
 def fragment(marking: Marking) -> str:
     """Return a marked sheet as a part of another page, without a heading."""
-    return f'<div class="gatewise-marking">\n<style>{style(*STYLE)}</style>\n{_html_body(marking)}\n</div>'
+    return f'<div class="gatewise-marking">\n<style>{style(*STYLE)}</style>\n{_html_body(marking, "en")}\n</div>'
 
 
 def json(marking: Marking) -> str:
@@ -126,42 +130,42 @@ def _equation_with_name(row: VerdictRow) -> str:
     return row.equation if row.equation.startswith(f"{row.name} = ") else f"{row.name}: {row.equation}"
 
 
-def _row_notes(row: VerdictRow) -> list[str]:
+def _row_notes(row: VerdictRow, lang: str) -> list[str]:
     """Return the notes on a line beside its numbers."""
-    where = f"at {row.entry}" if row.written and row.entry else row.entry
+    where = f"{feedback_in(lang, 'at')} {row.entry}" if row.written and row.entry else row.entry
     return [*filter(None, [where]), *row.notes]
 
 
-def _fault_lines(marking: Marking) -> Iterator[str]:
+def _fault_lines(marking: Marking, lang: str) -> Iterator[str]:
     """Yield sentences about the lines of a sheet that could not be read."""
-    yield from map(describe_fault, marking.faults[:MOST_FAULTS])
+    yield from (describe_fault(fault, lang) for fault in marking.faults[:MOST_FAULTS])
     if (more := len(marking.faults) - MOST_FAULTS) > 0:
-        yield f"and {counted(more, 'more line')}"
+        yield feedback_in(lang, f"and {counted(more, 'more line')}")
 
 
 # The web page.
 
 
-def _html_body(marking: Marking) -> str:
+def _html_body(marking: Marking, lang: str) -> str:
     """Return the HTML of a marked sheet: its sentences, unread lines and table of verdicts."""
-    first, *others = sentences(marking)
+    first, *others = sentences(marking, lang)
     parts = [
         f'<p class="says">{_html_sentence(first)}</p>',
         *(f"<p>{_html_sentence(sentence)}</p>" for sentence in others),
     ]
     if marking.faults:
-        parts.append(f"<ul>{''.join(f'<li>{html_text(fault)}</li>' for fault in _fault_lines(marking))}</ul>")
+        parts.append(f"<ul>{''.join(f'<li>{html_text(fault)}</li>' for fault in _fault_lines(marking, lang))}</ul>")
     if marking.verdicts:
-        parts.append(_html_table(marking))
+        parts.append(_html_table(marking, lang))
     return "\n".join(parts)
 
 
-def _html_table(marking: Marking) -> str:
+def _html_table(marking: Marking, lang: str) -> str:
     """Return the HTML table of the verdicts on a marked sheet."""
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("verdict", "line", "written", "right"))
-    body = "\n".join(map(_html_row, rows(marking)))
+    heads = "".join(f'<th scope="col">{feedback_in(lang, head)}</th>' for head in HEADS)
+    body = "\n".join(_html_row(row, lang) for row in rows(marking, lang))
     return f"""<table>
-<caption>Line by line</caption>
+<caption>{feedback_in(lang, "Line by line")}</caption>
 <thead><tr>{heads}</tr></thead>
 <tbody>
 {body}
@@ -169,14 +173,14 @@ def _html_table(marking: Marking) -> str:
 </table>"""
 
 
-def _html_row(row: VerdictRow) -> str:
+def _html_row(row: VerdictRow, lang: str) -> str:
     """Return an HTML row about one line of a marked sheet; without numbers, its equation takes their place."""
-    notes = "".join(f"<small>{html_text(note)}</small>" for note in _row_notes(row))
+    notes = "".join(f"<small>{html_text(note)}</small>" for note in _row_notes(row, lang))
     numbers = f"<td>{html_text(row.written)}</td><td>{html_text(row.right)}</td>" if row.written else ""
     colspan = "" if numbers else ' colspan="3"'
     return (
         f'<tr class="{row.status.replace(" ", "-")}">'
-        f'<td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {row.status}</td>'
+        f'<td><span aria-hidden="true">{SYMBOLS[row.status]}</span> {feedback_in(lang, row.status)}</td>'
         f'<th scope="row"{colspan}><code>{html_text(_equation_with_name(row))}</code>{notes}</th>{numbers}</tr>'
     )
 

@@ -9,6 +9,7 @@ from gatewise.errors import join_names
 from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
 from gatewise.grading.verdicts import CLOSE, COARSE, MISSING, RIGHT, WRONG, Verdict, describe_counts
+from gatewise.languages.translation import feedback_in
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
 from gatewise.walkthrough.numbers import number
@@ -38,8 +39,17 @@ class VerdictRow:
     notes: tuple[str, ...]
 
 
-def sentences(marking: Marking) -> list[Sentence]:
+def sentences(marking: Marking, lang: str = "en") -> list[Sentence]:
     """Return the sentences about a marked sheet: its right part, the first wrong line and its cause, the others."""
+    return [tuple(_part_in(lang, part) for part in sentence) for sentence in _english_sentences(marking)]
+
+
+def _part_in(lang: str, part: str) -> str:
+    return part if isinstance(part, EquationText) else feedback_in(lang, part)
+
+
+def _english_sentences(marking: Marking) -> list[Sentence]:
+    """Return the sentences about a marked sheet in English."""
     first = marking.first
     if first is None:
         paragraphs: list[Sentence] = [(_describe_nothing_wrong(marking),)]
@@ -61,20 +71,22 @@ def sentences(marking: Marking) -> list[Sentence]:
     return paragraphs
 
 
-def rows(marking: Marking) -> Iterator[VerdictRow]:
+def rows(marking: Marking, lang: str = "en") -> Iterator[VerdictRow]:
     """Yield the rows of the table of verdicts on a marked sheet."""
     for verdict in marking.verdicts:
         written = right = ""
         if verdict.written is not None and verdict.right is not None:
             written, right = format_pair(verdict.written, verdict.right)
         name, equation, entry = map(clean, (verdict.name, verdict.equation, verdict.entry))
-        yield VerdictRow(name, equation, verdict.status, entry, written, right, tuple(map(clean, _line_notes(verdict))))
+        notes = tuple(feedback_in(lang, clean(note)) for note in _line_notes(verdict))
+        yield VerdictRow(name, equation, verdict.status, feedback_in(lang, entry), written, right, notes)
 
 
-def describe_fault(fault: Fault) -> str:
+def describe_fault(fault: Fault, lang: str = "en") -> str:
     """Return a fault and its place in words."""
     place = fault.place or (fault.name if fault.name not in fault.says else "")
-    return clean(f"{place}: {fault.says}" if place else fault.says)
+    says = feedback_in(lang, fault.says)
+    return clean(f"{feedback_in(lang, place)}: {says}" if place else says)
 
 
 def explain(verdict: Verdict) -> str:
@@ -115,7 +127,7 @@ def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
     """Return a sentence about a wrong line of a sheet: its equation, its entry, the written and the right number."""
     equation = EquationText(short(verdict.equation, MOST_EQUATION))
     itself = equation.startswith(f"{verdict.name} = ")
-    line = (f"{opening} ", equation) if itself else (f"{opening} {clean(verdict.name)} (", equation, ")")
+    line = (f"{opening} ", equation) if itself else (f"{opening} ", f"{clean(verdict.name)} (", equation, ")")
     if verdict.written is None or verdict.right is None:
         return *line, f": {clean(verdict.entry)}."
     where = f", at {clean(verdict.entry)}" if verdict.entry else ""

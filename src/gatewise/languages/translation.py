@@ -1,11 +1,15 @@
-"""Translations of the sentences and names that Python writes into a page, from the files of words.
+"""Translations of the sentences and names that Python writes into a page or a marked sheet, from the files of words.
 
-============= ======================================================================================
+============= ========================================================================================================
 ``sentences`` texts, also with slots that the page fills
-``patterns``  texts with slots that are filled here: ``{noun}`` is a name, ``{symbol}`` a symbol, as dc and W_f
+``patterns``  texts with slots that are filled here: ``{noun}`` is a name, ``{symbol}`` a symbol, as dc and W_f, and
+              ``{}`` the place of a mistake; ``{cause}`` is a mistake without the word that else precedes it
+``feedback``  such texts about a marked sheet, and the word that precedes a mistake, behind ``perhaps``
+``phrases``   texts about a marked sheet without slots, by topic
+``places``    the lines, steps, units and counts in a text about a marked sheet
 ``names``     parts of the names of quantities: in the nominative, with its article, in the genitive
 ``endings``   what may stand behind such a part
-============= ======================================================================================
+============= ========================================================================================================
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from gatewise.languages.language import words_in
 
 SLOT = re.compile(r"\{(\w+)\}")
 AS_IT_IS = frozenset({"name", "note", "symbol"})  # slots
+TERMS = "phrases"
+FEEDBACK, PLACES = (TERMS, "feedback", "patterns"), (TERMS, "places")  # sections
+OF_PLACES = frozenset({"entry", "place", "unit"})  # slots
 COUNTS = frozenset({"m", "n"})  # slots
 NAMES = frozenset({"names", "what", "of", "gates"})  # keys of a document's words behind which names stand
 Object = dict[str, Any]
@@ -56,15 +63,35 @@ def sentence_in(lang: str, text: str) -> str:
     >>> sentence_in("de", "the bias b_f is used instead of the bias b_i in {}")
     'steht in {} der Bias b_f, wo der Bias b_i hingehört'
     """
+    return _translation(lang, text, ("patterns",))
+
+
+@lru_cache(1 << 13)
+def feedback_in(lang: str, text: str) -> str:
+    """Return a text about a marked sheet in a language: a sentence, or a part of one between any blanks.
+
+    Examples
+    --------
+    >>> feedback_in("de", "the term f * c_prev is missing from c at every step")
+    'vielleicht fehlt in c in jedem Schritt der Summand f * c_prev'
+    """
+    start, core, end = re.fullmatch(r"(\s*)(.*?)(\s*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    if "feedback" not in words_in(lang):
+        return text
+    return f"{start}{_translation(lang, core, FEEDBACK)}{end}"
+
+
+def _translation(lang: str, text: str, sections: tuple[str, ...]) -> str:
+    """Return a text translated by the patterns of some sections; an unknown one as it is."""
     if text in (sentences := words_in(lang)["sentences"]):
         return str(sentences[text])
-    for pattern, translation in _patterns(lang):
+    for pattern, translation in _patterns(lang, sections):
         if match := pattern.fullmatch(text):
-            return _filled(lang, translation, match)
+            return _filled(lang, translation, match, sections)
     return text
 
 
-def _filled(lang: str, translation: str, match: re.Match[str]) -> str:
+def _filled(lang: str, translation: str, match: re.Match[str], sections: tuple[str, ...]) -> str:
     """Return a translation with what stood in the slots of the English text, translated as well."""
 
     def part(slot: re.Match[str]) -> str:
@@ -73,18 +100,29 @@ def _filled(lang: str, translation: str, match: re.Match[str]) -> str:
             return text
         if slot[1] in COUNTS:
             return text.replace(",", words_in(lang)["training"]["thousands"])
-        return name_in(lang, text, 1) if slot[1] == "noun" else sentence_in(lang, text)
+        if slot[1] == "noun":
+            return name_in(lang, text, 1)
+        if slot[1] in OF_PLACES:
+            return _translation(lang, text, PLACES) if sections == FEEDBACK else text
+        said = _translation(lang, text, sections)
+        return said.removeprefix(words_in(lang)["feedback"]["perhaps"]) if slot[1] == "cause" else said
 
     return SLOT.sub(part, translation)
 
 
-@lru_cache(4)
-def _patterns(lang: str) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Return the patterns of English texts, and their translations with the same slots."""
-    patterns = []
-    for english, translation in words_in(lang)["patterns"].items():
-        escaped = re.escape(english).replace(r"\{symbol\}", r"(?P<symbol>\w{1,3}(?:_\S+)?)")
-        patterns.append((re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", escaped)), translation))
+@lru_cache(8)
+def _patterns(lang: str, sections: tuple[str, ...]) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Return the patterns of English texts in some sections, and their translations with the same slots."""
+    patterns, words = [], words_in(lang)
+    groups = [words[section] for section in sections if section != TERMS]
+    if TERMS in sections:
+        groups = [*words[TERMS].values(), *groups]
+    for english, translation in (pair for group in groups for pair in group.items()):
+        perhaps = words["feedback"]["perhaps"] if "{}" in english and sections == FEEDBACK else ""
+        escaped = re.escape(english.replace("{}", "{place}")).replace(r"\{symbol\}", r"(?P<symbol>\w{1,3}(?:_\S+)?)")
+        escaped = re.sub(r"\\\{([mn])\\\}", r"(?P<\1>\\d[\\d,]*)", escaped)
+        pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", escaped), re.DOTALL)
+        patterns.append((pattern, perhaps + translation.replace("{}", "{place}")))
     return patterns
 
 
