@@ -52,6 +52,16 @@ def test_zeros_that_stand_alone_are_wrong_as_they_are_written(tmp_path):
     assert status("f,0,0\n", tmp_path) == {"f": "too coarse"}
 
 
+def test_a_line_follows_from_a_wrong_one_in_all_its_entries():
+    """One entry as the key has it and one that follows from a wrong line: neither was computed so."""
+    wrong = KEY["a_f"] + [0.5, 0.7]
+    follows = 1 / (1 + np.exp(-wrong))
+    expected = {"right": KEY["f"], "right from a wrong line": follows, "wrong": [KEY["f"][0], follows[1]]}
+    for word, f in expected.items():
+        answers = {"a_f": np.round(wrong, 4), "f": np.round(f, 4)}
+        assert gw.check(answers, CHAIN, digits=4).verdicts[1].status == word
+
+
 # The same numbers.
 
 

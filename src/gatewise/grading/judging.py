@@ -122,14 +122,16 @@ class Judge:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")
         expected, slack = self.follows_from(quantity)
         written = np.isfinite(answer.values)
-        tolerance = answer.tolerance + rounding(key)
-        excess_over_key = np.where(written, np.abs(answer.values - key) - tolerance - single_precision_error(key), -1.0)
+        tolerance, single = answer.tolerance + rounding(key), single_precision_error(key)
+        excess_over_key = np.where(written, np.abs(answer.values - key) - tolerance - single, -1.0)
         with np.errstate(invalid="ignore"):
             excess_over_expected = np.where(written, np.abs(answer.values - expected) - tolerance - slack, -1.0)
         excess_over_expected[np.isnan(excess_over_expected)] = np.inf  # it follows from nothing that can be computed
         excess = np.minimum(excess_over_key, excess_over_expected)
+        is_right = bool((excess_over_key <= 0).all())
+        if (excess <= 0).all() and not ((excess_over_key <= slack).all() or (excess_over_expected <= single).all()):
+            excess = excess_over_expected  # some entries follow, others happen to be right: the line does neither
         if (excess <= 0).all():
-            is_right = bool((excess_over_key <= 0).all())
             follows = not is_right and quantity.place in self.tainted
             digits = answer if is_right else self.unpadded[name]
             if _is_coarse(digits, key if is_right else expected, expected if follows else key):
