@@ -19,15 +19,16 @@ from slips import judging
 from test_page_translation import SAME, SLOT, WORD, wiring
 
 import gatewise as gw
-from gatewise.grading import foreign, keys
+from gatewise.grading import classroom, foreign, keys, sheet
 from gatewise.grading.edits.edit import Scene
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.grading.marking import Marking
 from gatewise.grading.verdict_sentences import EquationText, describe_fault, rows, sentences
 from gatewise.languages import language
-from gatewise.languages.translation import feedback_in
+from gatewise.languages.translation import CLASS, PLACES, feedback_in
 
 pytestmark = pytest.mark.usefixtures("here")
+ROOT = Path(__file__).parent.parent
 OTHERS = [lang for lang in language.LANGUAGES if lang != "en"]
 
 
@@ -35,7 +36,7 @@ OTHERS = [lang for lang in language.LANGUAGES if lang != "en"]
 def vocabulary(lang: str) -> frozenset[str]:
     """Return the words with which a language speaks of a marked sheet."""
     words = language.words_in(lang)
-    groups = [words[section] for section in (*language.OF_PYTHON, "feedback", "places")]
+    groups = [words[section] for section in (*language.OF_PYTHON, "feedback", "places", "class")]
     texts = (text for group in (*groups, *words["phrases"].values()) for text in group.values())
     return frozenset(word for text in texts for word in WORD.findall(SLOT.sub("", text)))
 
@@ -142,6 +143,28 @@ def test_every_kind_of_file_that_is_no_sheet_is_named_in_every_language(lang):
         assert not foreign_words(lang, text.replace("Ada", "")) - {"pdf"}, text
 
 
+DAMAGED = {
+    "Ada.xlsx": (b"PK\x03\x04 no archive", "sie ist beschädigt ("),
+    "Ada.npz": (b"PK\x03\x04 no archive", "sie ist beschädigt ("),
+    "Ada.json": (b'{"f":\n[0.5,,]}', "Zeile 2 ist kein JSON ("),
+    "Ada.ipynb": (
+        b'{"f": "\xff"}',
+        "sie ist kein Text in UTF-8 oder UTF-16 (Byte 0xff in Zeile 1; speichere sie als UTF-8).",
+    ),
+    "Ada.csv": (b"f,0.5000,0.2500,0.1250\x00", "sie ist kein Text, denn sie enthält NUL-Zeichen"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_explained_in_german(name):
+    content, german = DAMAGED[name]
+    Path(name).write_bytes(content)
+    with pytest.raises(gw.FileError) as refusal:
+        sheet.read(name)
+    text = feedback_in("de", f"Your sheet could not be marked: {refusal.value}.")
+    assert text.startswith(f"Dein Blatt konnte nicht bewertet werden: {name} ist nicht lesbar: {german}")
+
+
 SENTENCES = {
     "Right up to c[1].": "Bis c[1] stimmt alles.",
     " The first wrong line is ": " Die erste falsche Zeile ist ",
@@ -181,8 +204,20 @@ def test_a_class_is_answered_in_the_language_of_its_sheets(capsys):
         path.write_text(path.read_text(encoding="utf-8").replace('"lang": "en"', '"lang": "de"'), encoding="utf-8")
     assert {keys.read(path).lang for path in keys.paths(Path("de"))} == {"de"}
     english, german = (output_of(capsys, "check", folder, code=1) for folder in ("hw", "de"))
-    assert english.splitlines()[:-1] == german.splitlines()[:-1]
-    names = (r"\b[\w']+(?: [\w']+)*\.(?:url|docx|pdf|jpg|csv|xlsx|ipynb|json)\b", r"'[^']*'")
+    students = "|".join(map(re.escape, class_of_thirty.STUDENTS))
+    names = (rf"(?:{students})", r"\b[\w']+(?: [\w']+)*\.(?:url|docx|pdf|jpg|csv|xlsx|ipynb|json)\b", r"'[^']*'")
+    pages = {folder: Path(folder, "class.html").read_text(encoding="utf-8") for folder in ("hw", "de")}
+    assert '<html lang="de">' in pages["de"]
+    labels = re.findall(r'aria-label="([^"]*)"', pages["de"])
+    assert len(labels) == 4
+    table = "\n".join(re.sub(r"^\S.*?(?=  )", "", line) for line in german.splitlines()[:-2])
+    for text in (words_of_page(pages["de"]), html.unescape(" ".join(labels)), table):
+        for name in names:
+            text = re.sub(name, " ", text)
+        assert not foreign_words("de", text)
+    for texts in ([words_of_page(page) for page in pages.values()], (english, german)):
+        first, second = (sorted(re.findall(r"\d+(?:\.\d+)?", text.rpartition("wrote")[0] or text)) for text in texts)
+        assert first == second
     for path in Path("de", "feedback").glob("*.html"):
         page = path.read_text(encoding="utf-8")
         assert '<html lang="de">' in page
@@ -191,13 +226,47 @@ def test_a_class_is_answered_in_the_language_of_its_sheets(capsys):
         for name in names:
             text = re.sub(name, " ", text)
         assert not foreign_words("de", text), path
-        english = Path("hw", "feedback", path.name).read_text(encoding="utf-8")
-        assert re.findall(r"<td>(−?\d[\d.]*)", page) == re.findall(r"<td>(−?\d[\d.]*)", english)
-    exit_code(["check", "de", "--lang", "en"])
+        in_english = Path("hw", "feedback", path.name).read_text(encoding="utf-8")
+        assert re.findall(r"<td>(−?\d[\d.]*)", page) == re.findall(r"<td>(−?\d[\d.]*)", in_english)
+    assert output_of(capsys, "check", "de", "--lang", "en", code=1) == english.replace("hw:", "de:")
+    assert Path("de", "class.html").read_text(encoding="utf-8").replace(">de<", ">hw<") == pages["hw"]
     assert all(
         path.read_bytes() == Path("hw", "feedback", path.name).read_bytes()
         for path in Path("de", "feedback").glob("*.html")
     )
+
+
+@pytest.mark.parametrize("lang", OTHERS)
+def test_every_kind_of_mistake_has_a_name_of_its_own_that_fits_beside_a_bar(lang):
+    text = (ROOT / "docs" / "marking-json.md").read_text(encoding="utf-8").partition("### Kinds")[2].partition("## ")[0]
+    kinds = [kind for line in text.splitlines()[4:] for kind in re.findall("`([^`]+)`", line)]
+    assert len(kinds) > 70
+    names = {kind: feedback_in(lang, kind, PLACES) for kind in kinds}
+    for kind, name in names.items():
+        assert not foreign_words(lang, name), kind
+        assert name != kind
+        assert len(name) <= classroom.MOST_NAME
+    assert len({*names.values()}) == len(names)
+
+
+CLASS_SENTENCES = {
+    "1 student: 1 not handed in.": "1 Person: 1 nicht abgegeben.",
+    "12 lines on 1 sheet: 12 right.": "12 Zeilen (1 Blatt): 12 richtig.",
+    "1 sheet from 2.5 to 2.5 of 11 points; half of them have 2.5 or more.": (
+        "1 Blatt mit 2.5 bis 2.5 von 11 Punkten; die Hälfte davon hat 2.5 oder mehr."
+    ),
+    "Sheets by points. 2 points to a bar, from": "Blätter nach Punkten. Je Balken 2 Punkte, ab",
+    "A.csv (may be that of A, B or C)": "A.csv (gehört vielleicht A, B oder C)",
+    "A.csv (fits Ada less than Ada.csv)": "A.csv (passt schlechter zu Ada als Ada.csv)",
+    "A.csv (Lovelace, Ada: B.csv has the same numbers)": "A.csv (Lovelace, Ada: in B.csv stehen dieselben Zahlen)",
+    "A, B's, C's and D's sheets have the same numbers.": "Auf den Blättern von A, B, C und D stehen dieselben Zahlen.",
+}
+
+
+@pytest.mark.parametrize(("english", "german"), CLASS_SENTENCES.items())
+def test_a_sentence_about_a_class_is_german_as_a_teacher_writes_it(english, german):
+    assert feedback_in("de", english, CLASS) == german
+    assert feedback_in("en", english, CLASS) == english
 
 
 def test_a_language_is_refused_where_there_is_none(capsys):

@@ -75,7 +75,7 @@ def check(
     format
         The format. Default: the one that the output file's suffix stands for, else text.
     lang
-        The language of a marked sheet, and of the students' pages. Default: that of the exercise's sheets, else en.
+        The language of a marked sheet, and of the pages of a class. Default: that of the exercise's sheets, else en.
     """
     from gatewise.errors import OptionError
     from gatewise.grading import classroom, grades, handout, sheet

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,7 @@ from gatewise.grading import points, report
 from gatewise.grading.grades import ABSENT, EMPTY, FORMULA, HEADS, MARKED, UNREADABLE, Grades, Mark
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE, csv_lines
 from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
-from gatewise.languages.translation import feedback_in
+from gatewise.languages.translation import CLASS, PLACES, feedback_in
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, short
@@ -34,6 +35,7 @@ STATES = {
     UNREADABLE: "not readable",
 }
 UNKNOWN = "no known cause"
+FACTS = "These are facts. You decide what they mean."
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 
 
@@ -100,22 +102,23 @@ def page(grades: Grades, title: str) -> str:
     """Return the HTML page about a class for its teacher: marks, frequent mistakes, and students."""
     states = Counter(mark.state for mark in grades.marks)
     parts = [f"{states[state]} {state_words}" for state, state_words in STATES.items() if states[state]]
-    lead = f"{counted(len(grades.marks), 'student')}: {', '.join(parts)}."
+    say = partial(feedback_in, grades.lang, sections=CLASS)
+    lead = say(f"{counted(len(grades.marks), 'student')}: {', '.join(parts)}.")
     written = [mark for mark in grades.marks if mark.state == MARKED]
     sections = [
-        _section("Marks", _marks_section(written)),
-        _section("Which lines lose points", _lost_lines_section(written)),
-        _section("Why", _causes_section(written)),
-        _section("Students", _students_table(grades.marks)),
-        _section("Worth a look", _bullet_list(grades.facts, "\n<p>These are facts. You decide what they mean.</p>")),
-        _section("Not marked", _bullet_list(grades.strays)),
+        _section(say("Marks"), _marks_section(written, say)),
+        _section(say("Which lines lose points"), _lost_lines_section(written, say)),
+        _section(say("Why"), _causes_section(written, say)),
+        _section(say("Students"), _students_table(grades.marks, grades.lang)),
+        _section(say("Worth a look"), _bullet_list(map(say, grades.facts), f"\n<p>{say(FACTS)}</p>")),
+        _section(say("Not marked"), _bullet_list(map(say, grades.strays))),
     ]
     body = f"""<main class="class">
 <h1>{_html(title)}</h1>
 <p class="lead">{_html(lead)}</p>
 {"".join(sections)}
 </main>"""
-    return document(title, style("classroom.css", PACKAGE), body) + "\n"
+    return document(title, style("classroom.css", PACKAGE), body, lang=grades.lang) + "\n"
 
 
 def _section(title: str, content: str) -> str:
@@ -130,7 +133,7 @@ def _html(value: str) -> str:
 # Pictures, each with its content in words.
 
 
-def _marks_section(written: Sequence[Mark]) -> str:
+def _marks_section(written: Sequence[Mark], say: partial[str]) -> str:
     """Return the HTML of a histogram of the marks in a class, below its content in words."""
     if not written:
         return ""
@@ -143,39 +146,39 @@ def _marks_section(written: Sequence[Mark]) -> str:
     bins = range(min(sheets_by_bin), max(sheets_by_bin) + 1)
     rows = [(points.format_points(k * size), sheets_by_bin[k], sheets_by_bin[k]) for k in bins]
     bar = "" if size == 1 else f" {points.format_points(size)} points to a bar, from"
-    return f"<p>{_html(sentence)}</p>\n{_bar_chart_svg(f'Sheets by points.{bar}', rows)}"
+    return f"<p>{_html(say(sentence))}</p>\n{_bar_chart_svg(say(f'Sheets by points.{bar}'), rows)}"
 
 
-def _lost_lines_section(written: Sequence[Mark]) -> str:
+def _lost_lines_section(written: Sequence[Mark], say: partial[str]) -> str:
     """Return the HTML of a chart: on how many sheets of a class each line loses its points, or is wrong."""
     if not written:
         return ""
     verdicts = [verdict for mark in written for verdict in mark.verdicts.values()]
     lost = Counter(verdict.name for verdict in verdicts if verdict.status not in EARNING)
     wrong = Counter(verdict.name for verdict in verdicts if verdict.status == WRONG)
-    total = f"{counted(len(verdicts), 'line')} on {counted(len(written), 'sheet')}: {describe_counts(verdicts)}."
+    total = say(f"{counted(len(verdicts), 'line')} on {counted(len(written), 'sheet')}: {describe_counts(verdicts)}.")
     order = list(dict.fromkeys(name for mark in written for name in mark.weights))
     most_lost = sorted((name for name, _ in lost.most_common(MOST_BARS)), key=order.index)
     if not most_lost:
         return f"<p>{total}</p>"
-    sentence = "On so many sheets a line is wrong (in full colour), or too coarse or missing (pale)."
+    sentence = say("On so many sheets a line is wrong (in full colour), or too coarse or missing (pale).")
     chart = _bar_chart_svg(
-        "Sheets on which a line loses points.", [(name, lost[name], wrong[name]) for name in most_lost]
+        say("Sheets on which a line loses points."), [(name, lost[name], wrong[name]) for name in most_lost]
     )
     return f"<p>{total} {sentence}</p>\n{chart}"
 
 
-def _causes_section(written: Sequence[Mark]) -> str:
+def _causes_section(written: Sequence[Mark], say: partial[str]) -> str:
     """Return the HTML of a chart: on how many sheets of a class there is each kind of mistake."""
     counts = Counter[str]()
     for mark in written:
         wrong = (verdict for verdict in mark.verdicts.values() if verdict.status == WRONG)
         counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
-    rows = [(kind, count, count) for kind, count in counts.most_common(MOST_BARS)]
+    rows = [(say(kind, sections=PLACES), count, count) for kind, count in counts.most_common(MOST_BARS)]
     sentence = (
         "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
     )
-    return f"<p>{sentence}</p>\n{_bar_chart_svg('Sheets by kind of mistake.', rows)}" if rows else ""
+    return f"<p>{say(sentence)}</p>\n{_bar_chart_svg(say('Sheets by kind of mistake.'), rows)}" if rows else ""
 
 
 def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
@@ -202,24 +205,28 @@ def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
 # Tables and lists.
 
 
-def _students_table(marks: Sequence[Mark]) -> str:
+def _students_table(marks: Sequence[Mark], lang: str) -> str:
     """Return the HTML table of a class: the points and verdicts of each student."""
+    say = partial(feedback_in, lang, sections=CLASS)
     heads = ("student", "points", "first wrong")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    rows = "\n".join(map(_student_row, marks))
+    head = "".join(f'<th scope="col">{say(name)}</th>' for name in heads)
+    rows = "\n".join(_student_row(mark, lang) for mark in marks)
     of = {points.format_points(mark.of) for mark in marks}
-    caption = f"In the order of the roster{f'; points of {of.pop()}' if len(of) == 1 else ''}"
+    title, caption = (
+        say("Students"),
+        say(f"In the order of the roster{f'; points of {of.pop()}' if len(of) == 1 else ''}"),
+    )
     return (
-        f'<div class="box" tabindex="0" role="region" aria-label="Students"><table><caption>{caption}</caption>'
+        f'<div class="box" tabindex="0" role="region" aria-label="{title}"><table><caption>{caption}</caption>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
 
 
-def _student_row(mark: Mark) -> str:
+def _student_row(mark: Mark, lang: str) -> str:
     """Return the HTML row of one student in the table of a class."""
-    notes = [STATES[mark.state] + (f": {mark.fault}" if mark.fault else "")]
+    notes = [feedback_in(lang, STATES[mark.state] + (f": {mark.fault}" if mark.fault else ""))]
     if mark.state == MARKED:
-        notes = [describe_counts(mark.verdicts.values()), mark.cause]
+        notes = [feedback_in(lang, describe_counts(mark.verdicts.values()), PLACES), mark.cause_in(lang)]
     link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_html(mark.student.name)}</a>'
     cells = (points.format_points(mark.marks), escape(mark.first_wrong))
     small = "".join(f"<small>{_html(note)}</small>" for note in notes if note)
@@ -229,6 +236,6 @@ def _student_row(mark: Mark) -> str:
     )
 
 
-def _bullet_list(sentences: Sequence[str], below: str = "") -> str:
+def _bullet_list(sentences: Iterable[str], below: str = "") -> str:
     items = "".join(f"<li>{_html(sentence)}</li>" for sentence in sentences)
     return f"<ul>{items}</ul>{below}" if items else ""

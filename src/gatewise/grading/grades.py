@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from gatewise.grading.marking import Marking, check
 from gatewise.grading.roster import Student
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import EARNING, MISSING, ONCE, STATUSES, Verdict, describe_counts
+from gatewise.languages.translation import CLASS, PLACES, feedback_in
 from gatewise.progress import working_through
 from gatewise.render import text
 
@@ -67,19 +68,22 @@ class Mark:
         status = self.verdicts[name].status
         return None if status == MISSING else self.weights[name] * (status in EARNING)
 
-    @property
-    def cause(self) -> str:
-        """The student's first mistake if it is known, or the reason why there is no marking."""
+    def cause_in(self, lang: str) -> str:
+        """Return the student's first mistake if it is known, or the reason why there is no marking, in a language."""
+        alternatives = (feedback_in(lang, cause) for cause in self._causes())
+        return feedback_in(lang, " or ").join(alternatives)
+
+    def _causes(self) -> tuple[str, ...]:
         if self.marking is None:
-            return self.fault or "nothing handed in"
+            return (self.fault or "nothing handed in",)
         unread_lines = join_names(self.marking.faults, most=MOST_FAULTS + 1, separator="; ")
         first = self.marking.first
         if first is None:
-            return unread_lines or ("all blank" if self.state == EMPTY else "")
+            return (unread_lines or ("all blank" if self.state == EMPTY else ""),)
         if not first.causes:
             too_few = "numbers" if first.digits is None else "digits"
-            return f"too few {too_few} to tell" if first.more else "no known mistake"
-        return " or ".join(map(str, first.causes))
+            return (f"too few {too_few} to tell" if first.more else "no known mistake",)
+        return tuple(map(str, first.causes))
 
     @property
     def first_wrong(self) -> str:
@@ -91,7 +95,7 @@ class Mark:
         totals = (points.format_points(self.marks), points.format_points(self.of))
         statuses = [verdict.status for verdict in self.verdicts.values()]
         counts = (str(statuses.count(status)) for status in STATUSES)
-        return self.student.name, *totals, *counts, self.state, self.first_wrong, self.cause
+        return self.student.name, *totals, *counts, self.state, self.first_wrong, self.cause_in("en")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,7 @@ class Grades:
     marks: tuple[Mark, ...]
     strays: tuple[str, ...] = ()  # files of no student or of several possible ones, each with the reason
     facts: tuple[str, ...] = ()  # files that fit a name only in part, and sheets with another's numbers
-    lang: str = "en"  # of the students' pages
+    lang: str = "en"  # of the pages
 
     @property
     def correct(self) -> bool:
@@ -113,8 +117,8 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE, la
     """Mark the sheets that a class handed in, in the folder of an exercise.
 
     The points of each line are in the file `weights`, by default weights.csv in the folder; without one, each line has
-    one point. `repeat` says how often one mistake costs points: see `check`. The students' pages
-    are in the language `lang`, by default in that of the hand-outs. Raise FileError if the folder holds no
+    one point. `repeat` says how often one mistake costs points: see `check`. The pages are in the
+    language `lang`, by default in that of the hand-outs. Raise FileError if the folder holds no
     keys, or a key or the weights cannot be read.
     """
     class_keys = sorted((keys.read(path) for path in keys.paths(folder)), key=lambda key: key.place)
@@ -181,16 +185,17 @@ def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[st
 # The table.
 
 
-def _text_row(mark: Mark) -> tuple[str, str, str, str, str]:
+def _text_row(mark: Mark, lang: str) -> tuple[str, str, str, str, str]:
     """Return a student's name, points, possible points, lines by verdict, and the first mistake."""
     name, marks, of = map(text.short, mark.cells()[:3])
-    mistake = ": ".join(filter(None, (mark.first_wrong, mark.cause)))
-    return name, marks, of, describe_counts(mark.verdicts.values()), text.clean(mistake)
+    mistake = ": ".join(filter(None, (mark.first_wrong, mark.cause_in(lang))))
+    return name, marks, of, feedback_in(lang, describe_counts(mark.verdicts.values()), PLACES), text.clean(mistake)
 
 
 def text_table(grades: Grades) -> Iterator[str]:
     """Yield the lines of a table of a class's marks, at most 80 columns wide, the first mistake below each student."""
-    rows = [(*HEADS[:3], "lines", ""), *map(_text_row, grades.marks)]
+    say = partial(feedback_in, grades.lang, sections=CLASS)
+    rows = [tuple(map(say, (*HEADS[:3], "lines", ""))), *(_text_row(mark, grades.lang) for mark in grades.marks)]
     name_width, *widths = (max(cell_len(row[k]) for row in rows) for k in range(3))
     for name, *numbers, lines, mistake in rows:
         cells = [text.left_of(name, name_width), *map(text.right_of, numbers, widths), ""]
@@ -200,6 +205,6 @@ def text_table(grades: Grades) -> Iterator[str]:
         if sentences:
             more = [] if len(sentences) <= 10 else [f"and {len(sentences) - 10} more"]
             yield ""
-            yield f"{title}:"
+            yield f"{say(title)}:"
             for sentence in [*sentences[:10], *more]:
-                yield from text.wrap("  ", text.clean(sentence), 2)
+                yield from text.wrap("  ", text.clean(say(sentence)), 2)

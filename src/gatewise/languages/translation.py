@@ -6,7 +6,8 @@
               ``{}`` the place of a mistake; ``{cause}`` is a mistake without the word that else precedes it
 ``feedback``  such texts about a marked sheet, and the word that precedes a mistake, behind ``perhaps``
 ``phrases``   texts about a marked sheet without slots, by topic
-``places``    the lines, steps, units and counts in a text about a marked sheet
+``class``     such texts about a class
+``places``    the lines, steps, units and counts in a text about a marked sheet; kinds of mistakes
 ``names``     parts of the names of quantities: in the nominative, with its article, in the genitive
 ``endings``   what may stand behind such a part
 ============= ========================================================================================================
@@ -25,6 +26,7 @@ SLOT = re.compile(r"\{(\w+)\}")
 AS_IT_IS = frozenset({"name", "note", "symbol"})  # slots
 TERMS = "phrases"
 FEEDBACK, PLACES = (TERMS, "feedback", "patterns"), (TERMS, "places")  # sections
+CLASS = ("class", *FEEDBACK)
 OF_PLACES = frozenset({"entry", "place", "unit"})  # slots
 COUNTS = frozenset({"m", "n"})  # slots
 NAMES = frozenset({"names", "what", "of", "gates"})  # keys of a document's words behind which names stand
@@ -67,8 +69,8 @@ def sentence_in(lang: str, text: str) -> str:
 
 
 @lru_cache(1 << 13)
-def feedback_in(lang: str, text: str) -> str:
-    """Return a text about a marked sheet in a language: a sentence, or a part of one between any blanks.
+def feedback_in(lang: str, text: str, sections: tuple[str, ...] = FEEDBACK) -> str:
+    """Return a text about a marked sheet, or a class, in a language: a sentence, or a part of one between any blanks.
 
     Examples
     --------
@@ -78,7 +80,7 @@ def feedback_in(lang: str, text: str) -> str:
     start, core, end = re.fullmatch(r"(\s*)(.*?)(\s*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     if "feedback" not in words_in(lang):
         return text
-    return f"{start}{_translation(lang, core, FEEDBACK)}{end}"
+    return f"{start}{_translation(lang, core, sections)}{end}"
 
 
 def _translation(lang: str, text: str, sections: tuple[str, ...]) -> str:
@@ -103,7 +105,7 @@ def _filled(lang: str, translation: str, match: re.Match[str], sections: tuple[s
         if slot[1] == "noun":
             return name_in(lang, text, 1)
         if slot[1] in OF_PLACES:
-            return _translation(lang, text, PLACES) if sections == FEEDBACK else text
+            return _translation(lang, text, PLACES) if "feedback" in sections else text
         said = _translation(lang, text, sections)
         return said.removeprefix(words_in(lang)["feedback"]["perhaps"]) if slot[1] == "cause" else said
 
@@ -118,7 +120,7 @@ def _patterns(lang: str, sections: tuple[str, ...]) -> Sequence[tuple[re.Pattern
     if TERMS in sections:
         groups = [*words[TERMS].values(), *groups]
     for english, translation in (pair for group in groups for pair in group.items()):
-        perhaps = words["feedback"]["perhaps"] if "{}" in english and sections == FEEDBACK else ""
+        perhaps = words["feedback"]["perhaps"] if "{}" in english and "feedback" in sections else ""
         escaped = re.escape(english.replace("{}", "{place}")).replace(r"\{symbol\}", r"(?P<symbol>\w{1,3}(?:_\S+)?)")
         escaped = re.sub(r"\\\{([mn])\\\}", r"(?P<\1>\\d[\\d,]*)", escaped)
         pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", escaped), re.DOTALL)
