@@ -78,7 +78,10 @@ def lines(
         for one, value in numbers.items()
         for row in rows(value)
     ]
-    return ending, end.join([head] * bool(head) + found + [""]).encode(encoding)
+    text = end.join([head] * bool(head) + found + [""])
+    for letter, spelled in {"γ": "gamma", "β": "beta", "μ": "mu"}.items() if encoding == "cp1252" else ():
+        text = text.replace(letter, spelled)  # it has no Greek letters
+    return ending, text.encode(encoding)
 
 
 def comma(value: float, digits: int) -> str:

@@ -25,7 +25,7 @@ WAYS = {  # how many steps, whether backward, and whether from the outputs of al
     "three steps backward": (3, True, False),
     "three steps backward from every output": (3, True, True),
 }
-STACKED = ("n_u", "n_w")  # of all gates, one after the other
+STACKED = ("u", "w", "n_u", "n_w")  # of all gates, one after the other
 pytestmark = pytest.mark.usefixtures("few_differences")
 
 
@@ -51,6 +51,13 @@ def run(document: dict) -> tuple[list[dict], dict]:
     return made, totals
 
 
+def in_order(stacked: np.ndarray, order: str, other: str, trace: gw.Trace) -> np.ndarray:
+    """Return the numbers of all gates that have weights of their own, with these in another order."""
+    own = trace.parameters.variant.own
+    gates = [k for k in order if k in own]
+    return np.concatenate([np.split(stacked, len(gates))[gates.index(k)] for k in other if k in own])
+
+
 @pairs(
     variant=cases.VARIANTS,
     projection=PROJECTIONS,
@@ -72,8 +79,10 @@ def test_what_the_sections_show_follows_from_the_program(variant, projection, dr
                 continue
             name, whole = text.formula(block.left), totals if section.key == "all_steps" else made[section.at]
             # Other notations have other weights and biases, and go through the gates in another order.
-            if name in whole and np.shape(whole[name]) == np.shape(block.value) and name.strip("d") not in STACKED:
+            if name in whole and np.shape(whole[name]) == np.shape(block.value):
                 found = np.array(whole[name], np.float64)
+                if name.strip("d") in STACKED:
+                    found = in_order(found, *(NOTATIONS[one].order for one in (notation, "gatewise")), trace)
                 np.testing.assert_allclose(found, block.value, rtol=1e-9, atol=1e-12, err_msg=name)
                 compared += 1
     assert compared > (12 if backward else 8) * steps
