@@ -208,67 +208,59 @@ class StageCode:
 
     def _products(self, phase: Phase, width: int, kind: str) -> Iterator[str]:
         """Yield the statements that multiply matrices by vectors, for a block of rows."""
-        p = self.prefix
-        zero = "0.0f" if width == 1 else f"{p}_all_{width}(0.0f)"
-        names = [f"dot_{_matrix_name(product)}" for group in phase.groups for product in group.products]
-        if not names:
+        sums = dict.fromkeys(_sum_of(product) for group in phase.groups for product in group.products)
+        if not sums:
             return
-        yield f"    {kind} {', '.join(f'{name} = {zero}' for name in dict.fromkeys(names))};"
-        pairs = (
-            list(
-                dict.fromkeys(
-                    f"dot_{_matrix_name(product)}"
-                    for g in phase.groups
-                    if g.weights.shape[2] > 1
-                    for product in g.products
-                )
-            )
-            if width > 1
-            else []
-        )
-        if pairs:
-            yield f"    {kind} {', '.join(f'odd_{name} = {zero}' for name in pairs)};"
+        zero = "0.0f" if width == 1 else f"{self.prefix}_all_{width}(0.0f)"
+        yield f"    {kind} {', '.join(f'{name} = {zero}' for name in sums)};"
+        if width == 1:
+            yield from self._row_products(phase)
+            return
+        wide = [group for group in phase.groups if group.weights.shape[2] > 1]
+        odd = dict.fromkeys(_sum_of(product) for group in wide for product in group.products)
+        if odd:  # every other column has sums of its own, so that no product waits for the one before it
+            yield f"    {kind} {', '.join(f'odd_{name} = {zero}' for name in odd)};"
             yield "    size_t j;"
-        for number, group in enumerate(phase.groups):
-            count, _, columns = group.weights.shape
-            last = number == len(phase.groups) - 1
-            if width == 1:
-                step, row = f"lanes > 1 ? {count} * lanes : 1", f"(lanes > 1 ? lanes : {columns})"
-                for n, product in enumerate(group.products):
-                    start = f"w + {n} * {row}" if n else "w"
-                    vector = self._memory(group.vector).pointer
-                    yield f"    dot_{_matrix_name(product)} += {p}_dot({start}, {step}, {vector}, {columns});"
-                if not last:
-                    yield f"    w += {count * columns} * lanes;"
-                continue
-            yield from self._two_columns(group, names, width, kind)
-            if columns % 2:
-                yield f"    {{ /* the last of {columns} */" if columns > 1 else "    {"
-                yield f"        const float z = {self._memory(group.vector).pointer}[{columns - 1}];"
-                for n, product in enumerate(group.products):
-                    start = f"w + {n} * lanes" if n > 1 else "w + lanes" if n else "w"
-                    yield f"        dot_{_matrix_name(product)} += {p}_load_{width}({start}) * z;"
-                if not last:
-                    yield f"        w += {count} * lanes;"
-                yield "    }"
-        for name in pairs:
+        for group in phase.groups:
+            yield from self._column_products(group, width, last=group is phase.groups[-1])
+        for name in odd:
             yield f"    {name} += odd_{name};"
 
-    def _two_columns(self, group: ProductGroup, names: list[str], width: int, kind: str) -> Iterator[str]:
-        p = self.prefix
-        count, _, columns = group.weights.shape
-        if columns < 2:
-            return
-        pointer = self._memory(group.vector).pointer
-        yield f"    for (j = 0; j < {columns - columns % 2}; j += 2, w += {2 * count} * lanes) {{"
-        yield f"        const float z = {pointer}[j], odd = {pointer}[j + 1];"
-        for odd in (0, 1):
+    def _row_products(self, phase: Phase) -> Iterator[str]:
+        """Yield the statements that multiply one row of each matrix: a row of a block, or one that is left over."""
+        for group in phase.groups:
+            count, _, columns = group.weights.shape
+            step, row = f"lanes > 1 ? {count} * lanes : 1", f"(lanes > 1 ? lanes : {columns})"
             for n, product in enumerate(group.products):
-                at = n + odd * count
+                start, vector = f"w + {n} * {row}" if n else "w", self._memory(group.vector).pointer
+                yield f"    {_sum_of(product)} += {self.prefix}_dot({start}, {step}, {vector}, {columns});"
+            if group is not phase.groups[-1]:
+                yield f"    w += {count * columns} * lanes;"
+
+    def _column_products(self, group: ProductGroup, width: int, *, last: bool) -> Iterator[str]:
+        """Yield the statements that multiply a block's columns, two at a time, by the entries of a vector."""
+        pointer = self._memory(group.vector).pointer
+        count, _, columns = group.weights.shape
+
+        def products(column: int, prefix: str, entry: str) -> Iterator[str]:
+            for n, product in enumerate(group.products):
+                at = n + column * count
                 start = f"w + {at} * lanes" if at > 1 else "w + lanes" if at else "w"
-                name = f"dot_{_matrix_name(product)}"
-                yield f"        {'odd_' * odd}{name} += {p}_load_{width}({start}) * {'odd' if odd else 'z'};"
-        yield "    }"
+                yield f"        {prefix}{_sum_of(product)} += {self.prefix}_load_{width}({start}) * {entry};"
+
+        if columns > 1:
+            yield f"    for (j = 0; j < {columns - columns % 2}; j += 2, w += {2 * count} * lanes) {{"
+            yield f"        const float z = {pointer}[j], odd = {pointer}[j + 1];"
+            yield from products(0, "", "z")
+            yield from products(1, "odd_", "odd")
+            yield "    }"
+        if columns % 2:
+            yield f"    {{ /* the last of {columns} */" if columns > 1 else "    {"
+            yield f"        const float z = {pointer}[{columns - 1}];"
+            yield from products(0, "", "z")
+            if not last:
+                yield f"        w += {count} * lanes;"
+            yield "    }"
 
     def _stores(self, line: Assignment, name: str, width: int) -> Iterator[str]:
         """Yield the statements that keep a quantity: in memory, in the state, and among the gates."""
@@ -324,9 +316,10 @@ class StageCode:
             yield rebuild(formula, lambda node, part=part: part if node == stacked[0] else None)  # type: ignore[misc]
 
 
-def _matrix_name(product: MatMul) -> str:
+def _sum_of(product: MatMul) -> str:
+    """Return the name of the variable in which a matrix's products are summed."""
     assert isinstance(product.left, Symbol)
-    return identifier(product.left)
+    return f"dot_{identifier(product.left)}"
 
 
 def _blocks(size: int) -> Iterator[tuple[int, int, int]]:
