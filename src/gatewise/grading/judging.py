@@ -67,14 +67,17 @@ class Judge:
         units, finest = [], np.inf
         quantities = [self.chain.by_name[name] for name in self.unpadded]
         computed = [quantity for quantity in quantities if quantity.summed or not quantity.copied]
-        for quantity in computed or quantities:
-            name, answer = quantity.name, self.unpadded[quantity.name]
-            if answer.values.shape != quantity.key.shape:
-                continue
-            rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
-            if rounded.any():
-                units.append(float(self.answers[name].tolerance[rounded].min(initial=VAGUE)))
-                finest = min(finest, float(answer.tolerance[rounded].min()))
+        for some in (computed, quantities):
+            if units:
+                break
+            for quantity in some:
+                name, answer = quantity.name, self.unpadded[quantity.name]
+                if answer.values.shape != quantity.key.shape:
+                    continue
+                rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
+                if rounded.any():
+                    units.append(float(self.answers[name].tolerance[rounded].min(initial=VAGUE)))
+                    finest = min(finest, float(answer.tolerance[rounded].min()))
         coarsest = max((unit for unit in units if unit < VAGUE), default=VAGUE if units else 0.0)
         return min(max(coarsest, finest if units else 0.0), VAGUE / 10)
 
@@ -129,14 +132,15 @@ class Judge:
         excess_over_expected[np.isnan(excess_over_expected)] = np.inf  # it follows from nothing that can be computed
         excess = np.minimum(excess_over_key, excess_over_expected)
         is_right = bool((excess_over_key <= 0).all())
-        if (excess <= 0).all() and not ((excess_over_key <= slack).all() or (excess_over_expected <= single).all()):
+        is_key, follows = excess_over_key <= slack + self.unit, excess_over_expected <= single + self.unit
+        if (excess <= 0).all() and not (is_key.all() or follows.all()):
             excess = excess_over_expected  # some entries follow, others happen to be right: the line does neither
         if (excess <= 0).all():
-            follows = not is_right and quantity.place in self.tainted
+            follows_wrong = not is_right and quantity.place in self.tainted
             digits = answer if is_right else self.unpadded[name]
-            if _is_coarse(digits, key if is_right else expected, expected if follows else key):
+            if _is_coarse(digits, key if is_right else expected, expected if follows_wrong else key):
                 return Verdict(name, equation, COARSE)
-            if follows:
+            if follows_wrong:
                 return Verdict(name, equation, FOLLOWS)
             reason = self._reason(name, key)
             if is_right and not reason:
