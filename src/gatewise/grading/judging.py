@@ -64,7 +64,7 @@ class Judge:
         Exact numbers do not count, nor do copied and vague ones beside others. The zeros of numbers that all end in
         zeros are not digits.
         """
-        units, finest = [], np.inf
+        units, finest = list[float](), np.inf
         quantities = [self.chain.by_name[name] for name in self.unpadded]
         computed = [quantity for quantity in quantities if quantity.summed or not quantity.copied]
         for some in (computed, quantities):
