@@ -29,7 +29,7 @@ PACKAGES = ("insight", "interop", "plot")
 def test_the_public_names_and_packages_are_listed_and_nothing_else():
     assert gw.__all__ == NAMES
     assert dir(gw) == sorted([*NAMES, *PACKAGES, "__version__"])
-    assert len([name for name in dir(gw) if not name.startswith("_")]) <= 61
+    assert len([name for name in dir(gw) if not name.startswith("_")]) <= 60
 
 
 @pytest.mark.parametrize("package", [gw.insight, gw.plot])

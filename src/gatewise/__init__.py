@@ -7,7 +7,6 @@ if TYPE_CHECKING:  # the names of the table below, as type checkers read them
     from gatewise.c_header.writing import write_c as write_c
     from gatewise.cell import LSTMCell as LSTMCell
     from gatewise.chunked.applying import apply as apply
-    from gatewise.diagnostics.verification import Difference as Difference
     from gatewise.diagnostics.verification import Verification as Verification
     from gatewise.engine import Engine as Engine
     from gatewise.engine import engines as engines
@@ -69,7 +68,7 @@ MODULES = {  # of each module, the public names that it defines: imported on fir
     "gatewise.c_header.writing": ("write_c",),
     "gatewise.cell": ("LSTMCell",),
     "gatewise.chunked.applying": ("apply",),
-    "gatewise.diagnostics.verification": ("Difference", "Verification"),
+    "gatewise.diagnostics.verification": ("Verification",),
     "gatewise.engine": ("Engine", "engines", "set_num_threads"),
     "gatewise.equations": ("DropoutMasks", "Moment"),
     "gatewise.errors": (
