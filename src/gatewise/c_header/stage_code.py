@@ -313,7 +313,7 @@ class StageCode:
             yield formula
             return
         for part in self.schedule.parts(stacked[0]):
-            yield rebuild(formula, lambda node, part=part: part if node == stacked[0] else None)  # type: ignore[misc]
+            yield rebuild(formula, {stacked[0]: part}.get)
 
 
 def _sum_of(product: MatMul) -> str:
