@@ -313,7 +313,12 @@ class StageCode:
             yield formula
             return
         for part in self.schedule.parts(stacked[0]):
-            yield rebuild(formula, {stacked[0]: part}.get)
+            yield _substituted(formula, stacked[0], part)
+
+
+def _substituted(formula: Formula, node: Formula, other: Formula) -> Formula:
+    """Return a formula with another node in the place of one."""
+    return rebuild(formula, lambda part: other if part == node else None)
 
 
 def _sum_of(product: MatMul) -> str:
