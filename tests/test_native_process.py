@@ -135,7 +135,7 @@ def test_a_forked_child_has_threads_of_its_own():
 
 NESTED = """
 import os, signal, numpy as np, gatewise as gw
-gw.set_num_threads(2)  # with more, however many there are, a run might be over too soon
+gw.set_num_threads(2)
 lstm, small = gw.LSTM(64, 256, rng=0), gw.LSTM(2, 300, rng=1)
 x, other = (np.random.default_rng(0).normal(size=s).astype(np.float32) for s in ((100, 16, 64), (3, 100, 2)))
 trace = lstm.trace(x)
@@ -150,9 +150,11 @@ def handler(*_):
     signal.setitimer(signal.ITIMER_REAL, 0.01)  # the run goes on in between, however slow the machine
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.01)
-good = np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
+good = True
+while not calls:  # on a fast machine a run may be over before the first signal
+    good &= np.array_equal(lstm(x)[0], trace.output) and np.array_equal(gw.backward(trace, trace.output).x, dx)
 signal.setitimer(signal.ITIMER_REAL, 0)
-os.write(1, f"{good} {all(calls)} {len(calls) > 0}\\n".encode())  # in a single write: parent and child share the pipe
+os.write(1, f"{good} {all(calls)}\\n".encode())  # in a single write: parent and child share the pipe
 """
 
 
@@ -162,7 +164,7 @@ def test_a_signal_handler_may_run_an_lstm_and_fork_amid_a_run(forks):
     program = NESTED.replace("FORKS", str(forks))
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["True"] * 3 * (1 + forks)
+    assert done.stdout.split() == ["True"] * 2 * (1 + forks)
 
 
 LONG = """
