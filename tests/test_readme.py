@@ -48,7 +48,7 @@ def test_every_command_of_readme_and_guide_runs(tmp_path, monkeypatch, capsys):
 def test_the_extras_of_readme_are_those_of_the_project_and_all_brings_them():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    ours = [name for name in extras if name not in ("test", "lint", "peers")]
+    ours = [name for name in extras if name not in ("tests", "docs", "lint", "peers")]
     (listing,) = re.findall(r"`pip install \"\.\[plot\]\"`: (.*?)\n\n", README.read_text(encoding="utf-8"), re.DOTALL)
     named = re.findall(r"`(\w+)`", listing)
     assert sorted(named) == sorted(ours)
@@ -92,4 +92,12 @@ def test_the_two_commands_of_the_readme_are_the_ones_that_ci_runs():
     commands = [line for line in shell(README) if line.startswith("python3 -m venv")]
     assert len(commands) == 2
     assert commands[0].endswith("gatewise walk")
-    assert commands[1].removeprefix("python3 -m venv .venv && ") in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f"'{commands[1]}'" in (ROOT / ".ci" / "tests").read_text(encoding="utf-8")
+
+
+def test_ci_runs_every_step_that_lies_beside_it():
+    steps = {path.name for path in (ROOT / ".ci").iterdir() if path.is_file()} - {"run", "common"}
+    called = re.findall(
+        r"\bbash \.ci/([\w-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8").partition("source")[2]
+    )
+    assert sorted(called) == sorted(steps)
