@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+import schemas
 from cases import run_of
 from pairwise import thinned
 from slips.by_hand import GATES, Cell, Line, Page, sigmoid
@@ -244,19 +244,12 @@ def test_a_wrong_mean_has_no_units_to_exchange():
 
 # The classes of mistakes.
 
-PAGE = Path(__file__).parent.parent / "docs" / "marking-json.md"
 RUNS = {
     "peephole, coupling, clips": {"projection": "projected", "time": 1},
     "layer norm of the gates": {"time": 1},
     "plain": {"time": 3},
 }
 OF_NONLINEARITIES = re.compile(r"(hard sigmoid|sigmoid|tanh|relu) for [a-z_ ]+")
-
-
-def documented() -> set[str]:
-    """Return the kinds in the table of the page."""
-    section = PAGE.read_text(encoding="utf-8").partition("### Kinds")[2].partition("\n## ")[0]
-    return set(re.findall(r"`([^`]+)`", section))
 
 
 def kinds_of(run: str) -> set[str]:
@@ -279,5 +272,5 @@ def kinds_of(run: str) -> set[str]:
 def test_every_kind_is_documented_and_fits_beside_a_bar(run):
     found = kinds_of(run)
     assert len(found) > 40
-    assert not {kind for kind in found if not OF_NONLINEARITIES.fullmatch(kind)} - documented()
+    assert not {kind for kind in found if not OF_NONLINEARITIES.fullmatch(kind)} - set(schemas.kinds_of_mistakes())
     assert max(map(len, found)) <= MOST_NAME

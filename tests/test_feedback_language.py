@@ -13,6 +13,7 @@ from pathlib import Path
 import class_of_thirty
 import numpy as np
 import pytest
+import schemas
 from markings import MARKINGS
 from program import exit_code, output_of, refusal_of
 from slips import judging
@@ -238,8 +239,7 @@ def test_a_class_is_answered_in_the_language_of_its_sheets(capsys):
 
 @pytest.mark.parametrize("lang", OTHERS)
 def test_every_kind_of_mistake_has_a_name_of_its_own_that_fits_beside_a_bar(lang):
-    text = (ROOT / "docs" / "marking-json.md").read_text(encoding="utf-8").partition("### Kinds")[2].partition("## ")[0]
-    kinds = [kind for line in text.splitlines()[4:] for kind in re.findall("`([^`]+)`", line)]
+    kinds = schemas.kinds_of_mistakes()
     assert len(kinds) > 70
     names = {kind: feedback_in(lang, kind, PLACES) for kind in kinds}
     for kind, name in names.items():

@@ -13,6 +13,7 @@ from typing import Any
 import cases
 import numpy as np
 import pytest
+import schemas
 from program import exit_code, refusal_of
 from walks import EVERY_PART
 
@@ -326,18 +327,16 @@ def keys(rule: Any) -> Iterator[str]:
     yield from (key for key in rule if key) if isinstance(rule, dict) else ()
 
 
-def test_every_key_is_in_the_schema_and_in_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_key_is_in_the_schema_with_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
     rules: list[Any] = [lesson_file.LESSON]
     original: Callable[..., Any] = lesson_file._chapter
     monkeypatch.setattr(lesson_file, "_chapter", lambda *given: rules.append(original(*given)) or rules[-1])
     lesson_file.of_lesson(EXAMPLE, "en")
     allowed = {key for rule in rules for key in keys(rule)}
-    schema = json.loads((DOCS / "lesson.schema.json").read_text(encoding="utf-8"))
+    schema = schemas.schema("lesson")
     parts = [schema, *schema["$defs"].values(), schema["$defs"]["ask"]["properties"]["hide"]["items"]]
     required = {key for part in parts for key in part.get("required", ())}
     assert {key for part in parts for key in part.get("properties", ())} == {key.rstrip("?") for key in allowed}
     assert {key for key in allowed if not key.endswith("?")} == required
     assert all(part["additionalProperties"] is False for part in parts if "properties" in part)
-    page = (DOCS / "teaching.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"`(\w+)`", page[page.index("## A lesson of your own") :]))
-    assert {key.rstrip("?") for key in allowed} - told == set()
+    assert {key.rstrip("?") for key in allowed} == schemas.described("lesson")

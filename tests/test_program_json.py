@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("few_differences")
 
 
 def run(document: dict) -> tuple[list[dict], dict]:
-    """Run a program as docs/walkthrough-json.md has it; return what every step made, and the sums over all steps."""
+    """Run a program as its schema in docs has it; return the values of every step, and the sums over all steps."""
     (program,), inputs = document["program"], document["inputs"]
     (parameters,) = document["parameters"]
     before, made, totals = inputs["before"], [], {}
@@ -90,7 +90,7 @@ def test_what_the_sections_show_follows_from_the_program(variant, projection, dr
 
 @pytest.mark.parametrize("merge", ["concat", "sum", "mul", "average"])
 def test_a_network_follows_from_its_wiring(merge):
-    """A reader goes through layers, directions and head, as docs/walkthrough-json.md has them."""
+    """A reader goes through layers, directions and head, as docs/walkthrough.schema.json has them."""
     rng = np.random.default_rng(6)
     lstm = gw.LSTM(2, 3, num_layers=2, bidirectional=True, merge=merge, rng=0, dtype=np.float64)
     head = gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "sigmoid")

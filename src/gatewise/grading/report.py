@@ -1,4 +1,4 @@
-"""A marked sheet as text, Markdown, a web page, a part of one, and JSON, which docs/marking-json.md describes."""
+"""A marked sheet as text, Markdown, a web page, a part of one, and JSON, which docs/marking.schema.json describes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def fragment(marking: Marking) -> str:
 
 
 def json(marking: Marking) -> str:
-    """Return a marked sheet as JSON, in the format of docs/marking-json.md."""
+    """Return a marked sheet as JSON, in the format of docs/marking.schema.json."""
     first = marking.first
     document = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""A walkthrough as JSON: all of its parts, every number as it is; docs/walkthrough-json.md describes it."""
+"""A walkthrough as JSON: all of its parts, every number as it is; docs/walkthrough.schema.json describes it."""
 
 from __future__ import annotations
 
