@@ -19,6 +19,7 @@ MODULES = sorted(
     ],
     key=lambda name: name.rpartition("."),
 )
+NEEDS_TORCH = "gatewise.interop.formats.capture"
 PACKAGES = groupby((name for name in MODULES if not name.endswith("__main__")), lambda name: name.rpartition(".")[0])
 
 
@@ -28,12 +29,28 @@ def examples(name):
     return [one for one in found if one.examples]
 
 
+def run(example):
+    report: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=report.append)
+    assert not failed, "".join(report)
+
+
 @pytest.mark.parametrize("names", [pytest.param([*names], id=package) for package, names in PACKAGES])
 def test_the_examples_of_a_package_s_modules_do_what_they_say(names):
     for example in chain.from_iterable(map(examples, names)):
-        report: list[str] = []
-        failed, _ = doctest.DocTestRunner().run(example, out=report.append)
-        assert not failed, "".join(report)
+        if example.name != NEEDS_TORCH:
+            run(example)
+
+
+@pytest.mark.peers
+def test_the_example_that_needs_a_framework_does_what_it_says():
+    run(next(example for example in examples("gatewise.interop.formats") if example.name == NEEDS_TORCH))
+
+
+@pytest.mark.parametrize("where", [gw, gw.insight, gw.plot], ids=lambda module: module.__name__)
+def test_every_public_name_has_an_example(where):
+    things = {name: getattr(where, name) for name in dir(where) if not name.startswith("_")}
+    assert not [name for name, thing in things.items() if not doctest.DocTestParser().get_examples(thing.__doc__)]
 
 
 def test_there_are_examples_and_they_are_found():

@@ -69,6 +69,13 @@ class DropoutMasks:
     weight : array (4, hidden, recurrent), optional
         Multiplies the recurrent weights, at all steps alike (DropConnect; Merity et al., "Regularizing and Optimizing
         LSTM Language Models", 2018).
+
+    Examples
+    --------
+    >>> mask = gw.DropoutMasks(recurrent=np.array([2.0, 0.0]))  # drops the second unit's h, and doubles the first's
+    >>> y, state = gw.LSTM(1, 2, rng=0)([[1.0], [0.5]], dropout=[[mask]])
+    >>> y.shape
+    (2, 2)
     """
 
     input: Array | None = None
@@ -135,6 +142,13 @@ class Moment:
         Those of this step, without a time axis; the weights' mask is the same at every step.
     **known : array
         Quantities that are known already, by their letters; they are not computed.
+
+    Examples
+    --------
+    >>> p, one = gw.LSTMCell(3, 2, rng=0).parameters, np.ones((1, 2))
+    >>> moment = gw.Moment(p, x=np.ones((1, 3)), h_prev=0 * one, c_prev=one, f=one)  # with the forget gate open
+    >>> np.allclose(moment.c, 1 + moment.i * moment.g)
+    True
     """
 
     def __init__(

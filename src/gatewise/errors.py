@@ -42,34 +42,92 @@ def sentence(text: str) -> str:
 
 
 class GatewiseError(Exception):
-    """The base class of the errors that gatewise raises. Its message is one line of at most 500 characters."""
+    """The base class of the errors that gatewise raises. Its message is one line of at most 500 characters.
+
+    Examples
+    --------
+    >>> issubclass(gw.ShapeError, gw.GatewiseError)
+    True
+    """
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(sentence(argument) if isinstance(argument, str) else argument for argument in args))
 
 
 class ShapeError(GatewiseError, ValueError):
-    """Sizes that do not match."""
+    """Sizes that do not match.
+
+    Examples
+    --------
+    >>> try:
+    ...     gw.LSTM(3, 2, rng=0)(np.ones((5, 4)))
+    ... except gw.ShapeError as error:
+    ...     print(error)
+    x has shape (5, 4); it must be (time, batch, 3) or (time, 3)
+    """
 
 
 class OptionError(GatewiseError, ValueError):
-    """A value, a name or a combination of switches that is not allowed."""
+    """A value, a name or a combination of switches that is not allowed.
+
+    Examples
+    --------
+    >>> try:
+    ...     gw.LSTM(1, 2, merge="mean")
+    ... except gw.OptionError as error:
+    ...     print(error)
+    merge must be one of concat, sum, mul, average, none, not 'mean'
+    """
 
 
 class NotKeptError(GatewiseError, LookupError):
-    """A request for something that a trace did not keep."""
+    """A request for something that a trace did not keep.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(1, 2, rng=0).trace([[1.0]], keep=["cell_state"])
+    >>> try:
+    ...     trace[0].forget_gate
+    ... except gw.NotKeptError as error:
+    ...     print(error)
+    this trace did not keep forget_gate; it kept cell_state
+    """
 
 
 class FileError(GatewiseError, OSError):
-    """A file that cannot be read or written, or does not hold what was asked of it."""
+    """A file that cannot be read or written, or does not hold what was asked of it.
+
+    Examples
+    --------
+    >>> try:
+    ...     gw.load("no-such-file.pt")
+    ... except gw.FileError as error:
+    ...     print(error)
+    cannot read no-such-file.pt: there is no such file
+    """
 
 
 class CapacityError(GatewiseError, MemoryError):
-    """A request for more memory than is available."""
+    """A request for more memory than is available.
+
+    Examples
+    --------
+    >>> try:
+    ...     gw.LSTM(1, 2**40)
+    ... except gw.CapacityError:
+    ...     print("larger than memory")
+    larger than memory
+    """
 
 
 class MissingExtraError(GatewiseError, ImportError):
-    """An optional package that is needed here and is not installed."""
+    """An optional package that is needed here and is not installed.
+
+    Examples
+    --------
+    >>> issubclass(gw.MissingExtraError, ImportError)
+    True
+    """
 
 
 @contextmanager
@@ -90,7 +148,13 @@ def importing(package: str, use: str) -> Iterator[None]:
 
 
 class WeightsWarning(UserWarning):
-    """Weights that are not finite, or that differ slightly from those the file's own runtime computes with."""
+    """Weights that are not finite, or that differ slightly from those the file's own runtime computes with.
+
+    Examples
+    --------
+    >>> issubclass(gw.WeightsWarning, UserWarning)
+    True
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(sentence(message))

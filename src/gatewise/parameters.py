@@ -68,6 +68,13 @@ class Variant:
     ------
     OptionError
         If a switch has a value that is not allowed.
+
+    Examples
+    --------
+    >>> variant = gw.Variant(peephole="full", coupling="forget=1-input", cell_clip=3.0)
+    >>> step = gw.LSTMCell(3, 2, variant=variant, rng=0).step(np.ones(3))
+    >>> np.allclose(step.forget_gate, 1 - step.input_gate)
+    True
     """
 
     peephole: str = _switch("none", "Whether the gates also see the cell state.", PEEPHOLES)
@@ -249,6 +256,12 @@ class Parameters:
         If the sizes do not match.
     OptionError
         If an array is present that the variant does not use, or absent that it needs.
+
+    Examples
+    --------
+    >>> p = gw.Parameters(weight=np.zeros((4, 2, 5)), bias=np.zeros((4, 2)))
+    >>> gw.LSTMCell.from_parameters(p).step(np.ones(3)).forget_gate
+    array([0.5, 0.5])
     """
 
     weight: Array

@@ -102,6 +102,13 @@ class Verification:
         Mistakes, each of which explains the answers up to rounding when it is made here too; empty if none was found.
     notes : tuple of str
         Assumptions, in sentences.
+
+    Examples
+    --------
+    >>> lstm, x = gw.LSTM(3, 4, rng=0), np.ones((5, 3))
+    >>> verification = gw.verify(lstm, x, lstm(x)[0])
+    >>> verification.verdict, verification.precision
+    ('rounding', 'float32')
     """
 
     differences: tuple[Difference, ...]

@@ -34,6 +34,11 @@ class Engine:
         The kernels that this machine can run, fastest first.
     threads : int
         How many threads it uses at most.
+
+    Examples
+    --------
+    >>> [engine.name for engine in gw.engines()]
+    ['native', 'reference']
     """
 
     name: str
@@ -75,6 +80,14 @@ def set_num_threads(count: int) -> None:
     ------
     OptionError
         If it is not an integer from 1 to 1024.
+
+    Examples
+    --------
+    >>> threads = gw.engines()[0].threads
+    >>> gw.set_num_threads(1)
+    >>> gw.engines()[0].threads
+    1
+    >>> gw.set_num_threads(threads)
     """
     native.set_num_threads(size("the number of threads", count))
 

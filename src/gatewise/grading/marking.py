@@ -40,6 +40,14 @@ class Marking:
         The name of the file with the answers.
     faults : tuple of Fault
         The lines that could not be read: no numbers, an unknown name, a wrong shape.
+
+    Examples
+    --------
+    >>> from gatewise.examples import lesson
+    >>> cell, x, state, _ = lesson()
+    >>> marking = gw.check({"f": [0.9569, 0.0824], "i": [0.0911, 0.9484]}, cell.step(x[0], state))
+    >>> marking.first.name, marking.first.entry
+    ('i', 'unit 1')
     """
 
     verdicts: tuple[Verdict, ...]

@@ -1,4 +1,13 @@
-"""Questions about runs, one file each; an answer is a record with a sentence, columns, a law and its residual."""
+"""Questions about runs, one file each; an answer is a record with a sentence, columns, a law and its residual.
+
+Examples
+--------
+>>> from gatewise.examples import latch
+>>> cell, x, *_ = latch()
+>>> trace = gw.LSTM.from_cells(cell).trace(x)
+>>> print(gw.insight.activity(trace[0]))
+The hidden state of the one unit has a standard deviation of 0.26.
+"""
 
 from gatewise.insight.ablation import Ablation, ablation
 from gatewise.insight.activity import Activity, activity

@@ -52,6 +52,14 @@ class Ablation(Answer):
         The metric less the unedited one.
     title : str
         The name of the metric, with its unit.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> answer = gw.insight.ablation(gw.LSTM.from_cells(cell), x, lambda y: y[-1, 0])
+    >>> answer.names, answer.effects.round(2)
+    (('unit latch',), array([-0.75]))
     """
 
     unedited: float

@@ -25,6 +25,15 @@ class Activity(Answer):
     ----------
     deviation, mean : array (hidden,)
         The standard deviation and the mean over the valid steps of the hidden state, before a projection.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.activity(trace[0])
+    >>> answer.deviation.round(2), answer.mean.round(2)
+    (array([0.26]), array([0.11]))
     """
 
     deviation: Array
@@ -61,9 +70,8 @@ def activity(trace: Trace) -> Activity:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> print(activity(LSTM.from_cells(cell).trace(x)[0]))
+    >>> print(activity(gw.LSTM.from_cells(cell).trace(x)[0]))
     The hidden state of the one unit has a standard deviation of 0.26.
     """
     trace = of_one_cell(trace)

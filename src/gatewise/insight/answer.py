@@ -106,6 +106,15 @@ class Answer(Table):
         The error of the law, relative to the sum of the absolute values of its terms; NaN without a law.
     reading : tuple of str
         What checks of the answer found, a sentence each; empty where there were none.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.timescales(trace[0])
+    >>> isinstance(answer, gw.insight.Answer), list(answer.columns)[:2]
+    (True, ['unit', 'forget_gate'])
     """
 
     sentence: str
@@ -134,6 +143,13 @@ class Cost(NamedTuple):
         Bytes at most.
     work : int
         Multiplications.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(1, 128, rng=0).trace(np.zeros((1000, 1)))
+    >>> cost = gw.insight.cost_of_contributions(trace[0])
+    >>> cost.memory, cost.work
+    (2408000, 256000)
     """
 
     memory: int

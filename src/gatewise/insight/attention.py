@@ -61,6 +61,14 @@ class Attention(Answer, StepTable):
         The number of steps of a block; 1 where each step is a row.
     times, valid : arrays (steps,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> gw.insight.attention(trace[0]).weights.shape
+    (7, 7)
     """
 
     weights: Array
@@ -101,8 +109,7 @@ def cost_of_attention(trace: Trace, *, start: Any = 0, stop: Any = None, every: 
 
     Examples
     --------
-    >>> from gatewise.layers import LSTM
-    >>> trace = LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]
+    >>> trace = gw.LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]
     >>> print(cost_of_attention(trace))
     10.05 MB of memory and 128.3 million multiplications
     >>> print(cost_of_attention(trace, every=10))
@@ -173,9 +180,8 @@ def attention(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> answer = attention(LSTM.from_cells(cell).trace(x)[0], unit=0)
+    >>> answer = attention(gw.LSTM.from_cells(cell).trace(x)[0], unit=0)
     >>> print(answer.weights[:, 0].round(2), answer)
     [0.99 0.99 0.99 0.99 0.98 0.98 0.98] The largest share of unit latch's cell state at step 6, 100 %, was written at \
 step 0.

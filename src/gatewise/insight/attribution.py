@@ -88,6 +88,14 @@ class Attribution(Answer, StepTable):
         The embedded tokens, in the words of the vocabulary if there is one.
     times, valid : arrays (time,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> answer = gw.insight.attribution(gw.LSTM.from_cells(cell).trace(x))
+    >>> answer.scores.round(2), round(answer.value - answer.baseline_value, 2)
+    (array([0.35, 0.  , 0.  , 0.  , 0.  , 0.  , 0.4 ]), 0.75)
     """
 
     method: str
@@ -215,9 +223,8 @@ def attribution(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> answer = attribution(LSTM.from_cells(cell).trace(x), method="lrp")
+    >>> answer = attribution(gw.LSTM.from_cells(cell).trace(x), method="lrp")
     >>> round(answer.value, 2), [round(float(score), 2) for score in answer.scores]
     (0.75, [0.74, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, Mask, numbers, quiet, require_memory
-from gatewise.errors import OptionError, ShapeError, join_names
+from gatewise.arrays import Array, Mask, quiet, require_memory
+from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.naming import (
     at_step,
@@ -24,7 +24,7 @@ from gatewise.insight.naming import (
     valid_places,
     valid_step,
 )
-from gatewise.insight.readout import ReadoutModel, model_of
+from gatewise.insight.readout import ReadoutModel, model_of, scale_and_shift
 from gatewise.insight.retention import pieces, require_finite
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
@@ -71,6 +71,13 @@ class Ceiling(Answer, StepTable):
         The name of the sequence; empty for the only sequence, or without a run.
     times, valid : arrays (time,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
+
+    Examples
+    --------
+    >>> network = gw.Network(gw.LSTM(1, 2, rng=0, dtype=np.float64), head=gw.Linear([[40.0, -20.0]], [1.5]))
+    >>> answer = gw.insight.ceiling(network)
+    >>> answer.floor, answer.ceiling
+    (array([-58.5]), array([61.5]))
     """
 
     ceiling: Array
@@ -154,7 +161,7 @@ def ceiling(
     model = model_of(subject, head)
     measures = _output_measures(subject, len(model.bias), model.softmax)
     places = list(range(len(measures))) if output is None else [output_of(output, list(measures), len(measures))]
-    factor, offset = _scale_and_shift(scale, shift, len(measures), places)
+    factor, offset = scale_and_shift(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
     network = getattr(subject, "network", subject)
     scaled = _ScaledModel(
@@ -284,21 +291,6 @@ def _output_measures(subject: Any, count: int, softmax: bool) -> dict[str, Measu
     phrase: Callable[[str], str] = output_phrase if labels.outputs else str
     before = BEFORE_SOFTMAX if softmax else ""
     return {name: labels.measures.get(name, Measure(f"{phrase(name)}{before}")) for name in names}
-
-
-def _scale_and_shift(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:
-    """Return the checked factor and offset of the chosen outputs, which convert them to the data's unit."""
-    arrays = []
-    for name, value in (("scale", scale), ("shift", shift)):
-        array = numbers(name, value, np.float64)
-        if array.shape not in ((), (count,)):
-            raise ShapeError(
-                f"{name} has shape {array.shape}; it must be one number, or one for each of {count} outputs"
-            )
-        if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
-            raise OptionError(f"{name} must be {'positive and ' * (name == 'scale')}finite, not {value!r}")
-        arrays.append(np.broadcast_to(array, (count,))[places])
-    return arrays[0], arrays[1]
 
 
 def _sequence_nearest_ceiling(scaled: _ScaledModel, cell: Trace) -> int:

@@ -51,6 +51,16 @@ class Change(Answer, StepTable):
         The quantities of that unit, before and after.
     times, valid : arrays (time,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> lstm = gw.LSTM.from_cells(cell)
+    >>> after = lstm.trace(x, edit=gw.Edit.set("forget_gate", 0.0, steps=3))
+    >>> answer = gw.insight.change(lstm.trace(x), after)
+    >>> answer.first.step, answer.first.quantity, round(answer.at_end, 2)
+    (3, 'forget_gate', 0.75)
     """
 
     tolerance: float
@@ -117,9 +127,8 @@ def change(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> lstm = LSTM.from_cells(cell)
+    >>> lstm = gw.LSTM.from_cells(cell)
     >>> before = lstm.trace(x, engine="reference")
     >>> print(change(before, lstm.trace(x, edit=gw.Edit.set("forget_gate", 0.0, steps=3))))
     The two runs part at step 3, in the forget gate of unit latch; at the end the output differs by up to 0.75.

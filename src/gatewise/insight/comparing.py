@@ -34,6 +34,15 @@ class RunDifference(NamedTuple):
         The unit, or the feature of the input.
     before, after : float
         The number in the two runs.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> lstm = gw.LSTM.from_cells(cell)
+    >>> answer = gw.insight.change(lstm.trace(x), lstm.trace(-x))
+    >>> answer.first.quantity, answer.first.before, answer.first.after
+    ('input', 1.0, -1.0)
     """
 
     layer: int

@@ -31,6 +31,15 @@ class Decomposition(Answer):
         γ: the contributions of the other steps and the initial states, and all joint contributions.
     value : float
         The number in the trace.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.decomposition(trace, 0, 1)
+    >>> round(answer.phrase, 2), round(answer.rest, 2)
+    (0.75, 0.0)
     """
 
     phrase: float
@@ -82,9 +91,8 @@ def decomposition(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> print(decomposition(LSTM.from_cells(cell).trace(x), 0, 1))
+    >>> print(decomposition(gw.LSTM.from_cells(cell).trace(x), 0, 1))
     Output 0 at step 6 is 0.7503; of it, 0.7503 comes from step 0 alone.
     """
     aim = target(trace, output, t, sequence)

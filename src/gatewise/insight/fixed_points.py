@@ -52,6 +52,13 @@ class FixedPoints(Answer):
         The number of starts, and of those that led to a fixed point.
     x : array (input,)
         The constant input.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> points = gw.insight.fixed_points(latch().cell)
+    >>> points.kinds, points.cell_state.shape
+    (('stable',), (1, 1))
     """
 
     hidden_state: Array

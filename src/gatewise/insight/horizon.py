@@ -56,6 +56,13 @@ class Horizon(Answer):
         Of each unit, the mean difference of its cell state at each lag, as a share of its largest.
     step_duration : tuple of (float, str) or None
         The duration of a step and its unit; None if unknown.
+
+    Examples
+    --------
+    >>> lstm = gw.LSTM(1, 8, rng=0)
+    >>> answer = gw.insight.horizon(lstm, np.random.default_rng(0).normal(size=(300, 1)))
+    >>> answer.steps, answer.stable
+    (9, True)
     """
 
     steps: int

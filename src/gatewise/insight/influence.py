@@ -68,6 +68,15 @@ class Influence(Answer, StepTable):
         The steps within the lag, in words.
     times, valid : arrays (time,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.influence(trace[0])
+    >>> answer.lag, answer.inputs.shape
+    (6, (7,))
     """
 
     inputs: Array
@@ -145,8 +154,7 @@ def influence(
 
     Examples
     --------
-    >>> from gatewise.layers import LSTM
-    >>> trace = LSTM(3, 8, rng=0).trace(np.zeros((100, 3)))[0]
+    >>> trace = gw.LSTM(3, 8, rng=0).trace(np.zeros((100, 3)))[0]
     >>> print(influence(trace))
     95 % of the influence on the hidden state at step 99 comes from the last 7 steps.
     """

@@ -43,6 +43,14 @@ class Matches(Answer):
         The names of all sequences.
     places : array of int (matches, 3)
         The sequence of each match, its first step, and the step after its last.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> gw.insight.matches(trace[0], 0, 7, quantity="cell_state").units
+    ('latch',)
     """
 
     units: tuple[str, ...]
@@ -125,11 +133,10 @@ def matches(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
     >>> twice = np.concatenate([x, np.zeros((5, 3)), x])
     >>> twice[7, 1] = 1  # writes a bit that is 0
-    >>> found = matches(LSTM.from_cells(cell).trace(twice)[0], 0, 7, quantity="cell_state", edges=True)
+    >>> found = matches(gw.LSTM.from_cells(cell).trace(twice)[0], 0, 7, quantity="cell_state", edges=True)
     >>> print(found)
     One unit has a cell state of at least 0.3 throughout steps 0 to 6; it is on throughout one other stretch: steps 12 \
 to 18.

@@ -36,6 +36,14 @@ class Timescales(Answer):
         The timescale over the steps that retain a tenth or more; where there are none, that of all.
     time_unit : str or None
         The unit of the dates, such as ``days``, in which the columns repeat the three; None without dates.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> answer = gw.insight.timescales(gw.LSTM.from_cells(cell).trace(x[1:])[0])
+    >>> answer.timescale.round(), answer.half_life.round()
+    (array([404.]), array([280.]))
     """
 
     timescale: Array
@@ -85,9 +93,8 @@ def timescales(trace: Trace) -> Timescales:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> print(timescales(LSTM.from_cells(cell).trace(x[1:])[0]))
+    >>> print(timescales(gw.LSTM.from_cells(cell).trace(x[1:])[0]))
     The cell state of the one unit decays with a timescale of 404 steps along the cell.
     """
     trace = of_one_cell(trace)

@@ -61,6 +61,15 @@ class Occlusion(Answer, StepTable):
         How many steps were exchanged at a time.
     tokens : array (time,) of str or None
         The text of the steps, where a report has one.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.occlusion(trace, baseline=0)
+    >>> answer.tried, round(answer.value, 2), round(answer.together, 2)
+    ((0, 6), 0.75, 0.0)
     """
 
     target: str
@@ -175,9 +184,8 @@ def occlusion(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> answer = occlusion(LSTM.from_cells(cell).trace(x), baseline=0)
+    >>> answer = occlusion(gw.LSTM.from_cells(cell).trace(x), baseline=0)
     >>> answer.named, round(answer.together, 3)
     ((0, 6), 0.0)
     """

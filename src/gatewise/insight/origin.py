@@ -53,6 +53,14 @@ class Contributions(Answer, StepTable):
         The names of the units.
     times, valid : arrays (time,)
         Dates, names, or the numbers of the steps; and True at valid steps, or None if all are valid.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> gw.insight.contributions(trace[0]).by_step[:, 0].round(2)
+    array([0.98, 0.  , 0.  , 0.  , 0.  , 0.  , 0.  ])
     """
 
     by_step: Array
@@ -84,8 +92,7 @@ def cost_of_contributions(trace: Trace) -> Cost:
 
     Examples
     --------
-    >>> from gatewise.layers import LSTM
-    >>> print(cost_of_contributions(LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]))
+    >>> print(cost_of_contributions(gw.LSTM(1, 128, rng=0).trace([[0.0]] * 1000)[0]))
     2.408 MB of memory and 0.256 million multiplications
     """
     trace = of_one_cell(trace)
@@ -137,9 +144,8 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> print(contributions(LSTM.from_cells(cell).trace(x)[0]))
+    >>> print(contributions(gw.LSTM.from_cells(cell).trace(x)[0]))
     Of the cell state at step 6, 100 % was written at step 0.
     """
     trace = of_one_cell(trace)

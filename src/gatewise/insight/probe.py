@@ -65,6 +65,13 @@ class Probe(Answer):
         The absolute correlation without a trend and past above which a unit is found; NaN if there are too few shifts.
     by : {"sequence", "block"}
         The held-out parts.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(200, 1))
+    >>> answer = gw.insight.probe(gw.LSTM(1, 8, rng=0).trace(x)[0], x[:, 0])
+    >>> answer.r_squared > 0.5, answer.coefficients.shape
+    (True, (8,))
     """
 
     r_squared: float
@@ -180,14 +187,13 @@ def probe(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> rng = np.random.default_rng(0)
     >>> x = np.zeros((400, 3))
     >>> writes = np.flatnonzero(rng.random(400) < 0.1)
     >>> x[writes, 0], x[writes, 1] = rng.choice([-1, 1], len(writes)), 1
     >>> bit = x[writes, 0][np.maximum(np.searchsorted(writes, np.arange(400), "right") - 1, 0)]
     >>> bit[: writes[0]] = 0
-    >>> print(probe(LSTM.from_cells(latch().cell).trace(x)[0], bit, name="the last bit"))
+    >>> print(probe(gw.LSTM.from_cells(latch().cell).trace(x)[0], bit, name="the last bit"))
     Unit latch carries the last bit: r 1.00 (p < 0.005, only unit).
     """
     trace = of_one_cell(trace)

@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise.activations import GATED, Activation
-from gatewise.arrays import Array
+from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight.bounds import Box, Range, box_of
 from gatewise.layers import LSTM
@@ -239,3 +240,18 @@ def _readout_paths(
         ReadoutPath(part, p.projection, box, p.variant.projection_clip, hull)
         for part, p, box, hull in zip(weights, cells, boxes, initial, strict=True)
     ]
+
+
+def scale_and_shift(scale: npt.ArrayLike, shift: npt.ArrayLike, count: int, places: list[int]) -> tuple[Array, Array]:
+    """Return the checked factor and offset of the chosen outputs, which convert them to the data's unit."""
+    arrays = []
+    for name, value in (("scale", scale), ("shift", shift)):
+        array = numbers(name, value, np.float64)
+        if array.shape not in ((), (count,)):
+            raise ShapeError(
+                f"{name} has shape {array.shape}; it must be one number, or one for each of {count} outputs"
+            )
+        if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
+            raise OptionError(f"{name} must be {'positive and ' * (name == 'scale')}finite, not {value!r}")
+        arrays.append(np.broadcast_to(array, (count,))[places])
+    return arrays[0], arrays[1]

@@ -45,6 +45,15 @@ class Saturation(Answer):
         Whether `moves` is at most the bound.
     low, high : float
         The bounds below and above which a gate is saturated.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.saturation(trace[0])
+    >>> answer.stuck.shape, answer.mean[1].round(2)
+    ((3, 1), array([0.86]))
     """
 
     closed: Array
@@ -98,9 +107,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> trace = LSTM.from_cells(cell).trace(x)[0]
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)[0]
     >>> print(saturation(trace))
     None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     >>> print(saturation(trace[1:6]))

@@ -62,6 +62,15 @@ class Target:
         The network of the run, if there is one.
     past : str
         Where the states are from which a part of the run begins, in words; empty for the whole run.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> number = gw.insight.target(trace)
+    >>> number.name, round(number.value, 2)
+    ('output 0 at step 6', 0.75)
     """
 
     lstm: LSTMTrace
@@ -183,9 +192,8 @@ def target(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> number = target(LSTM.from_cells(cell).trace(x))
+    >>> number = target(gw.LSTM.from_cells(cell).trace(x))
     >>> number.name, round(number.value, 3)
     ('output 0 at step 6', 0.75)
     """

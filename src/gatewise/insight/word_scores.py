@@ -33,6 +33,15 @@ class WordScores(Answer):
         The shares of the initial state.
     value, bias : float
         The output, and the head's bias.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> answer = gw.insight.word_scores(trace)
+    >>> answer.gamma.round(2), round(answer.value, 2)
+    (array([0.75, 0.  , 0.  , 0.  , 0.  , 0.  , 0.  ]), 0.75)
     """
 
     beta: Array
@@ -88,9 +97,8 @@ def word_scores(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> from gatewise.layers import LSTM
     >>> cell, x, *_ = latch()
-    >>> print(word_scores(LSTM.from_cells(cell).trace(x)))
+    >>> print(word_scores(gw.LSTM.from_cells(cell).trace(x)))
     Output 0 at step 6 is 0.7503; what is left of the writing at step 0 moved it most, by 0.7503.
     """
     aim = target(trace, output, t, sequence)

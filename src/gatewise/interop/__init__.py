@@ -1,4 +1,15 @@
-"""Readers and writers: each framework has a package with `read` and `write`; `load` finds the one for a file."""
+"""Readers and writers: each framework has a package with `read` and `write`; `load` finds the one for a file.
+
+Examples
+--------
+>>> import tempfile
+>>> from gatewise.interop import torch
+>>> with tempfile.TemporaryDirectory() as folder:
+...     torch.write(gw.LSTM(3, 2, rng=0), f"{folder}/model.safetensors")
+...     lstm = gw.load(f"{folder}/model.safetensors")
+>>> lstm
+LSTM(input_size=3, hidden_size=2, dtype=float32)
+"""
 
 from __future__ import annotations
 
@@ -64,6 +75,15 @@ def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted
     WeightsWarning
         If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with;
         of what is left out, as `Contents.ledger` has it, and of an initial state, which an LSTM does not carry.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gw.save(gw.LSTM(3, 2, rng=0), f"{folder}/model.safetensors")
+    ...     lstm = gw.load(f"{folder}/model.safetensors")
+    >>> lstm
+    LSTM(input_size=3, hidden_size=2, dtype=float32)
     """
     contents = inspect(path, **omitted)
     if contents.trace is not None and name is None:
@@ -114,6 +134,16 @@ def load_network(
     WeightsWarning
         As `load` does; where layers are inferred; and where they are named, of layers that are left out, of `reads`
         that is not what the file says, and of a mask that the LSTM has in the file, but not from the named layers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> network = gw.Network(gw.LSTM(3, 2, rng=0, dtype=np.float64), head=gw.Linear(np.ones((1, 2))))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gw.save(network, f"{folder}/network.safetensors")
+    ...     y, _ = gw.load_network(f"{folder}/network.safetensors")(np.ones((5, 3)))
+    >>> np.array_equal(y, network(np.ones((5, 3)))[0])
+    True
     """
     contents = inspect(path, **omitted)
     network = chosen_network(contents, name, embedding, head, reads, strict=strict)

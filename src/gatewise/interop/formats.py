@@ -105,6 +105,15 @@ def inspect(path: Path, **omitted: Any) -> Contents:
         If an option is given that files of this format do not leave out, or `path` is a live model: see `capture`.
     MissingExtraError
         If the library that reads its container is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gw.save(gw.LSTM(3, 2, rng=0), f"{folder}/model.safetensors")
+    ...     contents = gw.inspect(f"{folder}/model.safetensors")
+    >>> contents.lstms[0].name
+    'lstm'
     """
     name, source = reader_of(path)
     try:
@@ -163,6 +172,14 @@ def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> 
     See Also
     --------
     gatewise.interop.torch.capture, gatewise.interop.keras.capture, gatewise.interop.onnx.capture
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Sequential(torch.nn.LSTM(3, 2))
+    >>> captured = gw.capture(model, torch.ones(5, 1, 3))[0]
+    >>> captured.trace.output.shape, captured.difference < 1e-6
+    ((5, 1, 2), True)
     """
     framework = framework_of(model)
     if isinstance(model, (str, os.PathLike)):

@@ -57,6 +57,16 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
         If it is none of these, or the name is that of another framework's file.
     FileError
         If the file cannot be written; an existing one is then left as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lstm, x = gw.LSTM(3, 2, rng=0), np.ones((5, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gw.save(lstm, f"{folder}/model.safetensors")
+    ...     y, _ = gw.load(f"{folder}/model.safetensors")(x)
+    >>> np.array_equal(y, lstm(x)[0])
+    True
     """
     if (suffix := storage.path_of(path).suffix.lower()) in FOREIGN:
         raise OptionError(

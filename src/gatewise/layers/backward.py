@@ -72,6 +72,13 @@ def backward(
     -----
     It takes about twice as many floating-point operations as the run did. Source: Werbos, "Backpropagation Through
     Time: What It Does and How to Do It", 1990.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(3, 2, rng=0).trace(np.ones((5, 3)))
+    >>> gradients = backward(trace, np.ones((5, 2)))
+    >>> gradients[0].weight.shape, gradients.x.shape
+    ((4, 2, 5), (5, 3))
     """
     if dy is not None and (axes is not None or type(dy) is not np.ndarray) and isinstance(trace, RunRecord):
         timed = trace.network is None or trace.network.reads == "every"

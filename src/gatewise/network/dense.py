@@ -38,6 +38,13 @@ class Linear:
         If the shapes do not match.
     OptionError
         If there is no such activation.
+
+    Examples
+    --------
+    >>> layer = gw.Linear([[1.0, -1.0]], [0.5], "relu")
+    >>> layer(np.array([[3.0, 1.0], [1.0, 3.0]]))
+    array([[2.5],
+           [0. ]])
     """
 
     weight: Array
@@ -144,6 +151,14 @@ class Branch:
         If there are no features, or something else than linear layers.
     ShapeError
         If the layers do not fit onto the features, or one onto another.
+
+    Examples
+    --------
+    >>> lstm = gw.LSTM(2, 3, rng=0, dtype=np.float64)
+    >>> branch = gw.Branch(features=[0, 2], layers=[gw.Linear([[0.5, -0.5]])])
+    >>> network = gw.Network(lstm, branches=[branch, gw.Branch([1])])  # three features become two
+    >>> network(np.ones((20, 3)))[0].shape
+    (20, 3)
     """
 
     features: Sequence[int]
@@ -182,6 +197,12 @@ class Scaling:
         If the shapes differ.
     OptionError
         If a center or scale is not a finite number, or a scale is 0.
+
+    Examples
+    --------
+    >>> scaling = gw.Scaling(center=[10.0], scale=[4.0])
+    >>> scaling(np.array([[18.0]])), scaling.undo(np.array([[2.0]]))
+    (array([[2.]]), array([[18.]]))
     """
 
     center: Array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from gatewise.network.stream import NetworkStream
 from gatewise.network.windows import time_breaks, window_batches, window_ends
 from gatewise.progress import working
 from gatewise.records.labelled_arrays import labelled_output, lstm_frame, tree
-from gatewise.records.labels import NO_LABELS, Labels, Measure
+from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_input import NamedInput, named_input
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import LSTMTrace, Trace
@@ -46,6 +45,13 @@ class NetworkTrace(RunRecord):
         Names of features, outputs, sequences and times; those of each cell are in its trace.
     input : array or None
         The features in their own units, if they are not simply the LSTM's input.
+
+    Examples
+    --------
+    >>> lstm = gw.LSTM(3, 8, rng=0, dtype=np.float64)
+    >>> trace = gw.Network(lstm, head=gw.Linear(np.ones((1, 8)))).trace(np.ones((20, 3)))
+    >>> trace.output.shape, trace[0].cell_state.shape
+    ((20, 1), (20, 8))
     """
 
     network: Network = field()  # not the default of a run of a cell or an LSTM: None
@@ -201,6 +207,14 @@ class Network(Parts):
         If the parts do not fit together.
     OptionError
         If they contradict each other.
+
+    Examples
+    --------
+    >>> lstm = gw.LSTM(3, 8, rng=0, dtype=np.float64)
+    >>> network = gw.Network(lstm, head=gw.Linear(np.ones((1, 8))))
+    >>> y, state = network(np.ones((20, 4, 3)))
+    >>> y.shape
+    (20, 4, 1)
     """
 
     def __call__(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> tuple[Array, States]:
@@ -273,7 +287,7 @@ class Network(Parts):
             named = self._named_input(x, options)
             x, options["labels"] = named.x, named.complete(options.get("labels"))
         features, tokens = self.embed(x)
-        options, labels = self._split_labels(options)
+        options, labels = self.split_labels(options)
         start = self._start_state(features, state)
         trace = self.lstm.trace(features, start, **self._add_mask(features, tokens, options))
         read = self._read(trace.output, trace.state)
@@ -345,30 +359,6 @@ class Network(Parts):
                 outputs[places, sequences] = self.trace(windows, keep=(), engine=engine).output[-1]
                 done(len(places))
         return named.in_order(outputs if features.ndim == 3 else outputs[:, 0])
-
-    def _split_labels(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
-        """Return the options for the network's LSTM, with the labels true of it, and the labels of the whole run.
-
-        The names of a head's outputs are not the LSTM's, and neither are those of features before a branch; what a
-        feature measures is not in its unit any more once it is scaled.
-        """
-        labels: Any = options.get("labels")
-        each = [labels] if labels is None or isinstance(labels, Labels) else list(labels)
-        if (labels is None and self.labels is NO_LABELS) or not all(isinstance(names, Labels | None) for names in each):
-            return options, NO_LABELS  # the LSTM says what is wrong with labels that are none
-        first, last = (names or NO_LABELS for names in (each[0], each[-1]))
-        features, outputs = first.features or self.labels.features, last.outputs or self.labels.outputs
-        combined = NO_LABELS.replace(
-            features=features, outputs=outputs, measures={**self.labels.measures, **first.measures, **last.measures}
-        )
-        combined.require(features=self.num_features, outputs=self.num_outputs)
-        apart = self.head is not None or self.outputs is not None or self.skip > 0
-        scaled = dict.fromkeys(features or (), Measure("scaled"))  # in no unit
-        each[0] = first.replace(
-            features=None if self.branches else features, measures=combined.measures if self.inputs is None else scaled
-        )
-        each[-1] = (each[-1] or NO_LABELS).replace(outputs=None if apart else outputs)
-        return {**options, "labels": each if isinstance(labels, Sequence) else each[0]}, combined
 
     def _start_state(self, features: npt.ArrayLike, state: States | None) -> States | None:
         """Return the initial state of a network's run: the caller's, or the network's for every sequence."""

@@ -16,7 +16,7 @@ from gatewise.layers.merging import MASKED_OUTPUTS
 from gatewise.layers.stack import States, map_states
 from gatewise.network.dense import Branch, Linear, Scaling, chain_of, outputs_of
 from gatewise.network.windows import Windows
-from gatewise.records.labels import NO_LABELS, Labels
+from gatewise.records.labels import NO_LABELS, Labels, Measure
 from gatewise.records.named_input import named_input
 from gatewise.records.named_numbers import is_labelled, is_table
 from gatewise.showing import counted, inline
@@ -227,6 +227,30 @@ class Parts:
         if self.skip and scaled is not None:
             y = y + scaled[..., : self.skip]
         return y if self.outputs is None else self.outputs.undo(y).astype(self.lstm.dtype)
+
+    def split_labels(self, options: dict[str, Any]) -> tuple[dict[str, Any], Labels]:
+        """Return the options for the network's LSTM, with the labels true of it, and the labels of the whole run.
+
+        The names of a head's outputs are not the LSTM's, and neither are those of features before a branch; what a
+        feature measures is not in its unit any more once it is scaled.
+        """
+        labels: Any = options.get("labels")
+        each = [labels] if labels is None or isinstance(labels, Labels) else list(labels)
+        if (labels is None and self.labels is NO_LABELS) or not all(isinstance(names, Labels | None) for names in each):
+            return options, NO_LABELS  # the LSTM says what is wrong with labels that are none
+        first, last = (names or NO_LABELS for names in (each[0], each[-1]))
+        features, outputs = first.features or self.labels.features, last.outputs or self.labels.outputs
+        combined = NO_LABELS.replace(
+            features=features, outputs=outputs, measures={**self.labels.measures, **first.measures, **last.measures}
+        )
+        combined.require(features=self.num_features, outputs=self.num_outputs)
+        apart = self.head is not None or self.outputs is not None or self.skip > 0
+        scaled = dict.fromkeys(features or (), Measure("scaled"))  # in no unit
+        each[0] = first.replace(
+            features=None if self.branches else features, measures=combined.measures if self.inputs is None else scaled
+        )
+        each[-1] = (each[-1] or NO_LABELS).replace(outputs=None if apart else outputs)
+        return {**options, "labels": each if isinstance(labels, Sequence) else each[0]}, combined
 
     def __repr__(self) -> str:
         parts = [] if self.embedding is None else [f"Embedding(vocabulary={len(self.embedding)})"]

@@ -54,6 +54,15 @@ class OpenedRun:
         network, how far the trace is from what a whole model computed.
     series : WindowedSeries or None
         The outputs of a model that is evaluated in windows, where the trace is that of one window; else None.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gw.save(gw.LSTM(3, 2, rng=0), f"{folder}/model.safetensors")
+    ...     opened = gw.open_run(f"{folder}/model.safetensors", np.ones((5, 3)))
+    >>> opened.trace.output.shape, opened.interpretation
+    ((5, 2), "the input is taken as the input of the LSTM 'lstm'")
     """
 
     trace: RunTrace

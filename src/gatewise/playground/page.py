@@ -34,6 +34,12 @@ class Page:
     title : str
     html : str
         The page.
+
+    Examples
+    --------
+    >>> page = gw.page(gw.LSTM(1, 2, rng=0), np.ones((5, 1)))
+    >>> page.title, page.html.startswith("<!doctype html>")
+    ('An LSTM you can see through', True)
     """
 
     title: str

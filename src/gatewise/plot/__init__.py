@@ -1,4 +1,13 @@
-"""Pictures of runs: Axes of matplotlib in, Axes out. Each draws a record, which `gatewise.plot.data` computes."""
+"""Pictures of runs: Axes of matplotlib in, Axes out. Each draws a record, which `gatewise.plot.data` computes.
+
+Examples
+--------
+>>> from gatewise.examples import latch
+>>> cell, x, *_ = latch()
+>>> trace = gw.LSTM.from_cells(cell).trace(x)
+>>> gw.plot.gates(trace[0]).get_title()
+'forget gate'
+"""
 
 from gatewise.plot import data as data
 from gatewise.plot.ablation import ablation as ablation

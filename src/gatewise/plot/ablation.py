@@ -22,6 +22,15 @@ def ablation(record: Ablation, ax: Any) -> drawing.Axes:
     Notes
     -----
     Of many parts, the 30 with the largest effects are drawn, or as many as there is room for, and the others counted.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> lstm = gw.LSTM.from_cells(cell)
+    >>> axes = gw.plot.ablation(lstm, x=x, metric=lambda y: y[-1, 0])
+    >>> axes.get_xlabel().splitlines()[0]
+    'metric'
     """
     axes = drawing.single_panel(ax, (8, 1.2 + 0.25 * min(MOST, max(LEAST, len(record.metrics)))))
     room = int(axes.get_window_extent().height * 72 / axes.figure.dpi / POINTS)

@@ -13,7 +13,17 @@ from gatewise.plot.picture import picture
 
 @picture
 def activity(record: Activity, ax: Any) -> drawing.Axes:
-    """Draw the standard deviation of each unit's hidden state over a run, the most active unit first."""
+    """Draw the standard deviation of each unit's hidden state over a run, the most active unit first.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.activity(trace[0])
+    >>> axes.get_xlabel()
+    'unit'
+    """
     axes = drawing.single_panel(ax, (8, 3))
     order = np.argsort(-record.deviation, kind="stable")
     edges = np.arange(len(order) + 1) - 0.5

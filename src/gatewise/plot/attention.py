@@ -30,6 +30,15 @@ def attention(record: Attention, ax: Any) -> drawing.Axes:
     -----
     The lags reach as far as 99 % of what all steps wrote. With more steps than pixels, each pixel keeps its least and
     its greatest value. Invalid steps, which write nothing, are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.attention(trace[0])
+    >>> axes.get_xlabel()
+    'step'
     """
     axes = drawing.single_panel(ax, (8, 4.5))
     by_lag = _weights_by_lag(record)

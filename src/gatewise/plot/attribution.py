@@ -52,6 +52,15 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     -----
     The input shows the features with the largest shares, at most five. With more steps than pixels, each pixel keeps
     its least and its greatest value. A triangle marks the step of the output. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.attribution(trace)
+    >>> axes[0].get_title()
+    'output 0 at step 6 (0.75), by integrated gradients'
     """
     if kind is not None:
         one_of("kind", kind, KINDS)

@@ -44,6 +44,13 @@ def ceiling(record: Ceiling, ax: Any) -> Any:
     Notes
     -----
     With more steps than pixels, each pixel keeps its least and its greatest output. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> lstm, head = gw.LSTM(1, 2, rng=0, dtype=np.float64), gw.Linear([[40.0, -20.0]], [1.5])
+    >>> axes = gw.plot.ceiling(gw.Network(lstm, head=head).trace(np.ones((20, 1))))
+    >>> axes.get_ylabel()
+    'output'
     """
     if record.output is None:
         raise OptionError("a picture of a ceiling shows the losses of a run; this is a model without a run")

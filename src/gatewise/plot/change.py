@@ -35,6 +35,15 @@ def change(record: Change, ax: Any) -> Any:
     Notes
     -----
     With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> lstm = gw.LSTM.from_cells(cell)
+    >>> axes = gw.plot.change(lstm.trace(x), after=lstm.trace(-x))
+    >>> len(axes), axes[0].get_ylabel()
+    (3, 'distance')
     """
     names = [name for name in _panel_quantities(record) if name in record.series]
     axes = drawing.panels(ax, ["distance", *names], [1.4] + [1.0] * len(names), (8, 2.4 + 1.3 * len(names)))

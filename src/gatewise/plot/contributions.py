@@ -43,6 +43,15 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     Notes
     -----
     With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.contributions(trace[0])
+    >>> axes.get_ylabel()
+    'share of the cell state'
     """
     axes = drawing.single_panel(ax, (8, 3.2))
     at = drawing.safe_text(at_time(record.times, record.step))

@@ -1,4 +1,13 @@
-"""The records of pictures: `gatewise.plot.data.NAME` returns the record that `gatewise.plot.NAME` draws."""
+"""The records of pictures: `gatewise.plot.data.NAME` returns the record that `gatewise.plot.NAME` draws.
+
+Examples
+--------
+>>> from gatewise.examples import latch
+>>> cell, x, *_ = latch()
+>>> trace = gw.LSTM.from_cells(cell).trace(x)
+>>> gw.plot.data.gates(trace[0]).values.shape
+(7, 1)
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,13 @@ def fixed_points(record: FixedPoints, ax: Any) -> drawing.Axes:
     A displacement decays within the unit circle, on a dotted circle with the time constant written there; outside it
     grows. Away from the real axis it rotates. The legend has a line for each point, or with more than eight points for
     each kind.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> axes = gw.plot.fixed_points(latch().cell)
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('real part of the eigenvalue', 'imaginary part')
     """
     axes = drawing.single_panel(ax, (7.5, 4.5))
     _draw_circles(axes)

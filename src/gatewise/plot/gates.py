@@ -19,6 +19,15 @@ def gates(record: Gates, ax: Any) -> drawing.Axes:
     Notes
     -----
     With more steps or units than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.gates(trace[0], gate="input_gate")
+    >>> axes.get_title()
+    'input gate'
     """
     axes = drawing.single_panel(ax, (8, drawing.heatmap_height(len(record.units))))
     stops = VIK if record.limits[0] < 0 else CIVIDIS

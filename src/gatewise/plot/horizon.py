@@ -26,6 +26,13 @@ def horizon(record: Horizon, ax: Any) -> drawing.Axes:
     states hold a change longest. The lags reach half as far again as the horizon, on an axis that is linear up to 1 and
     logarithmic from there on. A network with a backward direction has negative lags: there, the output is before the
     change.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(300, 1))
+    >>> axes = gw.plot.horizon(gw.LSTM(1, 8, rng=0), x=x)
+    >>> axes.get_xlabel()
+    'lag in steps'
     """
     axes = drawing.single_panel(ax, (8, 3.5))
     reach = max(record.steps, record.ahead, LEAST)

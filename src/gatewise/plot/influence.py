@@ -27,6 +27,15 @@ def influence(record: Influence, ax: Any) -> drawing.Axes:
     reaches, and of a model that runs in one direction on one side of T alone. Values below a millionth of a curve's
     largest leave a gap. With more steps than pixels, each pixel keeps its least and its greatest value.
     Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.influence(trace[0])
+    >>> axes.get_title()
+    '95 % of the influence of the inputs: the last 7 steps'
     """
     axes = drawing.single_panel(ax, (8, 3.5))
     curves = _influence_curves(record)

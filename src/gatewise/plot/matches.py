@@ -21,6 +21,15 @@ def matches(record: Matches, ax: Any) -> drawing.Axes:
     -----
     The chosen stretch is outlined. At most 30 sequences are drawn, those with the best matches. Each stretch is wide
     enough to be visible.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.matches(trace[0], start=0, stop=7, quantity="cell_state")
+    >>> axes.get_title()
+    '0 matches of 1 unit (chosen: outlined)'
     """
     best = dict.fromkeys([record.sequence, *record.places[:, 0].tolist()])
     rows = {sequence: row for row, sequence in enumerate(sorted(list(best)[:MOST_SEQUENCES]))}

@@ -27,6 +27,16 @@ def occlusion(record: Occlusion, ax: Any) -> drawing.Axes:
     A bar goes up as far as exchanges of the step raise the output, and down as far as they lower it, on average: both
     together are the mean size of the change. The steps that are drawn are those with a two-hundredth of the largest
     change, and a few around them. A text is drawn as such, each token on the colour of its change.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.occlusion(trace, baseline=0)
+    >>> print(axes.get_title())
+    output 0 at step 6: 0.7503
+    with step 0 and step 6 exchanged, it is 0
     """
     change, size = (np.nan_to_num(record.columns[name]) for name in ("change", "size"))
     looked = np.flatnonzero(np.isfinite(record.columns["size"]))

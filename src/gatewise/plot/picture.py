@@ -95,7 +95,7 @@ def _picture_docstring(draw: Callable[..., Any], data: Callable[..., Any], recor
         errors[error] = f"{errors.get(error, error)}\n{reason}"
     sections["Raises"] = "\n".join(errors.values())
     sections.setdefault("Returns", "Axes")
-    order = ("Parameters", "Returns", "Raises", "Notes")
+    order = ("Parameters", "Returns", "Raises", "Notes", "Examples")
     text = [sections[""], *(f"{name}\n{'-' * len(name)}\n{sections[name]}" for name in order if name in sections)]
     return "\n\n".join(text) + "\n"
 

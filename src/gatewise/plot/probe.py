@@ -32,6 +32,13 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     -----
     The series are those of the first sequence with values. The bar of a unit is filled if it is found: at most 5 % of
     shifts in time give any unit a larger correlation without trend and past, which is its dot.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(200, 1))
+    >>> axes = gw.plot.probe(gw.LSTM(1, 8, rng=0).trace(x)[0], values=x[:, 0])
+    >>> [panel.get_ylabel() for panel in axes]
+    ['the given quantity', 'unit']
     """
     axes = drawing.panels(ax, ["values", "units"], (2, 1.6), (8, 5.2), share_time=False)
     _draw_predictions(axes[0], record)

@@ -32,6 +32,15 @@ def saturation(record: Saturation, ax: Any) -> Any:
     array of Axes
         One each for the input, the forget and the output gate. A point of several units is larger, one of dead units
         hollow. Up to 10 units have their names beside them; of more, the five whose gate is closed or open most often.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.saturation(trace[0])
+    >>> [panel.get_title() for panel in axes]
+    ['input gate', 'forget gate', 'output gate']
     """
     axes = drawing.panels(ax, [name.replace("_", " ") for name in GATES], size=(9, 3.4), side_by_side=True)
     units = record.columns["unit"][: record.closed.shape[1]]

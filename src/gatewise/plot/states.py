@@ -28,6 +28,15 @@ def states(record: States, ax: Any) -> Any:
     -----
     Each scale is symmetric about 0. With more steps or units than pixels, each pixel keeps its least and its greatest
     value. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.states(trace[0])
+    >>> [panel.get_title() for panel in axes]
+    ['cell state', 'hidden state']
     """
     heights = [drawing.heatmap_height(len(units)) for units in record.units.values()]
     axes = drawing.panels(ax, list(record.values), heights, (8, min(9, sum(heights))))

@@ -33,6 +33,15 @@ def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     -----
     Blanks become ·, line breaks ↵, tabs ⇥, other control characters their codes. Gates are coloured from dark (0) to
     light (1), states from blue (negative) to red (positive). Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.text(trace[0], text="abcdefg")
+    >>> [letter.get_text() for letter in axes.texts][:3]
+    ['a', 'b', 'c']
     """
     size("width", width)
     if ax is not None:

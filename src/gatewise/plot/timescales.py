@@ -22,6 +22,15 @@ def timescales(record: Timescales, ax: Any) -> drawing.Axes:
     Axes
         Its axis is logarithmic if timescales differ by a factor of 20 or more. A triangle at the upper edge marks a
         unit that forgets nothing, one at the lower edge a unit that forgets all.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.timescales(trace[0])
+    >>> axes.get_title()
+    'how fast each cell state decays between resets'
     """
     axes = drawing.single_panel(ax)
     unit = record.time_unit or "steps"

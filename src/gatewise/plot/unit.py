@@ -31,6 +31,15 @@ def unit(record: Unit, ax: Any) -> Any:
     Notes
     -----
     With more steps than pixels, each pixel keeps its least and its greatest value. Invalid steps are hatched.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> axes = gw.plot.unit(trace[0])
+    >>> [panel.get_ylabel() for panel in axes[:3]]
+    ['input', 'gates', 'candidate']
     """
     amounts = [name for name in gates.NAMES if record.limits.get(name) == (0, 1)]
     alone = [name for name in record.values if name not in amounts]

@@ -26,6 +26,13 @@ class Gradients:
         With respect to the input.
     state : State
         With respect to the initial state.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(3, 2, rng=0).trace(np.ones((5, 3)))
+    >>> gradients = gw.backward(trace[0], np.ones((5, 2)))
+    >>> gradients.weight.shape, gradients.x.shape
+    ((4, 2, 5), (5, 1, 3))
     """
 
     parameters: dict[str, Array]
@@ -81,6 +88,13 @@ class LSTMGradients:
         With respect to the input, in its shape.
     state : tuple of tuple of State
         With respect to the initial state, ``[layer][direction]``.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(3, 2, num_layers=2, rng=0).trace(np.ones((5, 3)))
+    >>> gradients = gw.backward(trace, np.ones((5, 2)))
+    >>> gradients[1].weight.shape, gradients.x.shape
+    ((4, 2, 4), (5, 3))
     """
 
     layers: tuple[dict[str, Gradients], ...]

@@ -32,6 +32,12 @@ class Keep:
         Which hidden units, counted from 0. A projected hidden state has no units and is kept whole.
     every : int
         Keep the steps 0, `every`, 2 · `every`, … of the input's time.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(3, 8, rng=0).trace(np.ones((100, 3)), keep=["forget_gate"], units=[1, 5], every=10)
+    >>> trace[0].forget_gate.shape, trace[0].keep.every
+    ((10, 2), 10)
     """
 
     quantities: tuple[str, ...] = QUANTITIES

@@ -33,6 +33,11 @@ class Measure(NamedTuple):
         For instance ``precipitation``.
     unit : str
         For instance ``mm/d``; empty where there is none.
+
+    Examples
+    --------
+    >>> str(gw.Measure("discharge", "mm/d"))
+    'discharge (mm/d)'
     """
 
     quantity: str

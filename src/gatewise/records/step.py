@@ -26,6 +26,13 @@ class State(NamedTuple):
         The hidden state.
     c : array (batch, hidden) or (hidden,)
         The cell state.
+
+    Examples
+    --------
+    >>> cell = gw.LSTMCell(3, 2, rng=0)
+    >>> step = cell.step(np.ones(3), gw.State(h=np.zeros(2), c=np.array([0.5, -1.0])))
+    >>> step.previous.c
+    array([ 0.5, -1. ], dtype=float32)
     """
 
     h: Array
@@ -33,7 +40,15 @@ class State(NamedTuple):
 
 
 class Term(NamedTuple):
-    """One product in a sum: `weight` × `value`."""
+    """One product in a sum: `weight` × `value`.
+
+    Examples
+    --------
+    >>> terms = gw.LSTM(3, 2, rng=0).trace(np.ones((5, 3)))[0].step(4).terms("forget_gate", unit=1)
+    >>> largest = terms[0]
+    >>> largest.product == largest.weight * largest.value
+    True
+    """
 
     name: str
     weight: float
@@ -53,6 +68,12 @@ class Terms(Sequence[Term]):
     of : str
         The name of the sum: ``pre-activation``, ``weighted sum`` (before layer norm), ``cell state`` or
         ``hidden state``.
+
+    Examples
+    --------
+    >>> terms = gw.LSTM(3, 2, rng=0).trace(np.ones((5, 3)))[0].step(4).terms("forget_gate", unit=1)
+    >>> terms.of, len(terms), terms[0].name
+    ('pre-activation', 6, 'bias')
     """
 
     terms: tuple[Term, ...]
@@ -86,6 +107,12 @@ class Step:
         Where in its run the step was.
     name : str, optional
         The name of its time.
+
+    Examples
+    --------
+    >>> step = gw.LSTM(3, 2, rng=0).trace(np.ones((5, 3)))[0].step(4)
+    >>> step.time, step.forget_gate.shape, step.combined_input.shape
+    (4, (2,), (5,))
     """
 
     def __init__(

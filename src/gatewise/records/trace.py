@@ -63,6 +63,12 @@ class Trace(CellRecord):
         gates and states are what the edits made of them, and those that follow from them.
     batched : bool
         Whether the input had a batch axis.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(3, 2, rng=0).trace(np.ones((5, 4, 3)))[0]
+    >>> trace.forget_gate.shape, trace[2:4, :1].cell_state.shape
+    ((5, 4, 2), (2, 1, 2))
     """
 
     @property
@@ -251,6 +257,12 @@ class LSTMTrace(RunRecord):
         How each layer's directions were merged.
     masked_output : {"zeros", "repeat"}
         The output at steps that are not valid: see `LSTM`.
+
+    Examples
+    --------
+    >>> trace = gw.LSTM(3, 2, bidirectional=True, rng=0).trace(np.ones((5, 3)))
+    >>> trace.output.shape, trace[0, "backward"].forget_gate.shape
+    ((5, 4), (5, 2))
     """
 
     layers: tuple[dict[str, Trace], ...]

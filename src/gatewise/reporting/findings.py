@@ -35,6 +35,14 @@ class Finding:
         the experiment that it rests on.
     nothing : str
         A clause, if the answer found nothing that is worth a section, such as ``no gate is stuck``; else empty.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> report = gw.report(gw.LSTM.from_cells(cell), x)
+    >>> report.findings[0].question
+    'What is in it, and what did it output?'
     """
 
     question: str
@@ -79,6 +87,14 @@ class Report:
     facts : tuple of (str, str)
         The model and the run: the name of each fact, and its value.
     findings : tuple of Finding
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> cell, x, *_ = latch()
+    >>> report = gw.report(gw.LSTM.from_cells(cell), x)
+    >>> report.title, len(report.findings)
+    ('A report on an LSTM', 12)
     """
 
     title: str

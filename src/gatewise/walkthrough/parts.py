@@ -202,6 +202,14 @@ class Walkthrough:
         The most decimals that a number is shown with.
     folded : bool
         Whether text shows the first and the last of its steps only, and says how to see the others.
+
+    Examples
+    --------
+    >>> from gatewise.examples import lesson
+    >>> cell, x, state, _ = lesson()
+    >>> walkthrough = gw.walk(cell.step(x[0], state))
+    >>> len(walkthrough.sections), str(walkthrough).splitlines()[0]
+    (11, 'An LSTM cell, one step line by line')
     """
 
     title: str
