@@ -20,6 +20,8 @@ import pytest
 from program import exit_code
 
 import gatewise as gw
+from gatewise.examples import latch
+from gatewise.interop import torch
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,7 +56,17 @@ def copy_lesson(folder: Path) -> None:
     shutil.copy(ROOT / "docs" / "lesson" / "accumulator.json", folder)
 
 
+def write_holder(folder: Path) -> None:
+    """Write a model that holds a bit until it is released, and an input with a bit every eight steps."""
+    torch.write(gw.LSTM.from_cells(latch().cell), folder / "model.pt")
+    bits = np.zeros((40, 3))
+    bits[:, 0] = np.random.default_rng(0).choice([-1.0, 1.0], 40)
+    bits[::8, 1] = bits[6::8, 2] = 1
+    np.savetxt(folder / "x.csv", bits, delimiter=",", header="bit,write,release", comments="", fmt="%g")
+
+
 SETTINGS = {
+    "README": Setting(prepare=write_holder),
     "formats": Setting(
         packages=("matplotlib", "onnxruntime"),
         models=("silero_vad/data/silero_vad_16k_sequence.onnx", "silero_vad/data/silero_vad.jit"),
