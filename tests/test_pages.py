@@ -8,6 +8,7 @@ import doctest
 import re
 import shlex
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -65,7 +66,16 @@ def write_holder(folder: Path) -> None:
     np.savetxt(folder / "x.csv", bits, delimiter=",", header="bit,write,release", comments="", fmt="%g")
 
 
+def import_quietly(folder: Path) -> None:
+    """Import NeuralHydrology, of whose strings Python warns where they are compiled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import neuralhydrology.modelzoo.customlstm  # noqa: F401
+
+
 SETTINGS = {
+    "comparison": Setting(packages=("torch", "captum", "neuralhydrology"), prepare=import_quietly, peers=True),
     "README": Setting(prepare=write_holder),
     "formats": Setting(
         packages=("matplotlib", "onnxruntime"),
