@@ -157,3 +157,34 @@ STUDENTS: dict[str, Callable[..., Files]] = {
     "D'Alembert, Jean": lambda *_: {"Jean D'Alembert.csv": b""},
     "Wang, Zhenyi": lambda *_: {"Zhenyi Wang.url": b"[InternetShortcut]\nURL=https://example.org/sheet"},
 }
+RESULTS = dict.fromkeys(STUDENTS, ("marked", "11")) | {  # whether each sheet is marked, and its marks
+    "Hopper, Grace": ("marked", "10"),
+    "Meier, Eva": ("marked", "0"),
+    "Turing, Alan": ("missing", "0"),
+    "Noether, Emmy": ("unreadable", "0"),
+    "Kovalevskaya, Sofia": ("blank", "0"),
+    "Gauß, Carl": ("unreadable", "0"),
+    "Nguyễn, Văn": ("unreadable", "0"),
+    "O'Neil, Cathy": ("marked", "10"),
+    "Þórsson, Jón": ("marked", "10"),
+    "García Márquez, José": ("marked", "3"),
+    "Ibn Sina, Ali": ("marked", "0"),
+    "Khayyam, Omar": ("marked", "0"),
+    "D'Alembert, Jean": ("unreadable", "0"),
+    "Wang, Zhenyi": ("unreadable", "0"),
+}
+SENTENCES = (  # about files and sheets
+    "Meier.csv (may be that of Meier, Max or Meier, Eva)",
+    "answers.csv (no student has that name)",
+    "Ramanujan.csv (Ramanujan, Srinivasa: Ramanujan.xlsx has more numbers)",
+    "Germain.pdf (Germain, Sophie: this is a PDF; type its numbers into the .csv file or the notebook "
+    "that was handed out)",
+    "Carl.csv was taken for Gauß, Carl's, whose name it has in part.",
+    "Gauss.csv was taken for Gauß, Carl's, whose name it has in part.",
+    "Germain.ipynb was taken for Germain, Sophie's, whose name it has in part.",
+    "Germain.pdf was taken for Germain, Sophie's, whose name it has in part.",
+    "Ramanujan.csv was taken for Ramanujan, Srinivasa's, whose name it has in part.",
+    "Ramanujan.xlsx was taken for Ramanujan, Srinivasa's, whose name it has in part.",
+    "The numbers of Meier, Eva's sheet equal Meier, Max's key.",
+    "Ibn Sina, Ali's and Khayyam, Omar's sheets have the same numbers.",
+)

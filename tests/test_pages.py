@@ -53,8 +53,9 @@ class Setting:
 
 
 def copy_lesson(folder: Path) -> None:
-    """Write the lesson of one's own that is an example."""
-    shutil.copy(ROOT / "docs" / "lesson" / "accumulator.json", folder)
+    """Write the lesson of one's own that is an example, and the answers to check."""
+    for name in ("accumulator.json", "answers.csv"):
+        shutil.copy(ROOT / "docs" / "lesson" / name, folder)
 
 
 def write_holder(folder: Path) -> None:
