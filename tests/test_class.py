@@ -282,12 +282,9 @@ def test_a_class_of_thirty_is_marked_as_expected_and_as_the_docs_show(tmp_path):
         (ROOT / "docs" / "class.md").read_text(encoding="utf-8").partition("## A class of thirty")[2].partition("##")[0]
     )
     table = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in page.splitlines() if line.startswith("|")][2:]
-    assert len(table) > 10
+    assert len(table) >= 10
     for student, files, _, *result in table:
-        assert files == ", ".join(f"`{file}`" for file in handed[student]) or (files, handed[student]) == (
-            "nothing",
-            {},
-        )
+        assert files == (", ".join(f"`{file}`" for file in handed[student]) or "nothing")
         assert tuple(result) == class_of_thirty.RESULTS[student]
     sentences = [line.removeprefix("- ") for line in page.splitlines() if line.startswith("- ")]
     assert len(sentences) > 5

@@ -53,8 +53,8 @@ class Setting:
 
 
 def copy_lesson(folder: Path) -> None:
-    """Write the lesson of one's own that is an example, and the answers to check."""
-    for name in ("accumulator.json", "answers.csv"):
+    """Write the lesson of one's own that is an example, the answers to check, and a roster."""
+    for name in ("accumulator.json", "answers.csv", "roster.csv"):
         shutil.copy(ROOT / "docs" / "lesson" / name, folder)
 
 
