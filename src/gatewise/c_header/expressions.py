@@ -8,21 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gatewise.c_header.phases import HALVED, identifier
-from gatewise.symbolic.formula import (
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    Power,
-    Product,
-    Quotient,
-    Slope,
-    Sum,
-    Symbol,
-    rebuild,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol, rebuild
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
 
 ADDITIVE, FACTOR, WHOLE = 0, 1, 2  # how tightly an expression binds
@@ -86,39 +73,39 @@ class Expressions:
             case Symbol():
                 text, single = self.value_of(node)
                 return text, WHOLE, single
-            case MatMul(left):
+            case tree.MatMul(left):
                 assert isinstance(left, Symbol)
                 return f"dot_{identifier(left)}", WHOLE, False
-            case Sum(terms):
+            case tree.Sum(terms):
                 return self._sum(terms)
-            case Negative(term):
+            case tree.Negative(term):
                 text, single = self._inner(term, WHOLE)
                 return f"-{text}", ADDITIVE, single
-            case Product(factors):
+            case tree.Product(factors):
                 texts = [self._inner(factor, WHOLE) for factor in factors]
                 return " * ".join(text for text, _ in texts), FACTOR, all(single for _, single in texts)
-            case Quotient(over, under):
+            case tree.Quotient(over, under):
                 (first, single), (second, also) = self._inner(over, FACTOR), self._inner(under, WHOLE)
                 return f"{first} / {second}", FACTOR, single and also
-            case Power(base, Number(exponent)) if exponent in (2, 3):
+            case tree.Power(base, Number(exponent)) if exponent in (2, 3):
                 self.functions.add("square")
                 square = self._call("square", (base,))
                 if exponent == 2:
                     return square, WHOLE, False
                 return f"{square} * {self._argument(base)}", FACTOR, False
-            case Slope(body):
+            case tree.Slope(body):
                 return self._write(body)
-            case Holds(left, relation, right):
+            case tree.Holds(left, relation, right):
                 return self._call(RELATIONS[relation], (left, right)), WHOLE, False
-            case FunctionCall():
+            case tree.FunctionCall():
                 return self._function(node)
         raise TypeError(f"no expression of C for {type(node).__name__}")
 
     def _sum(self, terms: tuple[Formula, ...]) -> tuple[str, int, bool]:
         text, all_single = "", True
         for term in terms:
-            minus = isinstance(term, Negative)
-            inner, single = self._inner(term.term if isinstance(term, Negative) else term, FACTOR)
+            minus = isinstance(term, tree.Negative)
+            inner, single = self._inner(term.term if isinstance(term, tree.Negative) else term, FACTOR)
             all_single &= single
             text += f"{' - ' if minus else ' + '}{inner}" if text else f"{'-' * minus}{inner}"
         return text, ADDITIVE, all_single
@@ -130,7 +117,7 @@ class Expressions:
         self.functions.add(name)
         return f"{self.prefix}_{name}_{self.width}({', '.join(self._argument(argument) for argument in arguments)})"
 
-    def _function(self, node: FunctionCall) -> tuple[str, int, bool]:
+    def _function(self, node: tree.FunctionCall) -> tuple[str, int, bool]:
         activation = node.activation
         if activation is not None and activation.name not in ("sigmoid", "tanh"):
             argument = node.arguments[0]

@@ -13,27 +13,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.activations import Activation
+from gatewise.symbolic import formula as tree
 from gatewise.symbolic.evaluation import Env, evaluate
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    Transpose,
-    factors,
-    rebuild,
-)
+from gatewise.symbolic.formula import Formula, Number, Symbol, factors, rebuild
 from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
 from gatewise.symbolic.nonlinearities import textbook
 
@@ -50,7 +32,7 @@ def expression(node: Formula, names: Names, functions: Functions = NONE) -> str:
     Examples
     --------
     >>> f, c = Symbol("f"), Symbol("c_prev")
-    >>> expression(Sum((Product((f, c)), Negative(Power(c, Number(2))))), {f: "f", c: "c_prev"})
+    >>> expression(tree.Sum((tree.Product((f, c)), tree.Negative(tree.Power(c, Number(2))))), {f: "f", c: "c_prev"})
     'f * c_prev - c_prev ** 2'
     """
     return _source_of(flat(node), names, functions)[0]
@@ -62,10 +44,10 @@ def flat(node: Formula) -> Formula:
     def flatten_factors(part: Formula) -> Formula | None:
         """Return a product with its nested factors side by side, and a slope as its body; else None."""
         match part:
-            case Slope(body):
+            case tree.Slope(body):
                 return flat(body)
-            case Product():
-                return Product(tuple(flat(factor) for factor in factors(part)))
+            case tree.Product():
+                return tree.Product(tuple(flat(factor) for factor in factors(part)))
         return None
 
     return rebuild(node, flatten_factors)
@@ -77,7 +59,7 @@ def computed(node: Formula) -> Formula:
     def insert_definition(part: Formula) -> Formula | None:
         """Return the textbook formula of a nonlinearity, with its argument in it; else None."""
         match part:
-            case FunctionCall(name, (argument,), Activation() as activation) if name != "tanh":
+            case tree.FunctionCall(name, (argument,), Activation() as activation) if name != "tanh":
                 inner = computed(argument)
                 return rebuild(flat(textbook(activation)), lambda leaf: inner if isinstance(leaf, Symbol) else None)
         return None
@@ -103,46 +85,46 @@ def _source_of(node: Formula, names: Names, functions: Functions) -> tuple[str, 
             return names[node], ATOM
         case Number(number):
             return literal(number), MINUS if number < 0 else ATOM
-        case Sum((first, *rest)):
+        case tree.Sum((first, *rest)):
             text = bracketed(first, SUM)
             for term in rest:
                 match term:
-                    case Negative(positive):
+                    case tree.Negative(positive):
                         text += f" - {bracketed(positive, PRODUCT)}"
                     case Number(number) if number < 0:
                         text += f" - {literal(-number)}"
                     case _:
                         text += f" + {bracketed(term, PRODUCT)}"
             return text, SUM
-        case Negative(term):
+        case tree.Negative(term):
             return f"-{bracketed(term, POWER)}", MINUS
-        case Product((first, *rest)):
+        case tree.Product((first, *rest)):
             return " * ".join([bracketed(first, PRODUCT), *(bracketed(factor, MINUS) for factor in rest)]), PRODUCT
-        case MatMul(left, right):
+        case tree.MatMul(left, right):
             return f"{bracketed(left, MINUS)} @ {bracketed(right, MINUS)}", PRODUCT
-        case Quotient(over, under):
+        case tree.Quotient(over, under):
             return f"{bracketed(over, PRODUCT)} / {bracketed(under, MINUS)}", PRODUCT
-        case Power(base, exponent):
+        case tree.Power(base, exponent):
             return f"{bracketed(base, ATOM)} ** {bracketed(exponent, ATOM)}", POWER
-        case Transpose(matrix):
+        case tree.Transpose(matrix):
             return f"{bracketed(matrix, ATOM)}.T", ATOM
-        case Outer(left, right):
+        case tree.Outer(left, right):
             return f"np.outer({bracketed(left, SUM)}, {bracketed(right, SUM)})", ATOM
-        case Slice(vector, start, stop):
+        case tree.Slice(vector, start, stop):
             return f"{names[vector]}[{start}:{stop}]", ATOM
-        case FunctionCall(name, arguments, activation):
+        case tree.FunctionCall(name, arguments, activation):
             function = (
                 (FUNCTIONS | OVER_A_VECTOR)[name].source
                 if activation is None or name == "tanh"
                 else functions[activation]
             )
             return f"{function}({', '.join(bracketed(argument, SUM) for argument in arguments)})", ATOM
-        case Holds(left, relation, right):
+        case tree.Holds(left, relation, right):
             return (
                 f"np.where({bracketed(left, SUM)} {RELATIONS[relation].source} {bracketed(right, SUM)}, 1.0, 0.0)",
                 ATOM,
             )
-        case Concatenation(parts):
+        case tree.Concatenation(parts):
             return f"np.concatenate([{', '.join(bracketed(part, SUM) for part in parts)}])", ATOM
         case _:
             raise TypeError(f"not a formula of symbols: {node!r}")

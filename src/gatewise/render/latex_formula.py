@@ -9,23 +9,8 @@ import numpy as np
 from gatewise.render import text
 from gatewise.render.layout import Line, shapes
 from gatewise.render.writing import LeftOut, elided, entrywise, loose, signed
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slope,
-    Sum,
-    Symbol,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol
 from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Definition, WorkedEquation
@@ -46,7 +31,7 @@ def formula(node: Formula) -> str:
 
     Examples
     --------
-    >>> print(formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5))))))
+    >>> print(formula(tree.Sum((tree.Product((Symbol("f"), Symbol("c_prev"))), tree.Negative(Number(0.5))))))
     f \odot c_{\mathrm{prev}} - 0.5
     """
     return _WRITER.write(node)
@@ -64,36 +49,36 @@ class _LatexWriter(text.TextWriter):
                 return _symbol_latex(node)
             case Number(value):
                 return figure(number(value))
-            case Negative(term):
-                return f"-{self.tight(term, Sum, Negative)}"
-            case Quotient(over, under):
+            case tree.Negative(term):
+                return f"-{self.tight(term, tree.Sum, tree.Negative)}"
+            case tree.Quotient(over, under):
                 if not _tall(node):
-                    kinds = (Sum, Negative, Product, Quotient)
+                    kinds = (tree.Sum, tree.Negative, tree.Product, tree.Quotient)
                     return f"{self.tight(over, *kinds)} / {self.tight(under, *kinds)}"
                 return rf"\frac{{{self.write(over)}}}{{{self.write(under)}}}"
-            case Power(base, exponent):
+            case tree.Power(base, exponent):
                 return f"{self.base(base)}^{{{self.write(exponent)}}}"
-            case FunctionCall("exp", (argument,)):
+            case tree.FunctionCall("exp", (argument,)):
                 return f"e^{{{self.write(argument)}}}"
-            case FunctionCall("abs", (argument,)):
+            case tree.FunctionCall("abs", (argument,)):
                 return rf"\lvert {self.write(argument)} \rvert"
-            case FunctionCall("sqrt", (argument,)):
+            case tree.FunctionCall("sqrt", (argument,)):
                 return rf"\sqrt{{{self.write(argument)}}}"
-            case FunctionCall(name, arguments):
+            case tree.FunctionCall(name, arguments):
                 return function(name) + _bracketed(", ".join(map(self.write, arguments)), node)
-            case Holds(left, relation, right):
+            case tree.Holds(left, relation, right):
                 return f"[{self.write(left)} {RELATIONS[relation].latex} {self.write(right)}]"
         return super().write(node)
 
     def tight(self, node: Formula, *kinds: type[Formula]) -> str:
         """Return a formula as LaTeX, in brackets if it is of the kinds, a negative number or a quotient on one line."""
-        if isinstance(node, Slope):
+        if isinstance(node, tree.Slope):
             return self.tight(node.body, *kinds)
-        kinds = kinds or (Sum, Negative, Product, MatMul, Outer)
-        divided = isinstance(node, Quotient) and Quotient not in kinds and not _tall(node)
+        kinds = kinds or (tree.Sum, tree.Negative, tree.Product, tree.MatMul, tree.Outer)
+        divided = isinstance(node, tree.Quotient) and tree.Quotient not in kinds and not _tall(node)
         return _bracketed(self.write(node), node) if divided or loose(node, *kinds) else self.write(node)
 
-    def times(self, node: Product, bracketed: bool) -> str:
+    def times(self, node: tree.Product, bracketed: bool) -> str:
         return r" \odot " if entrywise(node) else r" \times "
 
     def transposed(self, matrix: Formula) -> str:
@@ -104,22 +89,22 @@ class _LatexWriter(text.TextWriter):
 
     def term(self, node: Formula) -> tuple[str, str]:
         sign, rest = signed(node)
-        latex = self.tight(rest, Sum, Negative) if sign == "-" else self.write(rest)
+        latex = self.tight(rest, tree.Sum, tree.Negative) if sign == "-" else self.write(rest)
         return sign, latex if not latex.startswith("-") else _bracketed(latex, rest)
 
     def base(self, node: Formula) -> str:
         """Return the base of a power or a transposition as LaTeX, in brackets if it needs them."""
         match node:
-            case Slope(body):
+            case tree.Slope(body):
                 return self.base(body)
             case Number(value):
                 plain = value >= 0 and "e" not in number(value)
             case Symbol(time=time):
                 plain = time is None
-            case FunctionCall(name):
+            case tree.FunctionCall(name):
                 plain = name != "exp"
             case _:
-                plain = isinstance(node, (NumberRow, Holds, Concatenation))
+                plain = isinstance(node, (tree.NumberRow, tree.Holds, tree.Concatenation))
         return self.write(node) if plain else _bracketed(self.write(node), node)
 
 
@@ -154,7 +139,7 @@ def function(name: str) -> str:
 
 def broken(node: Formula) -> list[str]:
     """Return a formula as lines of LaTeX; a long sum goes on, with a sign, on the next one."""
-    if not isinstance(node, Sum):
+    if not isinstance(node, tree.Sum):
         return [formula(node)]
     lines: list[list[tuple[str, str]]] = [[]]
     length = 0
@@ -202,7 +187,7 @@ def _width(node: Formula) -> int:
     return len(text.glued(node))
 
 
-def _tall(node: Quotient) -> bool:
+def _tall(node: tree.Quotient) -> bool:
     """Return whether a quotient is written on two levels."""
     return max(_width(node.over), _width(node.under)) <= TALL
 

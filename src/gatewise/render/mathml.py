@@ -11,26 +11,8 @@ from typing import Any, NamedTuple
 from gatewise.render import text, writing
 from gatewise.render.hues import hue_of
 from gatewise.render.writing import entrywise, loose_behind, signed
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    Transpose,
-    factors,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol, factors
 from gatewise.walkthrough.numbers import number
 
 MINUS, APPLIED, TILDE = "\N{MINUS SIGN}", "\N{FUNCTION APPLICATION}", "\N{COMBINING TILDE}"
@@ -109,44 +91,44 @@ class MathWriter:
                 return _symbol_nodes(node)
             case Number(value):
                 return figure(number(value))
-            case NumberRow(values):
+            case tree.NumberRow(values):
                 return bracketed(_join(",", [figure(number(value)) for value in values]), "[]")
-            case Sum():
+            case tree.Sum():
                 return self.sum(node)
-            case Negative(term):
+            case tree.Negative(term):
                 return row((_mo(MINUS), *self.tight(term)))
-            case Product():
+            case tree.Product():
                 first, *others = factors(node)
                 begin = self.write(first) if isinstance(first, Number) else self.tight(first)
                 return _join(times(node), [begin, *map(self.tight, others)])
-            case MatMul(left, right):
+            case tree.MatMul(left, right):
                 return _join("·", [self.tight(left), self.tight(right)])
-            case Transpose(Symbol() as matrix):
+            case tree.Transpose(Symbol() as matrix):
                 return _symbol_nodes(matrix, _TRANSPOSED)
-            case Transpose(matrix):
+            case tree.Transpose(matrix):
                 return _power(self.tight(matrix), _TRANSPOSED)
-            case Outer(left, right, rows):
+            case tree.Outer(left, right, rows):
                 a, b = self.tight(left), self.tight(right)
                 return _join("·", [_power(a, _TRANSPOSED), b] if rows else [a, _power(b, _TRANSPOSED)])
-            case Slice(vector, start, stop):
+            case tree.Slice(vector, start, stop):
                 ends = (_leaf("mn", str(start)), _mo(":"), _leaf("mn", str(stop)))
                 return (*self.write(vector), *bracketed(ends, "[]"))
-            case Slope(body):
+            case tree.Slope(body):
                 return self.write(body)
-            case Quotient(over, under):
+            case tree.Quotient(over, under):
                 return (Element("mfrac", (*row(self.write(over)), *row(self.write(under)))),)
-            case Power(base, exponent):
+            case tree.Power(base, exponent):
                 return _power(self.base(base), row(self.write(exponent)))
-            case FunctionCall(name, arguments):
+            case tree.FunctionCall(name, arguments):
                 return self.call(name, arguments)
-            case Holds(left, relation, right):
+            case tree.Holds(left, relation, right):
                 return row(bracketed(_join(relation, [self.write(left), self.write(right)]), "[]"))
-            case Concatenation(parts, mark):
+            case tree.Concatenation(parts, mark):
                 return row(bracketed(_join(mark, list(map(self.write, parts))), "[]"))
             case _:
                 raise TypeError(f"not a formula: {node!r}")
 
-    def sum(self, node: Sum) -> Nodes:
+    def sum(self, node: tree.Sum) -> Nodes:
         """Return a sum as MathML nodes, each term behind its sign."""
         (sign, first), *others = map(signed, node.terms)
         begin = self.term(sign, first)
@@ -178,7 +160,7 @@ class MathWriter:
     def base(self, node: Formula) -> Nodes:
         """Return the base of a power as MathML nodes."""
         scientific = isinstance(node, Number) and "e" in number(node.value)
-        return bracketed(self.write(node)) if scientific or isinstance(node, Quotient) else self.tight(node)
+        return bracketed(self.write(node)) if scientific or isinstance(node, tree.Quotient) else self.tight(node)
 
 
 _WRITER = MathWriter()
@@ -207,10 +189,10 @@ def identifier(name: str) -> Nodes:
 
 def loose(node: Formula) -> bool:
     """Return whether a formula needs brackets as a factor; a fraction's bar holds it together."""
-    return writing.loose(node, Sum, Negative, Product)
+    return writing.loose(node, tree.Sum, tree.Negative, tree.Product)
 
 
-def times(node: Product) -> str:
+def times(node: tree.Product) -> str:
     """Return × between numbers, and ⊙ between vectors, which are multiplied entry by entry."""
     return "⊙" if entrywise(node) else "×"
 

@@ -23,25 +23,8 @@ from gatewise.render.mathml import (
     times,
 )
 from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose_behind, of_numbers, signed
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slope,
-    Sum,
-    Symbol,
-    factors,
-    parts,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol, factors, parts
 from gatewise.walkthrough.numbers import number
 
 ROOM = 22  # digits that fit side by side on the narrowest page
@@ -70,7 +53,7 @@ def run(formula: Formula, before: str = "") -> str:
 
 def pieces(formula: Formula, before: str = "") -> list[FormulaPiece]:
     """Return a formula in pieces, none much wider than `ROOM`; of a long sum or row the first ones and the last."""
-    inner = list(_sum_pieces(formula) if isinstance(formula, Sum) else _formula_pieces(formula))
+    inner = list(_sum_pieces(formula) if isinstance(formula, tree.Sum) else _formula_pieces(formula))
     return _enclosed(FormulaPiece(operator(before), f"{before} "), inner) if before else inner
 
 
@@ -82,15 +65,15 @@ def width(node: Formula) -> float:
             return len(head.rstrip(TILDE)) + 0.7 * sum(map(len, below)) + node.d + (node.time is not None) * 2
         case Number(value):
             return len(digits := number(value)) + 2 * ("e" in digits)
-        case NumberRow(values):
+        case tree.NumberRow(values):
             return 1 + sum(len(number(value)) + 1.5 for value in values)
-        case Quotient(over, under):
+        case tree.Quotient(over, under):
             return 1 + max(width(over), width(under))
-        case FunctionCall("exp" | "abs" | "sqrt", (argument,)):
+        case tree.FunctionCall("exp" | "abs" | "sqrt", (argument,)):
             return 1.5 + width(argument)
-        case FunctionCall(name, arguments):
+        case tree.FunctionCall(name, arguments):
             return len(name) + 1 + sum(width(argument) + 1 for argument in arguments)
-        case Sum() | Product() | Holds() | MatMul() | Outer():
+        case tree.Sum() | tree.Product() | tree.Holds() | tree.MatMul() | tree.Outer():
             return sum(width(part) + 2 + loose(part) for part in parts(node)) - 2
     return 1 + sum(map(width, parts(node)))
 
@@ -99,7 +82,7 @@ def _left_out(rest: LeftOut) -> FormulaPiece:
     return FormulaPiece((Element("mtext", (str(rest),)),), str(rest))
 
 
-def _sum_pieces(node: Sum) -> Iterator[FormulaPiece]:
+def _sum_pieces(node: tree.Sum) -> Iterator[FormulaPiece]:
     """Yield the MathML pieces of a sum, a term behind its sign in each; of a long one the first and the last."""
     for place, term in enumerate(elided(node.terms)):
         if isinstance(term, LeftOut):
@@ -116,7 +99,7 @@ def _sum_pieces(node: Sum) -> Iterator[FormulaPiece]:
 
 def _factor_pieces(node: Formula) -> Iterator[FormulaPiece]:
     """Yield the MathML pieces of a factor, in brackets as the text format has them, a broken fraction too."""
-    brackets = loose(node) or isinstance(node, Quotient)
+    brackets = loose(node) or isinstance(node, tree.Quotient)
     if width(node) <= ROOM:
         yield FormulaPiece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
     else:
@@ -125,41 +108,41 @@ def _factor_pieces(node: Formula) -> Iterator[FormulaPiece]:
 
 def _formula_pieces(node: Formula) -> Iterator[FormulaPiece]:
     """Yield the MathML pieces of a formula between which a line may end: one, if there is room for it."""
-    if width(node) <= ROOM and not (isinstance(node, NumberRow) and len(node.values) > MOST_TERMS):
+    if width(node) <= ROOM and not (isinstance(node, tree.NumberRow) and len(node.values) > MOST_TERMS):
         yield FormulaPiece(nodes_of(node), text.formula(node))
         return
     match node:
-        case Sum():
+        case tree.Sum():
             yield from _sum_pieces(node)
-        case NumberRow(values):
+        case tree.NumberRow(values):
             entries = [
                 _left_out(entry) if isinstance(entry, LeftOut) else FormulaPiece(figure(number(entry)), number(entry))
                 for entry in elided(values)
             ]
             yield from _listed(_LEFT, [[entry] for entry in entries], ",", _RIGHT)
-        case Negative(term):
+        case tree.Negative(term):
             yield from _enclosed(_SIGN, list(_factor_pieces(term)))
-        case Slope(body):
+        case tree.Slope(body):
             yield from _formula_pieces(body)
-        case Product():
+        case tree.Product():
             first, *others = factors(node)
             yield from _formula_pieces(first) if isinstance(first, Number) else _factor_pieces(first)
             for factor in others:
                 sign = FormulaPiece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
                 yield from _enclosed(sign, list(_factor_pieces(factor)))
-        case Quotient(over, under):
+        case tree.Quotient(over, under):
             yield from _factor_pieces(over)
             yield from _enclosed(FormulaPiece(operator("/"), "/ "), list(_factor_pieces(under)))
-        case Power(base, exponent) if loose(base) or isinstance(base, Quotient):
+        case tree.Power(base, exponent) if loose(base) or isinstance(base, tree.Quotient):
             power = FormulaPiece(
                 (Element("msup", (*_CLOSING.nodes, *row(nodes_of(exponent)))),), f")^{text.formula(exponent)}"
             )
             yield from _enclosed(_OPENING, list(_formula_pieces(base)), power)
-        case FunctionCall(name, arguments):
+        case tree.FunctionCall(name, arguments):
             named = _separator("√").nodes if name == "sqrt" else function(name)
             opening = FormulaPiece((*named, *_OPENING.nodes), f"{name}(")
             yield from _listed(opening, [list(_formula_pieces(argument)) for argument in arguments], ",", _CLOSING)
-        case Concatenation(vectors, mark):
+        case tree.Concatenation(vectors, mark):
             yield from _listed(_LEFT, [list(_formula_pieces(vector)) for vector in vectors], mark, _RIGHT)
         case _:
             yield FormulaPiece(nodes_of(node), text.formula(node))

@@ -29,25 +29,8 @@ from typing import Any
 from gatewise.render import mathml, text
 from gatewise.render.mathml import Element, Nodes, bracketed, nodes_of
 from gatewise.render.writing import FIRST_TERMS, LEFT_OUT, MOST_TERMS, loose_behind, signed
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    Transpose,
-    nodes,
-    rebuild,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol, nodes, rebuild
 from gatewise.symbolic.functions import OVER_A_VECTOR
 from gatewise.symbolic.heads import Head, head_equations, head_inputs
 from gatewise.symbolic.program import Assignment, Program
@@ -69,7 +52,7 @@ class Slot(Number):
 
 
 @dataclass(frozen=True)
-class Entries(NumberRow):
+class Entries(tree.NumberRow):
     """Numbers side by side that are put in later."""
 
     values: tuple[float, ...] = ()
@@ -126,8 +109,8 @@ def _equation_templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[s
 def _line_templates(line: Assignment, ranks: Ranks) -> dict[str, Any]:
     """Return one equation as templates of MathML and of text, in symbols, and with slots for numbers."""
     templates = {"math": _Math().templates(line.right), "text": text.formula(line.right), "put": None, "told": None}
-    over = [node for node in nodes(line.right) if isinstance(node, FunctionCall) and node.name in OVER_A_VECTOR]
-    if not isinstance(line.right, Concatenation) and all(node.name == "mean" for node in over):
+    over = [node for node in nodes(line.right) if isinstance(node, tree.FunctionCall) and node.name in OVER_A_VECTOR]
+    if not isinstance(line.right, tree.Concatenation) and all(node.name == "mean" for node in over):
         slotted = with_slots(line.right, ranks)
         templates |= {"put": _Math().templates(slotted), "told": _Text().templates(slotted)}
     return templates
@@ -137,7 +120,7 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
     """Return a formula as a template to render: with slots where `substitute` puts the numbers of one unit."""
 
     def slotted_term(term: Formula) -> Formula:
-        return _matrix_product_pairs(term) if isinstance(term, MatMul) else with_slots(term, ranks)
+        return _matrix_product_pairs(term) if isinstance(term, tree.MatMul) else with_slots(term, ranks)
 
     def put_slot(node: Formula) -> Formula | None:
         """Return the slot of a template for a symbol, or a sum, product or mean with slots; None keeps the node."""
@@ -145,30 +128,30 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
             case Symbol():
                 name, rank = text.formula(node), ranks[node]
                 return Entries(ref=name) if rank == 2 else Slot(ref=name if rank else (name,))
-            case Sum(terms):
-                return Sum(tuple(map(slotted_term, terms)))
-            case MatMul():
-                return Sum((_matrix_product_pairs(node),))
-            case Outer(Symbol() as left, Symbol() as right):
-                return Product((Slot(ref=text.formula(left)), Entries(ref=(text.formula(right),))))
-            case Slice(vector, int(start)):
+            case tree.Sum(terms):
+                return tree.Sum(tuple(map(slotted_term, terms)))
+            case tree.MatMul():
+                return tree.Sum((_matrix_product_pairs(node),))
+            case tree.Outer(Symbol() as left, Symbol() as right):
+                return tree.Product((Slot(ref=text.formula(left)), Entries(ref=(text.formula(right),))))
+            case tree.Slice(vector, int(start)):
                 return Slot(ref=(text.formula(vector), start))
-            case FunctionCall("mean", (argument,)):
+            case tree.FunctionCall("mean", (argument,)):
                 over = next(
                     text.formula(part) for part in nodes(argument) if isinstance(part, Symbol) and ranks[part] == 1
                 )
-                return Quotient(Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
+                return tree.Quotient(tree.Sum((Each(over, with_slots(argument, ranks)),)), Slot(ref=over, how="#"))
         return None
 
     return rebuild(formula, put_slot)
 
 
-def _matrix_product_pairs(product: MatMul) -> Pairs:
+def _matrix_product_pairs(product: tree.MatMul) -> Pairs:
     """Return the product of a matrix and a vector as the pairs of numbers that a template multiplies."""
-    left, turned = product.left, isinstance(product.left, Transpose)
-    if isinstance(left, Transpose):
+    left, turned = product.left, isinstance(product.left, tree.Transpose)
+    if isinstance(left, tree.Transpose):
         left = left.matrix
-    matrices = left.factors if isinstance(left, Product) else (left,)
+    matrices = left.factors if isinstance(left, tree.Product) else (left,)
     assert isinstance(product.right, Symbol)
     names = tuple(text.formula(factor) for factor in matrices if isinstance(factor, Symbol))
     return Pairs(names, turned, text.formula(product.right))
@@ -177,21 +160,21 @@ def _matrix_product_pairs(product: MatMul) -> Pairs:
 def _sign_of_term(term: Formula) -> tuple[str, Ref, Formula]:
     """Return a term to render, with slots, as its sign, the number whose sign it is if there is one, and the rest."""
     match term:
-        case Negative(Product((Slot() as first, *rest))):
-            return "-", "", Product((replace(first, how="t"), *rest))
-        case Negative(Slot() as number):
+        case tree.Negative(tree.Product((Slot() as first, *rest))):
+            return "-", "", tree.Product((replace(first, how="t"), *rest))
+        case tree.Negative(Slot() as number):
             return "-", "", replace(number, how="t")
         case Slot(ref=ref):
             return "±0", ref, replace(term, how="a")
-        case Product((Slot(ref=ref) as first, *rest)):
-            return "±", ref, Product((replace(first, how="a"), *rest))
+        case tree.Product((Slot(ref=ref) as first, *rest)):
+            return "±", ref, tree.Product((replace(first, how="a"), *rest))
     sign, other = signed(term)
     return sign, "", other
 
 
 def _bracket_if_negative(node: Formula) -> Formula:
     """Return a factor whose slot, in a template, puts a negative number in brackets."""
-    while isinstance(node, Slope):
+    while isinstance(node, tree.Slope):
         node = node.body
     return replace(node, how=node.how or "t") if isinstance(node, Slot) else node
 
@@ -214,7 +197,7 @@ class _Math(mathml.MathWriter):
                 return bracketed(_slot_element("$list", ref), "[]")
         return super().write(node)
 
-    def sum(self, node: Sum) -> Nodes:
+    def sum(self, node: tree.Sum) -> Nodes:
         return (_sum_element(node, self.term),)
 
     def tight(self, node: Formula) -> Nodes:
@@ -224,7 +207,7 @@ class _Math(mathml.MathWriter):
         return self.write(replace(node, how="b")) if isinstance(node, Slot) else super().base(node)
 
 
-def _sum_element(node: Sum, write: Callable[[str, Formula], Nodes]) -> Element:
+def _sum_element(node: tree.Sum, write: Callable[[str, Formula], Nodes]) -> Element:
     """Return a sum as an element of a template; `write` returns the content of a term behind a sign."""
 
     def term_element(term: Formula) -> Element:
@@ -295,10 +278,10 @@ class _Text(text.TextWriter):
     def tight(self, node: Formula) -> str:
         return super().tight(_bracket_if_negative(node))
 
-    def sum(self, node: Sum) -> str:
+    def sum(self, node: tree.Sum) -> str:
         return self._placeholder(_element_template(_sum_element(node, self._term_templates)))
 
     def _term_templates(self, sign: str, rest: Formula) -> tuple[Template, ...]:
         """Return a term of a sum as text templates behind its sign."""
-        written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
+        written = self.product(rest, bracketed=True) if isinstance(rest, tree.Product) else self.write(rest)
         return tuple(self._split_placeholders(f"({written})" if loose_behind(sign, rest) else written))

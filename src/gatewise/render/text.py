@@ -11,26 +11,8 @@ from typing import Any, ClassVar
 from rich.cells import cell_len, set_cell_size
 
 from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose, loose_behind, of_numbers, signed
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    Transpose,
-    factors,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol, factors
 from gatewise.walkthrough.numbers import GLUE, number
 from gatewise.walkthrough.parts import Expanded, Walkthrough
 
@@ -66,7 +48,7 @@ def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
 
     Examples
     --------
-    >>> formula(Sum((Product((Symbol("f"), Symbol("c_prev"))), Negative(Number(0.5)))))
+    >>> formula(tree.Sum((tree.Product((Symbol("f"), Symbol("c_prev"))), tree.Negative(Number(0.5)))))
     'f * c_prev - 0.5'
     """
     return TextWriter(most).write(node).replace(GLUE, " ")
@@ -94,54 +76,55 @@ class TextWriter:
                 return _symbol_text(node)
             case Number(value):
                 return number(value)
-            case NumberRow(values):
+            case tree.NumberRow(values):
                 return self.row(values)
-            case Sum():
+            case tree.Sum():
                 return self.sum(node)
-            case Negative(term):
+            case tree.Negative(term):
                 return f"-{self.tight(term)}"
-            case Product():
+            case tree.Product():
                 return self.product(node)
-            case MatMul(left, right):
+            case tree.MatMul(left, right):
                 return f"{self.tight(left)} {self.dot} {self.tight(right)}"
-            case Transpose(matrix):
+            case tree.Transpose(matrix):
                 return self.transposed(matrix)
-            case Outer(left, right, True):
+            case tree.Outer(left, right, True):
                 return f"{self.transposed(left)} {self.dot} {self.tight(right)}"
-            case Outer(left, right):
+            case tree.Outer(left, right):
                 return f"{self.tight(left)} {self.dot} {self.transposed(right)}"
-            case Slice(vector, start, stop):
+            case tree.Slice(vector, start, stop):
                 return f"{self.write(vector)}[{start}{self.colon}{stop}]"
-            case Slope(body):
+            case tree.Slope(body):
                 return self.write(body)
-            case Quotient(over, under):
+            case tree.Quotient(over, under):
                 return f"{self.tight(over)} / {self.tight(under)}"
-            case Power(base, exponent):
+            case tree.Power(base, exponent):
                 return f"{self.tight(base)}^{self.tight(exponent)}"
-            case FunctionCall("exp", (argument,)):
+            case tree.FunctionCall("exp", (argument,)):
                 return f"e^{self.tight(argument)}"
-            case FunctionCall("abs", (argument,)):
+            case tree.FunctionCall("abs", (argument,)):
                 return f"|{self.write(argument)}|"
-            case FunctionCall(name, arguments):
+            case tree.FunctionCall(name, arguments):
                 return f"{name}({', '.join(self.write(argument) for argument in arguments)})"
-            case Holds(left, relation, right):
+            case tree.Holds(left, relation, right):
                 return f"[{self.write(left)} {relation} {self.write(right)}]"
-            case Concatenation(parts, mark):
+            case tree.Concatenation(parts, mark):
                 return f"[{f'{mark} '.join(self.write(part) for part in parts)}]"
             case _:
                 raise TypeError(f"not a formula: {node!r}")
 
     def tight(self, node: Formula) -> str:
         """Return a formula as text, in brackets if it needs them within another."""
-        return f"({self.write(node)})" if loose(node, Sum, Negative, Product, Quotient) else self.write(node)
+        needs_brackets = loose(node, tree.Sum, tree.Negative, tree.Product, tree.Quotient)
+        return f"({self.write(node)})" if needs_brackets else self.write(node)
 
-    def product(self, node: Product, *, bracketed: bool = False) -> str:
+    def product(self, node: tree.Product, *, bracketed: bool = False) -> str:
         """Return a product as text."""
         first, *rest = factors(node)
         parts = [self.write(first) if isinstance(first, Number) else self.tight(first), *map(self.tight, rest)]
         return self.times(node, bracketed).join(parts)
 
-    def times(self, node: Product, bracketed: bool) -> str:
+    def times(self, node: tree.Product, bracketed: bool) -> str:
         """Return the sign between the factors of a product."""
         return "×" if of_numbers(node, bracketed=bracketed) else " * "
 
@@ -159,11 +142,11 @@ class TextWriter:
         """Return what stands for terms that are not shown."""
         return str(rest).replace(" ", GLUE)
 
-    def sum(self, node: Sum) -> str:
+    def sum(self, node: tree.Sum) -> str:
         """Return a sum as text."""
         return self.joined(self.terms(node))
 
-    def terms(self, node: Sum) -> list[tuple[str, str]]:
+    def terms(self, node: tree.Sum) -> list[tuple[str, str]]:
         """Return the terms of a sum that are shown, each as its sign and the rest."""
         terms = elided(node.terms, self.most)
         return [("+", self.left_out(term)) if isinstance(term, LeftOut) else self.term(term) for term in terms]
@@ -176,7 +159,7 @@ class TextWriter:
     def term(self, node: Formula) -> tuple[str, str]:
         """Return a term of a sum as its sign and the text of the rest; a short one stays on one line."""
         sign, rest = signed(node)
-        written = self.product(rest, bracketed=True) if isinstance(rest, Product) else self.write(rest)
+        written = self.product(rest, bracketed=True) if isinstance(rest, tree.Product) else self.write(rest)
         written = f"({written})" if loose_behind(sign, rest) else written
         return sign, written.replace(" ", GLUE) if sign == "+" and len(written) < WIDTH // 3 else written
 

@@ -9,23 +9,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.render.layout import Line
+from gatewise.symbolic import formula as tree
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import (
-    Formula,
-    FunctionCall,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Product,
-    Slope,
-    Sum,
-    Symbol,
-    factors,
-    parts,
-    rebuild,
-    with_parts,
-)
+from gatewise.symbolic.formula import Formula, Number, Symbol, factors, parts, rebuild, with_parts
 from gatewise.symbolic.nonlinearities import textbook
 from gatewise.symbolic.symbols import ALL_GATES, UNITS
 from gatewise.walkthrough.parts import WorkedEquation
@@ -62,20 +48,20 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Computati
     if np.ndim(line.value):
         across = names[equation.across]
         return [UnfoldedTerms(tuple(_unfold_term(name, _entry(right, k)) for k, name in enumerate(across)))]
-    if isinstance(right, Sum):
+    if isinstance(right, tree.Sum):
         return [_unfold_terms(right.terms, _term_names(equation), line.value)]
     steps: list[Computation | UnfoldedTerms] = list(_factor_steps(equation.right, right))
     simple = _simplify(right, steps, names)
-    if isinstance(simple, (Number, NumberRow)):
+    if isinstance(simple, (Number, tree.NumberRow)):
         return steps
-    if isinstance(simple, FunctionCall) and (definition := _definition_steps(simple, line.value)):
+    if isinstance(simple, tree.FunctionCall) and (definition := _definition_steps(simple, line.value)):
         return [*steps, *definition]
     return [*steps, Computation(simple, line.value)]
 
 
 def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Computation]:
     """Yield the factors of a product that are numbers, each as a step with its symbol."""
-    if isinstance(symbols, Product) and isinstance(numbers, Product):
+    if isinstance(symbols, tree.Product) and isinstance(numbers, tree.Product):
         for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
             if isinstance(factor, Number) and not isinstance(symbol, Number):
                 yield Computation(symbol, factor.value)
@@ -83,7 +69,7 @@ def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Computation]:
 
 def _entry(node: Formula, k: int) -> Formula:
     """Return a formula of rows for one of their entries."""
-    return rebuild(node, lambda node: Number(node.values[k]) if isinstance(node, NumberRow) else None)
+    return rebuild(node, lambda node: Number(node.values[k]) if isinstance(node, tree.NumberRow) else None)
 
 
 def _unfold_term(name: str | Formula, node: Formula) -> UnfoldedTerm:
@@ -101,14 +87,14 @@ def _unfold_terms(terms: Sequence[Formula], names: Sequence[str | Formula], tota
 def _simplify(node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
     """Return a formula whose parts are numbers; the steps that gave those are appended to `steps`, to be shown."""
     match node:
-        case Number() | NumberRow():
+        case Number() | tree.NumberRow():
             return node
-        case Slope(body):
+        case tree.Slope(body):
             return _simplify(body, steps, names)
-        case Negative(term):
-            return Negative(_simplify(term, steps, names))
-        case Product():
-            return Product(tuple(_as_number(factor, steps, names) for factor in factors(node)))
+        case tree.Negative(term):
+            return tree.Negative(_simplify(term, steps, names))
+        case tree.Product():
+            return tree.Product(tuple(_as_number(factor, steps, names) for factor in factors(node)))
     return with_parts(node, [_as_number(part, steps, names) for part in parts(node)])
 
 
@@ -116,15 +102,15 @@ def _as_number(
     node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]
 ) -> Formula:
     """Return a formula of numbers as one number; the steps that gave it are appended to `steps`, to be shown."""
-    if isinstance(node, Negative) and isinstance(inner := _as_number(node.term, steps, names), Number):
+    if isinstance(node, tree.Negative) and isinstance(inner := _as_number(node.term, steps, names), Number):
         return Number(-inner.value)
     value = _value(node)
-    if isinstance(node, Sum) and len(node.terms) > 2:  # a mean, before it is divided
+    if isinstance(node, tree.Sum) and len(node.terms) > 2:  # a mean, before it is divided
         over = [names[axis] for axis in (UNITS, ALL_GATES) if len(names.get(axis, ())) == len(node.terms)]
         steps.append(_unfold_terms(node.terms, over[0] if over else (), value))
         return Number(value)
     simple = _simplify(node, steps, names)
-    if isinstance(simple, (Number, NumberRow)):
+    if isinstance(simple, (Number, tree.NumberRow)):
         return simple
     steps.append(Computation(simple, value))
     return Number(value)
@@ -135,7 +121,7 @@ def _value(node: Formula) -> Any:
     return np.asarray(evaluate(node, {}))[()]
 
 
-def _definition_steps(call: FunctionCall, value: Any) -> list[Computation | UnfoldedTerms]:
+def _definition_steps(call: tree.FunctionCall, value: Any) -> list[Computation | UnfoldedTerms]:
     """Return a nonlinearity's formula unfolded into rendered steps, or none if they do not end in its value."""
     if call.activation is None:
         return []
@@ -152,11 +138,11 @@ def _term_names(equation: WorkedEquation) -> list[str | Formula]:
     symbols.
     """
     products, names = iter(equation.products), list[str | Formula]()
-    for term in equation.right.terms if isinstance(equation.right, Sum) else (equation.right,):
-        if isinstance(term, MatMul):
+    for term in equation.right.terms if isinstance(equation.right, tree.Sum) else (equation.right,):
+        if isinstance(term, tree.MatMul):
             sides = (evaluate(side, equation.env) for side in (term.left, term.right))
             size = min((side for side in sides), key=np.ndim).size
             names += [next(products, "") for _ in range(size)]
         else:
-            names.append(term.term if isinstance(term, Negative) else term)
+            names.append(term.term if isinstance(term, tree.Negative) else term)
     return names

@@ -12,28 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    Transpose,
-    parts,
-    rebuild,
-    times,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import Formula, Number, Symbol, parts, rebuild, times
 from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
 
 
@@ -72,46 +52,46 @@ class _Evaluator:
                 return self.env[formula]
             case Number(number):
                 return number
-            case Sum(terms):
+            case tree.Sum(terms):
                 return sum(self.together(terms))
-            case Product(factors):
+            case tree.Product(factors):
                 product, *others = self.together(factors)
                 for factor in others:
                     product = product * factor
                 return product
-            case Negative(term):
+            case tree.Negative(term):
                 return -self.value(term)
-            case MatMul(left, right):
+            case tree.MatMul(left, right):
                 return self.product(left, right)
-            case Slope(body):
+            case tree.Slope(body):
                 return self.value(body)
-            case Quotient(over, under):
+            case tree.Quotient(over, under):
                 first, second = self.together((over, under))
                 return first / second
-            case Power(base, exponent):
+            case tree.Power(base, exponent):
                 first, second = self.together((base, exponent))
                 return first**second
-            case FunctionCall(name, (argument,)) if name in OVER_A_VECTOR:
+            case tree.FunctionCall(name, (argument,)) if name in OVER_A_VECTOR:
                 return OVER_A_VECTOR[name].compute(self.value(argument), axis=-1)
-            case FunctionCall(name, arguments, activation):
+            case tree.FunctionCall(name, arguments, activation):
                 function: Callable[..., Any] = activation or FUNCTIONS[name].compute
                 return function(*self.together(arguments))
-            case Holds(left, relation, right):
+            case tree.Holds(left, relation, right):
                 return np.where(RELATIONS[relation].compute(*self.together((left, right))), 1.0, 0.0)
         return self._of_vectors(formula)
 
     def _of_vectors(self, formula: Formula) -> Any:
         """Return the value of a formula that makes a vector or a matrix: a row, transpose, outer product, slice."""
         match formula:
-            case NumberRow(values):
+            case tree.NumberRow(values):
                 return np.array(values)
-            case Transpose(matrix):
+            case tree.Transpose(matrix):
                 return np.swapaxes(self.value(matrix), -1, -2)
-            case Outer(left, right):
+            case tree.Outer(left, right):
                 return self.value(left)[..., :, None] * self.value(right)[..., None, :]
-            case Slice(vector, start, stop):
+            case tree.Slice(vector, start, stop):
                 return self.value(vector)[..., start:stop]
-            case Concatenation(parts):
+            case tree.Concatenation(parts):
                 return self.stacked([self.value(part) for part in parts])
         raise TypeError(f"not a formula: {formula!r}")
 
@@ -150,11 +130,11 @@ def _rank(formula: Formula, ranks: Ranks) -> int:
     match formula:
         case Number():
             return 0
-        case MatMul() | Slice() | Concatenation() | NumberRow():
+        case tree.MatMul() | tree.Slice() | tree.Concatenation() | tree.NumberRow():
             return 1
-        case Transpose() | Outer():
+        case tree.Transpose() | tree.Outer():
             return 2
-        case FunctionCall(name) if name in OVER_A_VECTOR:
+        case tree.FunctionCall(name) if name in OVER_A_VECTOR:
             return 0
     return max(rank(part, ranks) for part in parts(formula))
 
@@ -176,25 +156,28 @@ def substitute(formula: Formula, env: Env, unit: int) -> Formula:
             case Symbol():
                 value = env[node]
                 if np.ndim(value) == 2:
-                    return NumberRow(tuple(value[unit]))
+                    return tree.NumberRow(tuple(value[unit]))
                 return Number(value if np.ndim(value) == 0 else value[unit])
-            case Sum(terms):
+            case tree.Sum(terms):
                 flat: list[Formula] = []
                 for term in terms:
                     numeric = substitute(term, env, unit)
-                    flat += numeric.terms if isinstance(numeric, Sum) and isinstance(term, MatMul) else (numeric,)
-                return Sum(tuple(flat))
-            case MatMul(left, right):
+                    if isinstance(numeric, tree.Sum) and isinstance(term, tree.MatMul):
+                        flat += numeric.terms
+                    else:
+                        flat.append(numeric)
+                return tree.Sum(tuple(flat))
+            case tree.MatMul(left, right):
                 first, second = evaluate(left, env), evaluate(right, env)
                 pairs = zip(*((first[unit], second) if first.ndim == 2 else (first, second[:, unit])), strict=True)
-                return Sum(tuple(times(Number(weight), Number(factor)) for weight, factor in pairs))
-            case Outer(left, right):
-                return times(Number(evaluate(left, env)[unit]), NumberRow(tuple(evaluate(right, env))))
-            case Slice(vector, int(start)):
+                return tree.Sum(tuple(times(Number(weight), Number(factor)) for weight, factor in pairs))
+            case tree.Outer(left, right):
+                return times(Number(evaluate(left, env)[unit]), tree.NumberRow(tuple(evaluate(right, env))))
+            case tree.Slice(vector, int(start)):
                 return Number(env[vector][start + unit])
-            case FunctionCall("mean", (argument,)):
+            case tree.FunctionCall("mean", (argument,)):
                 count = np.size(evaluate(argument, env))
-                return Quotient(Sum(tuple(substitute(argument, env, k) for k in range(count))), Number(count))
+                return tree.Quotient(tree.Sum(tuple(substitute(argument, env, k) for k in range(count))), Number(count))
         return None
 
     return rebuild(formula, put_numbers)
