@@ -20,18 +20,9 @@ from gatewise.interop.ledger import looked_up_entries, owners_by_prefix
 from gatewise.layers import LSTM
 from gatewise.layers.recording import lstm_trace_from, lstm_trace_record
 from gatewise.network import Branch, Linear, Network, NetworkTrace, Run, Scaling, Windows
+from gatewise.records import named_arrays
 from gatewise.records.labels import NO_LABELS, Labels
-from gatewise.records.named_arrays import (
-    Arrays,
-    Header,
-    checked,
-    header,
-    parameters_from,
-    parameters_record,
-    take_array,
-    trace_from,
-    trace_record,
-)
+from gatewise.records.named_arrays import Arrays, Header, take_array, trace_from
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -82,7 +73,7 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
         )
     kind = _KINDS[type(thing)]
     arrays, content = kind.record(thing)
-    storage.write(path, arrays, header(kind.name, **content))
+    storage.write(path, arrays, named_arrays.header(kind.name, **content))
 
 
 def read(path: Path) -> Content:
@@ -103,7 +94,7 @@ def _read_content(path: Path) -> tuple[Content, list[tuple[str, bool]]]:
         content: Content = kinds[name].read(arrays, head)
         return content
 
-    content = checked(os.fspath(path), head, build)
+    content = named_arrays.checked(os.fspath(path), head, build)
     settings = ((name, used) for name, used in walk_entries(head) if not used)
     return content, [*walk_entries(arrays), *settings]
 
@@ -149,7 +140,7 @@ def contents_of(thing: Content, name: str, where: str = "the whole file", batch_
 
 
 def _trace_file(trace: Trace) -> tuple[Arrays, Header]:
-    arrays, content = trace_record(trace)
+    arrays, content = named_arrays.trace_record(trace)
     return arrays, {"trace": content} if trace.batched else {"trace": content, "batched": False}
 
 
@@ -219,7 +210,7 @@ def _lstm_record(lstm: LSTM) -> tuple[Arrays, Header]:
     for number, row in enumerate(lstm.layers):
         cells = []
         for cell, direction in zip(row, lstm.directions, strict=True):
-            cell_arrays, variant = parameters_record(cell.parameters, f"layers.{number}.{direction}.")
+            cell_arrays, variant = named_arrays.parameters_record(cell.parameters, f"layers.{number}.{direction}.")
             arrays |= cell_arrays
             cells.append({"variant": variant, "labels": cell.labels.to_json()})
         layers.append(cells)
@@ -320,7 +311,7 @@ def _read_lstm(arrays: Arrays, head: Header) -> LSTM:
     rows = [
         tuple(
             LSTMCell.from_parameters(
-                parameters_from(arrays, f"layers.{number}.{direction}.", cell["variant"]),
+                named_arrays.parameters_from(arrays, f"layers.{number}.{direction}.", cell["variant"]),
                 Labels.from_json(cell["labels"]),
             )
             for direction, cell in zip(directions, cells, strict=True)

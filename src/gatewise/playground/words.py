@@ -13,22 +13,9 @@ from gatewise.playground import source
 from gatewise.render import slots, text
 from gatewise.render.layout import write_words
 from gatewise.render.program import formula_tree
+from gatewise.symbolic import heads
 from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.heads import (
-    A_Y,
-    B_Y,
-    CENTER,
-    LEAST,
-    OUTPUT,
-    READ,
-    SCALE,
-    SKIPPED,
-    U_Y,
-    Head,
-    V,
-    head_equations,
-    head_inputs,
-)
+from gatewise.symbolic.heads import Head, head_equations, head_inputs
 from gatewise.symbolic.program import Program
 from gatewise.symbolic.symbols import (
     C_NEW,
@@ -196,16 +183,16 @@ _NAMED: Mapping[Symbol, str] = {
     **{Symbol(letter): name for letter, name in GATE_NAMES.items()},
 }
 _OF_HEAD: Mapping[Symbol, str] = {
-    V: "weights of the output",
-    B_Y: "bias of the output",
-    A_Y: "pre-activation of the output",
-    U_Y: "output before skip connection and scaling",
-    READ: "input of the head",
-    SKIPPED: "addend of the skip connection",
-    SCALE: "scale of the output",
-    CENTER: "center of the output",
-    LEAST: "least that the output can be",
-    OUTPUT: "output",
+    heads.V: "weights of the output",
+    heads.B_Y: "bias of the output",
+    heads.A_Y: "pre-activation of the output",
+    heads.U_Y: "output before skip connection and scaling",
+    heads.READ: "input of the head",
+    heads.SKIPPED: "addend of the skip connection",
+    heads.SCALE: "scale of the output",
+    heads.CENTER: "center of the output",
+    heads.LEAST: "least that the output can be",
+    heads.OUTPUT: "output",
 }
 _OF_DENSE = {"V": "weights", "b": "bias", "a": "pre-activation", "r": "output"}
 _OF_GATES = {

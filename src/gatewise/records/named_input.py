@@ -11,18 +11,9 @@ import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, array_of, axis_names, time_first
 from gatewise.errors import OptionError, ShapeError
+from gatewise.records import named_numbers
 from gatewise.records.labels import NO_LABELS, Labels
-from gatewise.records.named_numbers import (
-    NamedNumbers,
-    array_numbers,
-    cut_order,
-    dimension_kinds,
-    features_by_name,
-    is_labelled,
-    is_table,
-    labelled_array_numbers,
-    table_numbers,
-)
+from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +45,8 @@ class NamedInput:
         order = tuple(name for name in self.order if name != "feature")
         if is_labelled(mask):
             kinds = tuple(self.dims.get(str(name), "") for name in mask.dims)
-            return array_numbers(
-                mask, "mask", kinds if all(kinds) else dimension_kinds(mask, None, "mask", order)
+            return named_numbers.array_numbers(
+                mask, "mask", kinds if all(kinds) else named_numbers.dimension_kinds(mask, None, "mask", order)
             ).values
         if mask is None or order == AXES[: len(order)] or array_of("mask", mask).ndim != 2:
             return mask
@@ -100,15 +91,15 @@ def named_input(
         Whether the model reads tokens, which have no axis of features.
     """
     order = AXES[:2] if tokens else AXES
-    choose = None if reads is None or tokens else lambda names: features_by_name(reads, names)
+    choose = None if reads is None or tokens else lambda names: named_numbers.features_by_name(reads, names)
     dims: dict[str, str] = {}
     if is_labelled(x):
-        data, dims = labelled_array_numbers(x, "x", axes, choose, order)
+        data, dims = named_numbers.labelled_array_numbers(x, "x", axes, choose, order)
         given = tuple(dict.fromkeys(dims.values()))
         data = replace(data, features=None if tokens else data.features)
     elif is_table(x):
-        data, given = table_numbers(x, "x", choose), ("time", order[-1])
-        if axes is not None and cut_order(axis_names(axes), 2) != given:
+        data, given = named_numbers.table_numbers(x, "x", choose), ("time", order[-1])
+        if axes is not None and named_numbers.cut_order(axis_names(axes), 2) != given:
             raise OptionError(f"the axes of x, which is a {type(x).__name__}, are {','.join(given)}, not {axes!r}")
         if tokens:  # of a text in each column
             alone = data.values.shape[1] == 1
@@ -117,7 +108,7 @@ def named_input(
     else:
         array = array_of("x", x)
         names = order if axes is None else [name for name in axis_names(axes) if name in order]
-        given = cut_order(names, array.ndim)
+        given = named_numbers.cut_order(names, array.ndim)
         return NamedInput(array if axes is None else time_first(array, given), NO_LABELS, given)
     if not tokens and data.values.ndim == 1:
         data, given = replace(data, values=data.values[:, None]), ("time", "feature")
@@ -137,7 +128,7 @@ def steps_by_name(x: Any, reads: Sequence[str] | None) -> Any:
             "x is a table with names, and the features of this model have none: give .to_numpy() of its columns"
         )
     names = list(map(str, heads))
-    return x.to_numpy()[..., [names.index(name) for name in features_by_name(reads, names)]]
+    return x.to_numpy()[..., [names.index(name) for name in named_numbers.features_by_name(reads, names)]]
 
 
 def ordered_array(
@@ -151,7 +142,7 @@ def ordered_array(
     if axes is not None:
         given = [axis for axis in axis_names(axes) if axis in order]
     elif is_labelled(value) and array.ndim <= len(order):
-        given = [*dimension_kinds(value, None, name, order)]
+        given = [*named_numbers.dimension_kinds(value, None, name, order)]
     else:
         return array
     wanted = [axis for axis in order if axis in given]

@@ -13,22 +13,8 @@ from html import escape
 import numpy as np
 
 from gatewise.gates import PEEPHOLES
-from gatewise.render.marks import (
-    FEW,
-    INNER,
-    MOST_BARS,
-    StripValues,
-    column,
-    height_of,
-    in_words,
-    label,
-    largest,
-    letter,
-    node,
-    pill,
-    plain,
-    wire,
-)
+from gatewise.render import marks
+from gatewise.render.marks import FEW, INNER, MOST_BARS, StripValues, height_of
 from gatewise.render.mathml import MINUS, letter_and_subscripts
 from gatewise.render.text import clean, formula
 from gatewise.symbolic.formula import FunctionCall, Symbol
@@ -165,7 +151,7 @@ class _Picture:
             ("x", X, "", FEATURES, ()),
             *((k, *GATES[k], UNITS, ()) for k in GATES),
         ):
-            limit = max(1.0, *(largest(scope[quantity_symbol]) for quantity_symbol in (symbol, *others)))
+            limit = max(1.0, *(marks.largest(scope[quantity_symbol]) for quantity_symbol in (symbol, *others)))
             amount = key in GATES and _lies_between_0_and_1(bound, key)
             self.strips[key] = StripValues(self.symbol(symbol), scope[symbol], quantity, names[over], limit, amount)
         # From the top: the cell states, the line between them, what comes out of it, the gates, the bus, what goes in.
@@ -195,7 +181,7 @@ class _Picture:
 
     def _text_alternative(self) -> str:
         """Return the picture's description: every value of the step, and the equations of the states."""
-        sentences = [f"{formula(line.symbol)}: {in_words(line)}." for line in self.strips.values()]
+        sentences = [f"{formula(line.symbol)}: {marks.in_words(line)}." for line in self.strips.values()]
         written = notation_of(self.walk.notation)
         for line in self.bound.program.forward:
             if line.left in (self.form.raw_cell, self.form.cell, C, self.form.produced, self.form.raw_hidden, H):
@@ -217,26 +203,26 @@ class _Picture:
     def _wires_svg(self) -> Iterator[str]:
         """Yield the wires of the cell's picture as SVG, each in the hue of its quantity."""
         line, top, bus, o = self.line, self.top, self.bus, COLUMNS["o"]
-        yield wire([(0, line), (self.width, line)], "cell_state")
-        yield wire([(o, line), (o, self.product - 9)], "cell_state", head=False)
-        yield wire([(COLUMNS["f"], top), (COLUMNS["f"], line + 9)], "forget_gate")
+        yield marks.wire([(0, line), (self.width, line)], "cell_state")
+        yield marks.wire([(o, line), (o, self.product - 9)], "cell_state", head=False)
+        yield marks.wire([(COLUMNS["f"], top), (COLUMNS["f"], line + 9)], "forget_gate")
         for k, side in (("i", -9), ("g", 9)):
-            yield wire([(COLUMNS[k], top), (COLUMNS[k], line + 34), (MIDDLE + side, line + 34)], GATES[k][1])
-        yield wire([(MIDDLE, line + 25), (MIDDLE, line + 9)], "cell_state")
-        yield wire([(o, top), (o, self.product + 9)], "output_gate")
+            yield marks.wire([(COLUMNS[k], top), (COLUMNS[k], line + 34), (MIDDLE + side, line + 34)], GATES[k][1])
+        yield marks.wire([(MIDDLE, line + 25), (MIDDLE, line + 9)], "cell_state")
+        yield marks.wire([(o, top), (o, self.product + 9)], "output_gate")
         inner = o + INNER / 2 + 4
         end = self.below + 30
         out = [(o + 9, self.product), (self.right, self.product), (self.right, end), (inner, end)]
-        yield wire(out, "hidden_state")
+        yield marks.wire(out, "hidden_state")
         before = self.top + HEAD + 2 + height_of(self.strips["h_prev"])
-        yield wire([(COLUMNS["a"], before), (COLUMNS["a"], bus)], "", head=False)
-        yield wire([(MIDDLE, self.below + 2), (MIDDLE, bus)], "", head=False)
-        yield from (wire([(COLUMNS[k], bus), (COLUMNS[k], self.bottom)], "") for k in self.variant.own)
+        yield marks.wire([(COLUMNS["a"], before), (COLUMNS["a"], bus)], "", head=False)
+        yield marks.wire([(MIDDLE, self.below + 2), (MIDDLE, bus)], "", head=False)
+        yield from (marks.wire([(COLUMNS[k], bus), (COLUMNS[k], self.bottom)], "") for k in self.variant.own)
         last = max(COLUMNS[k] for k in self.variant.own)
-        yield wire([(COLUMNS["a"], bus), (last, bus)], "", head=False)
+        yield marks.wire([(COLUMNS["a"], bus), (last, bus)], "", head=False)
         if self.variant.coupled:
             ends = [(COLUMNS["i"] - BOX / 2, top + 40), (COLUMNS["f"] + BOX / 2, top + 40)]
-            yield wire(ends if self.variant.coupled == "f" else ends[::-1], "")
+            yield marks.wire(ends if self.variant.coupled == "f" else ends[::-1], "")
         if self.variant.peephole != "none":
             yield from self._peepholes_svg()
 
@@ -246,31 +232,31 @@ class _Picture:
         for k in (k for k in PEEPHOLES if k in self.variant.own):
             at = COLUMNS[k] - 22.0
             if k == "o":
-                yield wire([(at, self.line), (at, self.top)], "", "dashed")
+                yield marks.wire([(at, self.line), (at, self.top)], "", "dashed")
             else:
                 turn = self.top - 11
-                yield wire([(start, self.line), (start, turn), (at, turn), (at, self.top)], "", "dashed")
+                yield marks.wire([(start, self.line), (start, turn), (at, turn), (at, self.top)], "", "dashed")
 
     def _operations_svg(self) -> Iterator[str]:
         """Yield the operations in a cell's diagram as SVG: × and +, the nonlinearity, clips, zoneout and dropout."""
         line, o = self.line, COLUMNS["o"]
-        yield node(COLUMNS["f"], line, "×")
-        yield node(MIDDLE, line, "+")
-        yield node(MIDDLE, line + 34, "×")
-        yield node(o, self.product, "×")
+        yield marks.node(COLUMNS["f"], line, "×")
+        yield marks.node(MIDDLE, line, "+")
+        yield marks.node(MIDDLE, line + 34, "×")
+        yield marks.node(o, self.product, "×")
         yield f'<circle class="dot" cx="{o}" cy="{line:g}" r="3"/>'
         for place, name in enumerate(self.pills):
-            yield pill(o, line + 24 + 24 * place, name)
+            yield marks.pill(o, line + 24 + 24 * place, name)
         if self.variant.cell_clip is not None:
-            yield pill((MIDDLE + o) / 2 - 2, line, "clip")
+            yield marks.pill((MIDDLE + o) / 2 - 2, line, "clip")
         if "zoneout_cell" in self.form.dropout:
-            yield pill(o + 38, line, "zoneout")
+            yield marks.pill(o + 38, line, "zoneout")
         for place, name in enumerate(self.tags):
-            yield pill(self.right, self.product + 30 + 24 * place, name)
+            yield marks.pill(self.right, self.product + 30 + 24 * place, name)
         if "recurrent" in self.form.dropout:
-            yield pill(COLUMNS["a"], self.bus - 12, "dropout")
+            yield marks.pill(COLUMNS["a"], self.bus - 12, "dropout")
         if "input" in self.form.dropout:
-            yield pill(MIDDLE, self.bus + 17, "dropout")
+            yield marks.pill(MIDDLE, self.bus + 17, "dropout")
 
     def _values_svg(self) -> Iterator[str]:
         """Yield the states, the boxes of the gates and the input as SVG, with bars of their values."""
@@ -280,29 +266,29 @@ class _Picture:
             ("h_prev", COLUMNS["a"], self.top),
             ("h", COLUMNS["o"], self.below),
         ):
-            yield letter(self.strips[key], middle, top + 14, "middle")
-            yield column(self.strips[key], middle - INNER / 2, top + HEAD)
+            yield marks.letter(self.strips[key], middle, top + 14, "middle")
+            yield marks.column(self.strips[key], middle - INNER / 2, top + HEAD)
         for k in GATES:
             left, values = COLUMNS[k] - BOX / 2, self.strips[k]
             size = f'width="{BOX}" height="{self.bottom - self.top:g}"'
             yield f'<rect class="box {values.quantity}" x="{left:g}" y="{self.top:g}" {size} rx="4"/>'
-            yield letter(values, left + 7, self.top + 17, "start")
+            yield marks.letter(values, left + 7, self.top + 17, "start")
             name = _gate_function_name(self.walk, self.bound, k)
-            yield label(name if len(name) <= SHORT else OTHER, left + BOX - 6, self.top + 16.5, "end", "soft")
-            yield column(values, left + (BOX - INNER) / 2, self.top + 24)
+            yield marks.label(name if len(name) <= SHORT else OTHER, left + BOX - 6, self.top + 16.5, "end", "soft")
+            yield marks.column(values, left + (BOX - INNER) / 2, self.top + 24)
             name = values.quantity.removesuffix("_gate")
-            yield label(name, COLUMNS[k], self.bottom - 6, "middle", f"small hued {values.quantity}")
+            yield marks.label(name, COLUMNS[k], self.bottom - 6, "middle", f"small hued {values.quantity}")
         yield from self._input_svg()
 
     def _input_svg(self) -> Iterator[str]:
         """Yield the input of the step as SVG: its features with their names, or of many a strip of bars."""
         x, top = self.strips["x"], self.below
-        yield letter(x, MIDDLE, top + 14, "middle")
+        yield marks.letter(x, MIDDLE, top + 14, "middle")
         if len(x.values) > FEW:
-            yield column(x, MIDDLE - INNER / 2, top + HEAD)
+            yield marks.column(x, MIDDLE - INNER / 2, top + HEAD)
             return
         for k, (name, value) in enumerate(zip(x.names, x.values, strict=True)):
             y = top + HEAD + 12 + 17 * k
             short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-            yield label(short, MIDDLE - 6, y, "end", "soft")
-            yield label(plain(value), MIDDLE + 6, y, "start")
+            yield marks.label(short, MIDDLE - 6, y, "end", "soft")
+            yield marks.label(marks.plain(value), MIDDLE + 6, y, "start")

@@ -7,21 +7,9 @@ from itertools import groupby
 
 import numpy as np
 
+from gatewise.render import html_pieces as pieces
 from gatewise.render import mathml
-from gatewise.render.html_pieces import (
-    NARROW,
-    called,
-    column,
-    expression,
-    head_of,
-    meter,
-    number_markup,
-    openness,
-    plain,
-    share_bars,
-    table_markup,
-    text,
-)
+from gatewise.render.html_pieces import NARROW, called, number_markup, plain, text
 from gatewise.render.layout import Entry, Line, Rest, shapes, worked
 from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import formula
@@ -74,7 +62,7 @@ class Lines:
         middle = "" if same else f"{run(right, '=')} "
         state = ""
         if line.equation.openness and not np.isnan(value):
-            state = f' <span class="gate">{meter(value, left)}{openness(value)}</span>'
+            state = f' <span class="gate">{pieces.meter(value, left)}{pieces.openness(value)}</span>'
         summary = (
             f'<span class="left">{mathml.math(left)}</span> <span class="run">{middle}'
             f'<span class="result">= <span class="value" data-value="{plain(value)}">{result}</span>{state}</span>'
@@ -101,8 +89,8 @@ class Lines:
     def _terms_html(self, terms: UnfoldedTerms) -> str:
         """Return the terms of a sum as an HTML list, with bars of their shares."""
         values = [term.computation.value for term in terms.terms]
-        results = column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
-        bars = [""] * len(values) if terms.total is None else share_bars(values)
+        results = pieces.column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
+        bars = [""] * len(values) if terms.total is None else pieces.share_bars(values)
         items = "".join(
             f'<li><b>{called(term.name)}</b> {self._term_html(term)} <span class="product">= {result}</span> {bar}</li>'
             for term, result, bar in zip(terms.terms, results, bars, strict=False)
@@ -113,7 +101,7 @@ class Lines:
 
     def _term_html(self, term: UnfoldedTerm) -> str:
         before = self._steps_html(term.before)
-        right = "" if isinstance(term.computation.formula, Number) else expression(term.computation.formula)
+        right = "" if isinstance(term.computation.formula, Number) else pieces.expression(term.computation.formula)
         return f"<span>{right}</span>" if not before else f"<div>{before}{right}</div>"
 
     def products(self, block: Expanded) -> str:
@@ -123,13 +111,13 @@ class Lines:
         values = [term.product for term in terms]
         plains = [[number(getattr(term, part)) for term in terms] for part in ("weight", "value", "product")]
         rows = [
-            f"<tr>{head_of(term.name, 'row')}"
+            f"<tr>{pieces.head_of(term.name, 'row')}"
             + "".join(f'<td data-value="{plain}">{text}</td>' for plain, text in cells)
             + f"<td>{share}</td></tr>"
             for term, share, *cells in zip(
                 terms,
-                share_bars(values),
-                *(zip(column_, column(column_), strict=True) for column_ in plains),
+                pieces.share_bars(values),
+                *(zip(column_, pieces.column(column_), strict=True) for column_ in plains),
                 strict=True,
             )
         ]
@@ -141,7 +129,7 @@ class Lines:
         heads.append('<th scope="col" class="start">share</th>')
         rows.append(f'<tr class="total">{last}</tr>')
         caption = f"{name}: every product in its {terms.of}, {mathml.math(block.left)}, largest first"
-        return table_markup(caption, f"{name}: {terms.of}", heads, rows, NARROW + 1)
+        return pieces.table_markup(caption, f"{name}: {terms.of}", heads, rows, NARROW + 1)
 
 
 def equation(left: str, right: str) -> str:

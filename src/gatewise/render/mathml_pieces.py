@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gatewise.render import text
-from gatewise.render.mathml import (
-    TILDE,
-    Element,
-    Nodes,
-    fence,
-    figure,
-    function,
-    letter_and_subscripts,
-    loose,
-    math_element,
-    nodes_of,
-    operator,
-    row,
-    tight,
-    times,
-)
+from gatewise.render import mathml, text
+from gatewise.render.mathml import TILDE, Element, Nodes, figure, loose, nodes_of, operator
 from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose_behind, of_numbers, signed
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import Formula, Number, Symbol, factors, parts
@@ -42,13 +27,13 @@ class FormulaPiece:
 
 
 _NOTHING, _SIGN = FormulaPiece((), ""), FormulaPiece(operator("-", "prefix"), "-")
-_OPENING, _CLOSING = (FormulaPiece(fence(bracket), bracket) for bracket in "()")
-_LEFT, _RIGHT = (FormulaPiece(fence(bracket), bracket) for bracket in "[]")
+_OPENING, _CLOSING = (FormulaPiece(mathml.fence(bracket), bracket) for bracket in "()")
+_LEFT, _RIGHT = (FormulaPiece(mathml.fence(bracket), bracket) for bracket in "[]")
 
 
 def run(formula: Formula, before: str = "") -> str:
     """Return a formula as elements between which a line may end, and `before` it an operator such as =."""
-    return "<wbr/>".join(math_element(piece.nodes, piece.text) for piece in pieces(formula, before))
+    return "<wbr/>".join(mathml.math_element(piece.nodes, piece.text) for piece in pieces(formula, before))
 
 
 def pieces(formula: Formula, before: str = "") -> list[FormulaPiece]:
@@ -61,7 +46,7 @@ def width(node: Formula) -> float:
     """Return about how wide a formula is on the page, in digits."""
     match node:
         case Symbol():
-            head, below = letter_and_subscripts(node)
+            head, below = mathml.letter_and_subscripts(node)
             return len(head.rstrip(TILDE)) + 0.7 * sum(map(len, below)) + node.d + (node.time is not None) * 2
         case Number(value):
             return len(digits := number(value)) + 2 * ("e" in digits)
@@ -101,7 +86,7 @@ def _factor_pieces(node: Formula) -> Iterator[FormulaPiece]:
     """Yield the MathML pieces of a factor, in brackets as the text format has them, a broken fraction too."""
     brackets = loose(node) or isinstance(node, tree.Quotient)
     if width(node) <= ROOM:
-        yield FormulaPiece(tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
+        yield FormulaPiece(mathml.tight(node), text.formula(node) if not brackets else f"({text.formula(node)})")
     else:
         yield from _enclosed(_OPENING, list(_formula_pieces(node)), _CLOSING) if brackets else _formula_pieces(node)
 
@@ -128,18 +113,18 @@ def _formula_pieces(node: Formula) -> Iterator[FormulaPiece]:
             first, *others = factors(node)
             yield from _formula_pieces(first) if isinstance(first, Number) else _factor_pieces(first)
             for factor in others:
-                sign = FormulaPiece(operator(times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
+                sign = FormulaPiece(operator(mathml.times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
                 yield from _enclosed(sign, list(_factor_pieces(factor)))
         case tree.Quotient(over, under):
             yield from _factor_pieces(over)
             yield from _enclosed(FormulaPiece(operator("/"), "/ "), list(_factor_pieces(under)))
         case tree.Power(base, exponent) if loose(base) or isinstance(base, tree.Quotient):
             power = FormulaPiece(
-                (Element("msup", (*_CLOSING.nodes, *row(nodes_of(exponent)))),), f")^{text.formula(exponent)}"
+                (Element("msup", (*_CLOSING.nodes, *mathml.row(nodes_of(exponent)))),), f")^{text.formula(exponent)}"
             )
             yield from _enclosed(_OPENING, list(_formula_pieces(base)), power)
         case tree.FunctionCall(name, arguments):
-            named = _separator("√").nodes if name == "sqrt" else function(name)
+            named = _separator("√").nodes if name == "sqrt" else mathml.function(name)
             opening = FormulaPiece((*named, *_OPENING.nodes), f"{name}(")
             yield from _listed(opening, [list(_formula_pieces(argument)) for argument in arguments], ",", _CLOSING)
         case tree.Concatenation(vectors, mark):

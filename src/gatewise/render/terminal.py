@@ -11,23 +11,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gatewise.render.layout import (
-    CLOSED,
-    OPEN,
-    BlockGroup,
-    Definitions,
-    Equations,
-    Line,
-    Rest,
-    TableRows,
-    grouped,
-    numbered,
-    pieces,
-    shapes,
-    shares,
-    worked,
-    write_words,
-)
+from gatewise.render import layout
+from gatewise.render.layout import Line, Rest, TableRows, write_words
 from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short, wrap
 from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
@@ -92,7 +77,7 @@ class _TerminalWriter:
         self.walk = walk
         yield from self._wrapped(walk.title, 0, 0, "bold")
         most = min(MOST_TIME, self.width - 2)
-        for place, section, begins in numbered(in_brief(walk)):
+        for place, section, begins in layout.numbered(in_brief(walk)):
             yield Text("")
             if begins:
                 heading = f" {self.letters(short(section.time or '', most))} "
@@ -108,15 +93,15 @@ class _TerminalWriter:
     def _section_lines(self, place: int, section: Section) -> Iterator[Text]:
         """Yield the lines of a section for a terminal: its title, and its blocks."""
         yield from self._wrapped(f"{place}. {section.title}", 0, len(f"{place}. "), "bold cyan")
-        for block in grouped(section.blocks):
+        for block in layout.grouped(section.blocks):
             yield from self._block_lines(block)
 
-    def _block_lines(self, block: BlockGroup) -> Iterator[Text]:
+    def _block_lines(self, block: layout.BlockGroup) -> Iterator[Text]:
         """Yield the lines of one block of a walkthrough's section for a terminal."""
         match block:
-            case Equations():
+            case layout.Equations():
                 yield from self._equation_lines(block)
-            case Definitions():
+            case layout.Definitions():
                 for definition in block:
                     yield from self._wrapped(f"{definition.name}(a) = {glued(definition.right)}", 3, 7)
             case Facts(items):
@@ -149,7 +134,7 @@ class _TerminalWriter:
 
     def _worked_lines(self, group: Sequence[WorkedEquation], width: int) -> Iterator[Text]:
         """Yield equations with the numbers of each unit in them as lines of text, its name at the margin."""
-        entries = list(worked(group, self.walk))
+        entries = list(layout.worked(group, self.walk))
         heads = [self._short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
         margin = 3 + max(map(cell_len, heads), default=0) + 2
         for entry in entries:
@@ -163,7 +148,7 @@ class _TerminalWriter:
     def _symbolic_lines(self, equation: WorkedEquation, width: int) -> Iterator[Text]:
         """Yield an equation in symbols as lines of text, beside its shapes or above them."""
         text = f"{left_of(self._glued(equation.left), width)} = {self._glued(equation.right)}"
-        shape = self.letters(shapes(equation, self.walk.rows))
+        shape = self.letters(layout.shapes(equation, self.walk.rows))
         if len(text) + len(shape) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
             return
@@ -197,7 +182,7 @@ class _TerminalWriter:
         columns = [aligned([getattr(t, part) for t in terms]) for part in ("weight", "value", "product")]
         percents = [
             "" if share is None else f"{percent(share).replace(GLUE, ' '):>9}"
-            for share in shares([term.product for term in terms])
+            for share in layout.shares([term.product for term in terms])
         ]
         factors = [f"{weight} {sign} {value}" for weight, value in zip(*columns[:2], strict=True)]
         results = [f"= {product} {share}".rstrip() for product, share in zip(columns[2], percents, strict=True)]
@@ -215,7 +200,7 @@ class _TerminalWriter:
         """Yield a table of numbers as lines of a terminal, under its title."""
         if table.title:
             yield from self._wrapped(clean(write_words(table.title, glued)), 3, 3)
-        for piece in pieces(table):
+        for piece in layout.pieces(table):
             yield from self._table_rows(table, piece)
         yield Text("")
 
@@ -266,6 +251,6 @@ class _TerminalWriter:
 
 def _gate_style(value: Any) -> str:
     """Return the terminal style of a gate's value: the wider the gate is open, the stronger."""
-    if value <= CLOSED:
+    if value <= layout.CLOSED:
         return "dim"
-    return "bold" if value >= OPEN else ""
+    return "bold" if value >= layout.OPEN else ""

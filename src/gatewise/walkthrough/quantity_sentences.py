@@ -41,24 +41,10 @@ from gatewise.symbolic.symbols import (
     X,
     d,
 )
+from gatewise.walkthrough import sentences as patterns
 from gatewise.walkthrough.numbers import number
 from gatewise.walkthrough.parts import Words, WorkedEquation
-from gatewise.walkthrough.sentences import (
-    CARRIED,
-    CARRIED_FROM,
-    CELL_BACKWARD,
-    EACH,
-    GATES,
-    GATES_BACKWARD,
-    HIDDEN_STATE,
-    MOMENT,
-    MOST,
-    PREVIOUS_BACKWARD,
-    WEIGHTS,
-    SentencePattern,
-    cell_state,
-    fill_slots,
-)
+from gatewise.walkthrough.sentences import SentencePattern, fill_slots
 
 UnitNames = Callable[[int], str]
 
@@ -86,19 +72,20 @@ class QuantitySentence:
             entries = {name: array if array.ndim == 0 else array[k] for name, array in variables.items()}
             return self.pattern.fill(**entries)
 
-        if len(units) <= MOST:
-            text = fill_slots(EACH["listed"], {"listed": "; ".join(f"{names(k)} {describe_unit(k)}" for k in units)})
+        if len(units) <= patterns.MOST:
+            listed = "; ".join(f"{names(k)} {describe_unit(k)}" for k in units)
+            text = fill_slots(patterns.EACH["listed"], {"listed": listed})
             is_opening = self.pattern.begins and text.startswith("unit ")  # a unit's own name stays as it is
             return text[0].upper() + text[1:] if is_opening else text
         compared, slots = variables["extreme"], {"count": len(units), "what": self.pattern.quantity}
         if not np.isfinite(compared).all():
             bad = int(np.flatnonzero(~np.isfinite(compared))[0])
-            return fill_slots(EACH["unfinite"], slots | {"name": names(bad)})
+            return fill_slots(patterns.EACH["unfinite"], slots | {"name": names(bad)})
         least, most = int(np.argmin(compared)), int(np.argmax(compared))
         if least == most:
-            return fill_slots(EACH["alike"], slots | {"name": names(least), "said": describe_unit(least)})
+            return fill_slots(patterns.EACH["alike"], slots | {"name": names(least), "said": describe_unit(least)})
         slots |= {"most": names(most), "most_said": describe_unit(most), "least": names(least)}
-        return fill_slots(EACH["extremes"], slots | {"least_said": describe_unit(least)})
+        return fill_slots(patterns.EACH["extremes"], slots | {"least_said": describe_unit(least)})
 
 
 # Sentences that are the same whatever the numbers are.
@@ -170,7 +157,7 @@ def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
     """Return a walkthrough's sentences about a program's units, by the key of the section that they are in."""
     form = program.form
     sentences = {
-        NAMES[index(k)]: QuantitySentence(GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
+        NAMES[index(k)]: QuantitySentence(patterns.GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
         for k in "ifgo"
     }
     raw = program.assignments[form.raw_cell].right
@@ -181,38 +168,38 @@ def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
         variables |= {"raw": form.raw_cell, "clipped": form.cell}
     if "zoneout_cell" in form.dropout:
         variables["kept"] = K_C
-    pattern = cell_state(form.variant.cell_clip, "zoneout_cell" in form.dropout)
+    pattern = patterns.cell_state(form.variant.cell_clip, "zoneout_cell" in form.dropout)
     sentences["cell_state"] = QuantitySentence(pattern, variables, C)
-    sentences["hidden_state"] = QuantitySentence(HIDDEN_STATE, {"value": H, "extreme": H}, H)
+    sentences["hidden_state"] = QuantitySentence(patterns.HIDDEN_STATE, {"value": H, "extreme": H}, H)
     for k in form.weighted_gates:
         before, slope = d(form.computed(Symbol(k))), passed_on(program, d(Symbol("a", k)))
         if form.variant.gate_clip is not None:
             slope = times(slope, passed_on(program, d(form.unclipped(k))))
         variables = {"before": before, "slope": slope, "extreme": times(before, slope)}
-        sentences[f"d_{NAMES[index(k)]}"] = QuantitySentence(GATES_BACKWARD[k], variables, d(Symbol("a", k)))
+        sentences[f"d_{NAMES[index(k)]}"] = QuantitySentence(patterns.GATES_BACKWARD[k], variables, d(Symbol("a", k)))
     total, later = d(form.cell), along_the_cell(program)
     variables = {"value": total, "extreme": total, "later": later, "through": less(total, later)}
-    sentences["d_cell_state"] = QuantitySentence(CELL_BACKWARD, variables, total)
+    sentences["d_cell_state"] = QuantitySentence(patterns.CELL_BACKWARD, variables, total)
     arrived = d(form.raw_cell)
     share = Quotient(DC_PREV, arrived)
     variables = {"arrived": arrived, "passed": DC_PREV, "share": share, "extreme": DC_PREV}
-    sentences["d_previous"] = QuantitySentence(PREVIOUS_BACKWARD, variables, DC_PREV)
+    sentences["d_previous"] = QuantitySentence(patterns.PREVIOUS_BACKWARD, variables, DC_PREV)
     return sentences
 
 
 def moment_sentence(program: Program) -> QuantitySentence:
     """Return the sentence about a unit in one step: its memory, and its output before any projection."""
     output = M if program.form.projected else H
-    return QuantitySentence(MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": output}, C)
+    return QuantitySentence(patterns.MOMENT, {"i": I, "f": F, "g": G, "o": O, "before": C_PREV, "c": C, "h": output}, C)
 
 
 SHARE = Symbol("value")  # of a gradient, that reaches an earlier step; no symbol of a program
-CARRIED_SENTENCE = QuantitySentence(CARRIED, {"value": SHARE, "extreme": SHARE}, C)
+CARRIED_SENTENCE = QuantitySentence(patterns.CARRIED, {"value": SHARE, "extreme": SHARE}, C)
 
 
 def carried_share(last: str, first: str, share: Array, units: Sequence[int], names: UnitNames) -> str:
     """Return the sentence about the share of a gradient that reaches the first step along the cell state alone."""
-    opening = fill_slots(CARRIED_FROM, {"last": last, "first": first})
+    opening = fill_slots(patterns.CARRIED_FROM, {"last": last, "first": first})
     return opening + CARRIED_SENTENCE.describe({SHARE: share}, units, names)
 
 
@@ -236,9 +223,9 @@ def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names:
         return f"{names(k)} was {' and '.join(how)}, {f'and stays {now}' if was == now else f'from {was} to {now}'}"
 
     touched = [k for k in units if effect.touched[0, k]]
-    rest = len(touched) - MOST
+    rest = len(touched) - patterns.MOST
     more = [f"and {counted(rest, 'more unit')} edited"] if rest > 0 else []
-    return f"Edited: {'; '.join([*(describe_edits(k) for k in touched[:MOST]), *more])}." if touched else ""
+    return f"Edited: {'; '.join([*(describe_edits(k) for k in touched[: patterns.MOST]), *more])}." if touched else ""
 
 
 def four_decimals(value: float) -> str:
@@ -252,14 +239,14 @@ def largest_weight_gradient(equations: Sequence[WorkedEquation], names: Mapping[
     for equation in equations:
         sizes = np.abs(equation.value)
         if not np.isfinite(sizes).all():
-            return WEIGHTS["unfinite"]
+            return patterns.WEIGHTS["unfinite"]
         at = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
         if sizes[at] > largest[0]:
             unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
             gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
             slots = {"column": column, "gate": gate_of, "unit": unit, "value": equation.value[at]}
             largest = (float(sizes[at]), slots)
-    return fill_slots(WEIGHTS["largest"], largest[1]) if largest[1] else WEIGHTS["none"]
+    return fill_slots(patterns.WEIGHTS["largest"], largest[1]) if largest[1] else patterns.WEIGHTS["none"]
 
 
 def gradient_check_sentence(comparisons: Sequence[Compared]) -> str:

@@ -27,16 +27,9 @@ from gatewise.symbolic.symbols import (
     F,
     d,
 )
-from gatewise.walkthrough import grouping
+from gatewise.walkthrough import grouping, quantity_sentences
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, NumberTable, Section, Sentence, WorkedEquation
-from gatewise.walkthrough.quantity_sentences import (
-    ARRIVING,
-    ARRIVING_AT_OUTPUT,
-    along_the_cell,
-    largest_weight_gradient,
-    quantity_sentences,
-)
 
 TITLES = {
     "d_hidden_state": "Back through the hidden state",
@@ -85,7 +78,7 @@ def _arriving_section(step: BoundStep, equations: tuple[Assignment, ...]) -> Sec
         NumberTable("", step.names[UNITS], ((DC_NEXT, tuple(step.scope[DC_NEXT])),)),
         *step.equations(equations),
     ]
-    blocks.append(Sentence(ARRIVING_AT_OUTPUT if step.has_dy else ARRIVING))
+    blocks.append(Sentence(quantity_sentences.ARRIVING_AT_OUTPUT if step.has_dy else quantity_sentences.ARRIVING))
     return step.section("arriving", "The gradients that arrive", blocks, "backward")
 
 
@@ -94,11 +87,11 @@ def _explanation_blocks(step: BoundStep, key: str, equations: list[WorkedEquatio
     blocks: list[Block] = []
     if key == "d_weights":
         weights = [equation for equation in equations if np.ndim(equation.value) == 2 and equation.left.base in "WU"]
-        blocks.append(Sentence(largest_weight_gradient(weights, step.names)))
+        blocks.append(Sentence(quantity_sentences.largest_weight_gradient(weights, step.names)))
     if key == "d_previous":
         left = DH_PREV if step.form.apart else DZ
         blocks += _products_blocks(step, next(equation for equation in equations if equation.left == left))
-    if (sentence := quantity_sentences(step.program).get(key)) is not None:
+    if (sentence := quantity_sentences.quantity_sentences(step.program).get(key)) is not None:
         blocks.append(Sentence(sentence.describe(step.scope, step.units, step.named)))
     return blocks
 
@@ -111,7 +104,7 @@ def carried_share(step: BoundStep) -> Any:
     cell, ones = d(step.form.cell), np.ones_like(step.scope[F])
     known = {symbol: value for symbol, value in step.scope.known.items() if not symbol.d}
     known |= {DC_NEXT: ones, **{d(step.form.weighted(k)): 0 * ones for k in step.form.weighted_gates}}
-    known[cell] = evaluate(along_the_cell(step.program), StepValues(step.program, step.p, known))
+    known[cell] = evaluate(quantity_sentences.along_the_cell(step.program), StepValues(step.program, step.p, known))
     return StepValues(step.program, step.p, known)[DC_PREV]
 
 
