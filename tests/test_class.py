@@ -287,7 +287,7 @@ def test_a_class_of_thirty_is_marked_as_expected_and_as_the_docs_show(tmp_path):
         assert files == (", ".join(f"`{file}`" for file in handed[student]) or "nothing")
         assert tuple(result) == class_of_thirty.RESULTS[student]
     sentences = [line.removeprefix("- ") for line in page.splitlines() if line.startswith("- ")]
-    assert len(sentences) > 5
+    assert len(sentences) >= 5
     assert set(sentences) <= set(class_of_thirty.SENTENCES)
 
 
