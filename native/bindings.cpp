@@ -12,7 +12,7 @@
 
 #include <limits>
 
-#include "engine.hpp"
+#include "around.hpp"
 #include "gil.hpp"
 #include "run_records.hpp"
 #include "team.hpp"
@@ -154,60 +154,74 @@ private:
 
 template <class T> constexpr int NUMPY_TYPE = sizeof(T) == 4 ? NPY_FLOAT32 : NPY_FLOAT64;
 
+template <class T> Dense<T> dense(const In<T>& weight, const In<T>& bias, int64_t depth) {
+    if (weight.ndim() != 2) throw nb::value_error("weight has two axes");
+    const int64_t size = int64_t(weight.shape(0));
+    return {checked("weight", weight, {size, depth}), checked("bias", bias, {size}), depth, size};
+}
+
 template <class T> class PyStream {
 public:
     PyStream(const std::vector<const PyCell<T>*>& cells, int64_t batch, bool with_batch, nb::object converter)
-        : batched(with_batch), stream(packed_layers(cells), batch), converter(converter) {
+        : batched(with_batch), stream(packed_layers(cells), batch), converters{converter, {}} {
         input = stream.cell(0).input, output = stream.cell(stream.layers() - 1).recurrent;
     }
+    PyStream(const PyStream&) = delete;
 
     // The output for x (input,) or (time, input), with a batch axis before the last where there is one. If x is not such
-    // an array, `out` does not fit the output, or the two share memory, `converter` converts them or says what is wrong.
-    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle out) {
-        nb::object y = self.p->pushed(x, out);
-        return y.is_valid() ? y : push_converted(self, x, nb::none(), out);
-    }
-
-    // An overload of its own, so that a push without a mask costs nothing extra.
-    static nb::object push_converted(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
+    // an array, there is a mask, `out` does not fit the output, or it shares memory with x, `converter` does what is needed
+    // or says what is wrong.
+    template <bool PREDICTS>
+    static nb::object push(nb::pointer_and_handle<PyStream> self, nb::handle x, nb::handle mask, nb::handle out) {
+        if (mask.is_none())
+            if (nb::object y = self.p->pushed(x, out, PREDICTS); y.is_valid()) return y;
         PyObject* const y = call_python([&] {
-            return PyObject_CallFunctionObjArgs(self.p->converter.ptr(), self.h.ptr(), x.ptr(), mask.ptr(), out.ptr(), nullptr);
+            return PyObject_CallFunctionObjArgs(self.p->converters[PREDICTS].ptr(), self.h.ptr(), x.ptr(), mask.ptr(), out.ptr(), nullptr);
         });
         if (!y) throw nb::python_error();
         return nb::steal(y);
     }
 
+    // What the LSTM has around it in `predict`: layers before and after it, each as weight, bias, weight, bias, …
+    void surround(int64_t features, const std::vector<In<T>>& before, const std::vector<In<T>>& after, int64_t skip,
+                  In<double> inputs, In<double> outputs, nb::object converter) {
+        const Busy alone(busy);
+        Around<T> parts{chain(before, features, input), chain(after, output, -1), features, output, skip};
+        if (!parts.after.empty()) parts.outputs = parts.after.back().size;
+        if (skip < 0 || skip > features || (skip > 1 && skip != parts.outputs)) throw nb::value_error("no such skip connection");
+        parts.in_scaling = checked_or_null("inputs", inputs, {3, features});
+        parts.out_scaling = checked_or_null("outputs", outputs, {3, parts.outputs});
+        around = std::move(parts), converters[1] = converter;
+        kept = std::make_tuple(before, after, inputs, outputs);
+    }
+
     // As `push`, or nothing. The GIL is kept where the work takes less time than releasing it.
-    nb::object pushed(nb::handle x, nb::handle out) {
+    nb::object pushed(nb::handle x, nb::handle out, bool predicts) {
         const int fixed = batched ? 2 : 1;
         if (!PyArray_CheckExact(x.ptr())) return {};  // a subclass may mean more, as a mask does
         auto* const in = (PyArrayObject*)x.ptr();
         const int axes = PyArray_NDIM(in);
         if (PyArray_TYPE(in) != NUMPY_TYPE<T> || !PyArray_ISCARRAY_RO(in) || axes < fixed || axes > fixed + 1) return {};
         const npy_intp* const shape = PyArray_DIMS(in);
-        if (shape[axes - 1] != input || (batched && shape[axes - 2] != stream.batch())) return {};
+        const int64_t features = predicts ? around.features : input, outputs = predicts ? around.outputs : output;
+        if (shape[axes - 1] != features || (batched && shape[axes - 2] != stream.batch())) return {};
         npy_intp sizes[3];
         for (int axis = 0; axis < axes; ++axis) sizes[axis] = shape[axis];
-        sizes[axes - 1] = output;
-        nb::object y;
-        if (out.is_none()) {
-            y = nb::steal(PyArray_SimpleNew(axes, sizes, NUMPY_TYPE<T>));
-            if (!y.is_valid()) throw nb::python_error();
-        } else {
-            auto* const to = (PyArrayObject*)out.ptr();
-            if (!PyArray_Check(out.ptr()) || PyArray_TYPE(to) != NUMPY_TYPE<T> || !PyArray_ISCARRAY(to) ||
-                PyArray_NDIM(to) != axes || !PyArray_CompareLists(PyArray_DIMS(to), sizes, axes))
-                return {};
-            y = nb::borrow(out);
-        }
+        sizes[axes - 1] = outputs;
+        const nb::object y = out.is_none() ? nb::steal(PyArray_SimpleNew(axes, sizes, NUMPY_TYPE<T>)) : nb::borrow(out);
+        if (!y.is_valid()) throw nb::python_error();
+        auto* const array = (PyArrayObject*)y.ptr();
+        if (y.is(out) && (!PyArray_Check(array) || PyArray_TYPE(array) != NUMPY_TYPE<T> || !PyArray_ISCARRAY(array) ||
+                          PyArray_NDIM(array) != axes || !PyArray_CompareLists(PyArray_DIMS(array), sizes, axes)))
+            return {};
         const int64_t time = axes > fixed ? shape[0] : 1;
         const T* const from = (const T*)PyArray_DATA(in);
-        T* const to = (T*)PyArray_DATA((PyArrayObject*)y.ptr());
+        T* const to = (T*)PyArray_DATA(array);
         const auto rows = uintptr_t(time * stream.batch()), in_at = uintptr_t(from), out_at = uintptr_t(to);
-        if (in_at < out_at + rows * uintptr_t(output) * sizeof(T) && out_at < in_at + rows * uintptr_t(input) * sizeof(T)) return {};
+        if (in_at < out_at + rows * uintptr_t(outputs) * sizeof(T) && out_at < in_at + rows * uintptr_t(features) * sizeof(T)) return {};
         const Busy alone(busy);
-        if (stream.work() * double(time) < 1e6) stream.push(from, time, to, nullptr);
-        else push_long(from, time, to);
+        if (stream.work() * double(time) < 1e6) run(from, time, to, predicts, nullptr);
+        else run_long(from, time, to, predicts);
         return y;
     }
 
@@ -233,8 +247,12 @@ private:
         bool& flag;
     };
 
+    bool run(const T* from, int64_t time, T* to, bool predicts, Poll poll) {
+        return predicts ? around.push(stream, from, time, to, poll) : stream.push(from, time, to, poll);
+    }
+
     // Without the GIL; if a signal interrupts it, the state is left as it was.
-    void push_long(const T* from, int64_t time, T* to) {
+    void run_long(const T* from, int64_t time, T* to, bool predicts) {
         std::vector<std::vector<T>> before;
         for (int64_t layer = 0; layer < stream.layers(); ++layer) {
             before.emplace_back(size_t(stream.batch() * at(layer).recurrent));
@@ -242,7 +260,7 @@ private:
             stream.get(layer, before[size_t(2 * layer)].data(), before[size_t(2 * layer + 1)].data());
         }
         try {
-            without_gil([&] { return stream.push(from, time, to, interrupted); });
+            without_gil([&] { return run(from, time, to, predicts, interrupted); });
         } catch (...) {
             for (int64_t layer = 0; layer < stream.layers(); ++layer)
                 stream.set(layer, before[size_t(2 * layer)].data(), before[size_t(2 * layer + 1)].data());
@@ -261,6 +279,15 @@ private:
         return layers;
     }
 
+    // Dense layers from so many features to so many outputs, or to any number of them.
+    static std::vector<Dense<T>> chain(const std::vector<In<T>>& arrays, int64_t features, int64_t outputs) {
+        std::vector<Dense<T>> layers;
+        for (size_t n = 0; n + 1 < arrays.size(); n += 2, features = layers.back().size)
+            layers.push_back(dense<T>(arrays[n], arrays[n + 1], features));
+        if (outputs >= 0 && features != outputs) throw nb::value_error("the layers do not fit onto the LSTM");
+        return layers;
+    }
+
     const Cell<T>& at(int64_t layer) const {
         if (layer < 0 || layer >= stream.layers()) throw nb::index_error("there is no such layer");
         return stream.cell(layer);
@@ -268,7 +295,9 @@ private:
 
     bool busy = false, batched;
     Stream<T> stream;
-    nb::object converter;
+    Around<T> around{};
+    std::tuple<std::vector<In<T>>, std::vector<In<T>>, In<double>, In<double>> kept;  // so that the pointers of `around` stay valid
+    nb::object converters[2];  // of push, and of predict
     int64_t input, output;
 };
 
@@ -283,27 +312,14 @@ template <class T> void apply(const std::string& kernel, const std::string& name
     else chosen.float64.apply(by, from, to, count);
 }
 
-// y = W x + b, row by row: each row's numbers are added in an order of their own, whatever the other rows are. For layers
-// whose weights fit into the first-level cache; compiled for every machine alike.
 template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
-    if (x.ndim() != 2 || weight.ndim() != 2) throw nb::value_error("x and weight have two axes");
-    const int64_t rows = int64_t(x.shape(0)), depth = int64_t(x.shape(1)), size = int64_t(weight.shape(0));
-    const T *from = x.data(), *const w = checked("weight", weight, {size, depth}), *const b = checked("bias", bias, {size});
-    T* to = checked("y", y, {rows, size});
+    if (x.ndim() != 2) throw nb::value_error("x has two axes");
+    const int64_t rows = int64_t(x.shape(0));
+    const Dense<T> layer = dense<T>(weight, bias, int64_t(x.shape(1)));
+    const T* const from = x.data();
+    T* const to = checked("y", y, {rows, layer.size});
     const WithoutGil released;
-    constexpr int64_t LANES = 32 / sizeof(T);
-    const int64_t in_vectors = depth - depth % LANES;
-    for (int64_t row = 0; row < rows; ++row, from += depth)
-        for (int64_t unit = 0; unit < size; ++unit) {
-            const T* const of = w + unit * depth;
-            T sums[LANES] = {};
-            for (int64_t k = 0; k < in_vectors; k += LANES)
-                for (int64_t lane = 0; lane < LANES; ++lane) sums[lane] += of[k + lane] * from[k + lane];
-            for (int64_t k = in_vectors; k < depth; ++k) sums[k - in_vectors] += of[k] * from[k];
-            for (int64_t half = LANES / 2; half > 0; half /= 2)
-                for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
-            *to++ = b[unit] + sums[0];
-        }
+    layer(from, rows, to);
 }
 
 // N: the constructor of a cell has an argument for each of the NUMBERS.
@@ -319,8 +335,9 @@ template <class T, size_t... N> void bind(nb::module_& m, const char* cell, cons
     bind_records<T>(cell_class);
     nb::class_<PyStream<T>>(m, stream)
         .def(nb::init<const std::vector<const PyCell<T>*>&, int64_t, bool, nb::object>(), "cells"_a, "batch"_a, "batched"_a, "converter"_a)
-        .def("push", &PyStream<T>::push, "x"_a.none(), nb::kw_only(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
-        .def("push", &PyStream<T>::push_converted, "x"_a.none(), nb::kw_only(), "mask"_a.none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
+        .def("push", &PyStream<T>::template push<false>, "x"_a.none(), nb::kw_only(), "mask"_a.none() = nb::none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
+        .def("surround", &PyStream<T>::surround, "features"_a, "before"_a.noconvert(), "after"_a.noconvert(), "skip"_a, "inputs"_a.noconvert().none(), "outputs"_a.noconvert().none(), "converter"_a, nb::sig("def surround(self, **parts: object) -> None"))
+        .def("predict", &PyStream<T>::template push<true>, "x"_a.none(), nb::kw_only(), "mask"_a.none() = nb::none(), "out"_a.none() = nb::none(), "See gatewise.network.NetworkStream.push.")
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());

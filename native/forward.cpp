@@ -9,10 +9,9 @@ constexpr int64_t PAIRED = 24 * 1024;    // bytes of a panel of weights up to wh
 constexpr int64_t HOISTED = 512 * 1024;  // bytes of the input's sums that are computed in advance, if rows are few
 constexpr int64_t STAYING = 12 << 20;    // bytes of a trace that may still be in a cache when it is read
 
-template <class T> int64_t hoisted_steps(const Cell<T>& p, int64_t rows) {
+template <class T> int64_t hoisted_steps(const Cell<T>& p, int64_t rows, int64_t steps) {
     const int64_t step = rows * padded<T>(p.hidden) * 4 * int64_t(sizeof(T));
-    const int64_t steps = rows < ROWS ? HOISTED / step : 0;
-    return steps < 4 ? 0 : steps;
+    return steps < 4 || rows >= ROWS || 4 * step > HOISTED ? 0 : HOISTED / step;
 }
 
 template <class T> class Run {
@@ -23,8 +22,9 @@ template <class T> class Run {
     const Cell<T>& p;
     const int64_t I = p.input, H = p.hidden, R = p.recurrent;
     const int64_t tiles = vectors<T>(H), width = tiles * L;
-    const int64_t first_tile = tiles * f.team.part / f.team.parts;
-    const int64_t last_tile = tiles * (f.team.part + 1) / f.team.parts;
+    const bool alone = f.team.parts == 1;  // a division takes as long as a nonlinearity
+    const int64_t first_tile = alone ? 0 : tiles * f.team.part / f.team.parts;
+    const int64_t last_tile = alone ? tiles : tiles * (f.team.part + 1) / f.team.parts;
     const bool plain = p.plain && !f.zoneout_cell && !f.zoneout_hidden;
     const bool keeps = f.kept_gates || f.kept_cell || f.kept_unprojected;
     const bool usual = f.kept_gates && f.kept_cell && !f.kept_unprojected && !f.pick && f.gates_kept == 4 &&
@@ -35,7 +35,7 @@ template <class T> class Run {
     int64_t* const rows = (int64_t*)f.workspace;              // those for which this step is valid
     T* const masked_h = f.workspace + words<T>(f.rows);           // (rows, recurrent): h times the recurrent mask
     T* const hoisted = masked_h + (f.recurrent_mask ? f.rows * R : 0);  // (steps, rows, tiles, 4, L): bias and W x
-    const int64_t hoisting = hoisted_steps(p, f.rows);
+    const int64_t hoisting = hoisted_steps(p, f.rows, f.last - f.first);
     int64_t hoisted_from = 0, hoisted_to = 0;
 
     // During one step:
@@ -63,7 +63,7 @@ public:
     }
 
 private:
-    bool meet() const { return f.team.parts == 1 || f.team.wait(f.team.barrier); }
+    bool meet() const { return alone || f.team.wait(f.team.barrier); }
 
     void begin(int64_t step) {
         t = time(step);
@@ -78,7 +78,7 @@ private:
                     const int64_t at = rows[n] * R + k;
                     masked_h[(rows[n] - f.row) * R + k] = h_prev[at] * f.recurrent_mask[t * f.batch * R + at];
                 }
-        if (hoisting && f.last - f.first >= 4) {
+        if (hoisting) {
             if (step >= hoisted_to) hoist(step);
             sums = hoisted + (step - hoisted_from) * f.rows * width * 4;
         }
@@ -289,8 +289,8 @@ template <class T> int64_t forward(const Forward<T>& f) {
     return Run<T>{f}();
 }
 
-template <class T> int64_t forward_workspace(const Cell<T>& p, int64_t rows) {
-    return words<T>(rows) + rows * p.recurrent + hoisted_steps(p, rows) * rows * padded<T>(p.hidden) * 4;
+template <class T> int64_t forward_workspace(const Cell<T>& p, int64_t rows, int64_t steps) {
+    return words<T>(rows) + rows * p.recurrent + hoisted_steps(p, rows, steps) * rows * padded<T>(p.hidden) * 4;
 }
 
 template <class T> void apply(const Activation<T>& by, const T* a, T* y, int64_t count) {
@@ -300,8 +300,8 @@ template <class T> void apply(const Activation<T>& by, const T* a, T* y, int64_t
 
 template int64_t forward(const Forward<float>&);
 template int64_t forward(const Forward<double>&);
-template int64_t forward_workspace(const Cell<float>&, int64_t);
-template int64_t forward_workspace(const Cell<double>&, int64_t);
+template int64_t forward_workspace(const Cell<float>&, int64_t, int64_t);
+template int64_t forward_workspace(const Cell<double>&, int64_t, int64_t);
 template void apply(const Activation<float>&, const float*, float*, int64_t);
 template void apply(const Activation<double>&, const double*, double*, int64_t);
 

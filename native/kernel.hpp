@@ -164,7 +164,7 @@ struct Functions {
     void (*gather)(const Backward<T>&);          // what the parameters' gradients need besides the products of outer()
     void (*outer)(const Outer<T>&);
     void (*apply)(const Activation<T>&, const T* a, T* y, int64_t count);  // a nonlinearity by itself: y = φ(a)
-    int64_t (*forward_workspace)(const Cell<T>&, int64_t rows);            // of a thread that has so many sequences
+    int64_t (*forward_workspace)(const Cell<T>&, int64_t rows, int64_t steps);  // of a thread that has so many sequences
     int64_t (*backward_workspace)(const Cell<T>&, int64_t rows, int64_t steps);
     int64_t (*outer_workspace)();
 };

@@ -26,10 +26,18 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
     const Functions<T>& kernel = packed.kernel();
     const Cell<T>& p = packed.cell();
     const double row = packed.work(), step = row * double(call.batch);
-    Lease lease(step * double(call.time) < WORTH_SHARING ? 1 : threads(), step, call.time);
-    Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
     call.cell = &p;
     Workspaces<T> workspaces;
+    if (step * double(call.time) < WORTH_SHARING) {  // a short run, on this thread and at once: not even planned
+        if (!call.batch) return true;
+        workspaces.take(1, kernel.forward_workspace(p, call.batch, call.time));
+        call.row = 0, call.rows = call.batch, call.first = 0, call.last = call.time;
+        call.team = {0, 1, nullptr, nullptr}, call.workspace = workspaces.of(0);
+        kernel.forward(call);
+        return true;
+    }
+    Lease lease(threads(), step, call.time);
+    Sharing sharing = share(lease.parts(), call.batch, packed.padded(p.hidden) / kernel.lanes, step);
 
     // Sequences are independent: where even one step of all of them takes long, they are done in several groups.
     const int64_t rows_at_once = at_once(call.batch, row / sharing.parts);
@@ -39,7 +47,7 @@ template <class T> bool run_forward(const Packed<T>& packed, Forward<T> call, Po
             if (!lease.usable()) sharing = {1, false};
             const int64_t last = std::min(first + at_once(call.time, row * double(rows) / sharing.parts), call.time);
             const int64_t most = sharing.units ? rows : (rows + sharing.parts - 1) / sharing.parts;  // or one fewer
-            workspaces.take(sharing.parts, std::max(kernel.forward_workspace(p, most), most > 1 ? kernel.forward_workspace(p, most - 1) : 0));
+            workspaces.take(sharing.parts, std::max(kernel.forward_workspace(p, most, last - first), most > 1 ? kernel.forward_workspace(p, most - 1, last - first) : 0));
             int64_t reached = last;
             const auto work = [&](int part) {
                 if (part >= sharing.parts) return;

@@ -32,6 +32,8 @@ template <class Array> auto checked_or_null(const char* name, const Array& array
 // One cell's run as Python describes it, field by field; kernel.hpp says what each array holds. A field that is not set,
 // or None, is absent.
 template <class T> struct RunRecord {
+    RunRecord() = default;
+    RunRecord(const RunRecord&) = delete;  // nor would anybody copy one, in Python either
     In<T> x, h0;
     bool reverse = false;
     In<bool> valid;

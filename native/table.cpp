@@ -9,7 +9,7 @@ template <class T> void backward(const Backward<T>&);
 template <class T> void gather(const Backward<T>&);
 template <class T> void outer(const Outer<T>&);
 template <class T> void apply(const Activation<T>&, const T*, T*, int64_t);
-template <class T> int64_t forward_workspace(const Cell<T>&, int64_t);
+template <class T> int64_t forward_workspace(const Cell<T>&, int64_t, int64_t);
 template <class T> int64_t backward_workspace(const Cell<T>&, int64_t, int64_t);
 template <class T> int64_t outer_workspace();
 

@@ -208,6 +208,35 @@ def test_what_the_extension_is_given_in_the_wrong_shape_never_reaches_a_pointer(
         forward(hidden=h)
 
 
+def test_parts_of_a_network_in_the_wrong_shape_never_reach_a_pointer():
+    stream = gw.LSTM(2, 3, rng=0).stream().native
+    with pytest.raises(SystemError):
+        stream.predict(np.ones(2, np.float32))  # there is nothing around it yet
+    layer, bias, scaling = np.ones((3, 3), np.float32), np.ones(3, np.float32), np.ones((3, 3))
+    right = {"features": 2, "before": [], "after": [layer, bias], "skip": 0, "inputs": None, "outputs": scaling}
+    right["converter"] = print
+    stream.surround(**right)
+    for name, wrong in {
+        "features": [1, 3, -1],
+        "before": [[layer, bias], [layer[:2, :2].copy(), bias]],
+        "after": [
+            [layer[:, :2].copy(), bias],
+            [layer[0], bias],
+            [layer, bias[:2]],
+            [layer, bias, layer[:, :1].copy(), bias],
+        ],
+        "skip": [-1, 3, 2],
+        "inputs": [scaling],
+        "outputs": [scaling[:2], scaling[:, :2].copy()],
+    }.items():
+        for value in wrong:
+            with pytest.raises(ValueError, match=r"fit|shape|axes|skip"):
+                stream.surround(**{**right, name: value})
+    with pytest.raises(TypeError):
+        stream.surround(**{**right, "after": [layer.astype(np.float64), bias]})
+    assert stream.predict(np.ones(2, np.float32)).shape == (3,)
+
+
 def test_a_run_that_would_not_fit_into_memory_is_refused_before_it_is_begun():
     lstm = gw.LSTM(1, 2**8, rng=0)
     x = np.broadcast_to(np.float32(0), (2**24, 2**12, 1))

@@ -189,6 +189,13 @@ LONG_CALLS = {
         "call = lambda: (setattr(stream, 'state', before), stream.push(x))",
         "int(np.array_equal(stream.state[0][0].c, before[0][0].c) - 1)",
     ),
+    "stream of a network": (
+        "head = gw.Linear(np.ones((1, 256), np.float32)); network = gw.Network(gw.LSTM(64, 256, rng=0), head=head)\n"
+        "stream, x = network.stream(), np.ones((100_000, 64), np.float32)\n"
+        "stream.push(x[0]); before = stream.state\n"
+        "call = lambda: (setattr(stream, 'state', before), stream.push(x))",
+        "int(np.array_equal(stream.state[0][0].c, before[0][0].c) - 1)",
+    ),
     "back": (
         "lstm = gw.LSTM(256, 512, rng=0); trace = lstm.trace(np.ones((30, 256, 256), np.float32))\n"
         "call = lambda: gw.backward(trace, trace.output)",
@@ -252,7 +259,10 @@ CALLS = {
     "a refused step": "lambda: refused(stream.push, x[0, :2])",
     "a masked step": "lambda: streams.push(batch[0], mask=mask)",
     "a step of a network": "lambda: network_stream.push(x[0])",
+    "a step of a network in lists": "lambda: network_stream.push([1, 2, 3])",
+    "a refused step of a network": "lambda: refused(network_stream.push, x[0, :2])",
     "a new stream": "lambda: lstm.stream().push(x[0])",
+    "a new stream of a network": "lambda: network.stream().push(x[0])",
     "a state": "lambda: setattr(stream, 'state', stream.state)",
     "a call": "lambda: lstm(x)",
     "a call of a network": "lambda: network(batch)",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 
 import cases
 import numpy as np
 import pytest
+from native_subjects import needs_native
 from stacks import assert_same_state, fed
 
 import gatewise as gw
@@ -49,6 +51,110 @@ def test_what_lies_around_the_lstm_is_in_the_stream(kind, sizes, batch, dtype):
     model = made(np.random.default_rng(3), kind=kind, dtype=dtype)
     x = np.random.default_rng(4).normal(size=(12, 4) if batch is None else (12, batch, 4))
     np.testing.assert_array_equal(fed(model.stream(batch), x, sizes), model(x)[0])
+
+
+def without_nonlinearities(kind, dtype, hidden=5):
+    """Return a network whose parts around the LSTM are products, sums and scaling alone."""
+    rng = np.random.default_rng(6)
+
+    def chain(*sizes):
+        return [
+            gw.Linear(rng.normal(size=(size, features)).astype(dtype), rng.normal(size=size).astype(dtype))
+            for features, size in itertools.pairwise(sizes)
+        ]
+
+    parts = {
+        "before": {"branches": [gw.Branch(range(4), chain(4, 9, 2))]},
+        "inputs": {"inputs": gw.Scaling(rng.normal(size=4), rng.uniform(1, 3, 4))},
+        "after": {"head": chain(hidden, 8, 3, 2)},
+        "outputs": {"outputs": gw.Scaling([1, -2], [3, -4], [-np.inf, -2])},
+        "floor": {"outputs": gw.Scaling([0.1, 2], [0.3, 4])},
+        "skip": {"skip": 2},
+        "one skip": {"skip": 1},
+        "state": {"initial": [[gw.State(*rng.normal(size=(2, hidden)))]]},
+    }
+    options = {"head": chain(hidden, 2)}
+    for name, part in parts.items():
+        if name in kind:
+            options |= part
+    return gw.Network(gw.LSTM(2 if "before" in kind else 4, hidden, rng=1, dtype=dtype), **options)
+
+
+WITHOUT = [
+    *("none", "before", "inputs", "after", "outputs", "floor", "skip", "one skip", "state"),
+    *("before inputs after outputs skip state", "before one skip floor", "inputs skip outputs", "before after inputs"),
+]
+
+
+def assert_same_bits(y, expected):
+    """Assert that two arrays hold the same numbers, also of zeros the sign; a NaN is a NaN."""
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(np.signbit(y[y == 0]), np.signbit(expected[y == 0]))
+
+
+@needs_native
+@cases.meeting(kind=WITHOUT, sizes=SIZES, batch=[None, 0, 1, 3], dtype=[np.float32, np.float64], out=[False, True])
+def test_a_network_without_nonlinearities_is_pushed_in_one_native_call(kind, sizes, batch, dtype, out, monkeypatch):
+    model = without_nonlinearities(kind, dtype)
+    x = np.random.default_rng(2).normal(size=(12, 4) if batch is None else (12, batch, 4)).astype(dtype)
+    x[4:5] = np.inf
+    x[9:, ..., 1] = np.nan
+    whole, end = model(x)
+    monkeypatch.setattr("gatewise.network.stream._push", lambda *_: pytest.fail("it went through NumPy"))
+    stream, options = model.stream(batch), {"out": np.empty_like(whole)} if out else {}
+    pushed = fed(stream, x, sizes, **options)
+    assert pushed.dtype == dtype
+    for blocks in (pushed, *options.values()):
+        assert_same_bits(blocks, whole)
+    assert_same_state(stream.state, end)
+
+
+@cases.meeting(
+    kind=WITHOUT, given=["list", "float64", "strided", "read-only", "mask", "subclass"], single=[False, True]
+)
+def test_what_needs_a_conversion_is_pushed_as_it_is_called(kind, given, single):
+    model = without_nonlinearities(kind, np.float32)
+    x = np.random.default_rng(2).normal(size=(5, 4))
+    mask = np.array([True, False, True, True, False])
+    forms = {
+        "list": x.tolist(),
+        "float64": x,
+        "strided": np.repeat(x.astype(np.float32), 2, axis=0)[::2],
+        "read-only": np.broadcast_to(x.astype(np.float32), (5, 4)),
+        "mask": x,
+        "subclass": np.ma.array(x),
+    }
+    block, options = forms[given], {"mask": mask} if given == "mask" else {}
+    whole, end = model(block, **options)
+    stream, out = model.stream(), np.empty_like(whole)
+    if single:
+        for at, step in enumerate(block):
+            assert stream.push(step, out=out[at], **{name: array[at] for name, array in options.items()}).base is out
+    else:
+        assert stream.push(block, out=out, **options) is out
+    assert_same_bits(out, whole)
+    assert_same_state(stream.state, end)
+
+
+@cases.meeting(batch=[None, 3], kind=["skip", "inputs skip outputs"])
+def test_a_long_block_is_the_same_as_steps_one_by_one(batch, kind):
+    """The native engine takes it in blocks of its own, of some 65,000 hidden states."""
+    model = without_nonlinearities(kind, np.float32, hidden=100)
+    x = np.random.default_rng(2).normal(size=(700, 4) if batch is None else (700, batch, 4)).astype(np.float32)
+    stream = model.stream(batch)
+    pushed = stream.push(x)
+    assert_same_bits(pushed, model(x)[0])
+    stream.reset()
+    assert_same_bits(np.stack([stream.push(step) for step in x]), pushed)
+
+
+@pytest.mark.parametrize("first", [0, 3, 11, 12, 24])
+def test_a_network_may_write_over_what_it_reads(first):
+    model = amplifier()
+    memory = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    x = memory[12:24].reshape(6, 2)
+    whole = model(x.copy())[0]
+    np.testing.assert_array_equal(model.stream().push(x, out=memory[first : first + 6].reshape(6, 1)), whole)
 
 
 @cases.meeting(sizes=SIZES, batch=[None, 2], masked=[None, 0])

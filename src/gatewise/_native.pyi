@@ -181,11 +181,12 @@ class CellFloat32:
 
 class StreamFloat32:
     def __init__(self, cells: Sequence[CellFloat32], batch: int, batched: bool, converter: object) -> None: ...
-    @overload
-    def push(self, x: object | None, *, out: object | None = None) -> object: ...
-    @overload
-    def push(self, x: object | None, *, mask: object | None, out: object | None = None) -> object:
+    def push(self, x: object | None, *, mask: object | None = None, out: object | None = None) -> object:
         """See gatewise.Stream.push."""
+
+    def surround(self, **parts: object) -> None: ...
+    def predict(self, x: object | None, *, mask: object | None = None, out: object | None = None) -> object:
+        """See gatewise.network.NetworkStream.push."""
 
     def get(
         self,
@@ -404,11 +405,12 @@ class CellFloat64:
 
 class StreamFloat64:
     def __init__(self, cells: Sequence[CellFloat64], batch: int, batched: bool, converter: object) -> None: ...
-    @overload
-    def push(self, x: object | None, *, out: object | None = None) -> object: ...
-    @overload
-    def push(self, x: object | None, *, mask: object | None, out: object | None = None) -> object:
+    def push(self, x: object | None, *, mask: object | None = None, out: object | None = None) -> object:
         """See gatewise.Stream.push."""
+
+    def surround(self, **parts: object) -> None: ...
+    def predict(self, x: object | None, *, mask: object | None = None, out: object | None = None) -> object:
+        """See gatewise.network.NetworkStream.push."""
 
     def get(
         self,

@@ -146,7 +146,8 @@ def stream(cells: Sequence[Parameters], batch: int | None, converter: Callable[[
     """Return a native stream through stacked cells.
 
     Its ``push(x, *, mask=None, out=None)`` reads a C-contiguous array of the cells' dtype without a mask directly; for
-    any other input it returns ``converter(stream, x, mask, out)``.
+    any other input it returns ``converter(stream, x, mask, out)``. ``predict`` is the same through what a network has
+    around its LSTM, as ``surround`` was given it.
     """
     kind = _native.StreamFloat32 if cells[0].dtype == np.float32 else _native.StreamFloat64
     return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, converter)

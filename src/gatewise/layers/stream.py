@@ -81,28 +81,28 @@ class Stream(CarriedState):
         chosen = {choose(engine, p).NAME for p in cells}
         self.engine = native.NAME if chosen == {native.NAME} else "reference"
         self._state: States = lstm.zero_state(batch_size)
-        self._native: Any = None
+        self.native: Any = None
         if self.engine == native.NAME:
-            self._native = native.stream(cells, self.batch_size, partial(_push_converted, lstm, self.batch_size))
-            self.push = self._native.push  # type: ignore[method-assign]  # straight into C++: the call is half the time
+            self.native = native.stream(cells, self.batch_size, partial(_push_converted, lstm, self.batch_size))
+            self.push = self.native.push  # type: ignore[method-assign]  # straight into C++: the call is half the time
 
     @property
     def state(self) -> States:
         """The state before the next step, ``[layer][direction]``, as copies."""
-        if self._native is None:
+        if self.native is None:
             return settled_state(self.lstm, self._state, self.batch_size)
         states = self.lstm.zero_state(self.batch_size)
         for layer, (cell_state,) in enumerate(states):
-            self._native.get(layer, *self._rows(cell_state))
+            self.native.get(layer, *self._rows(cell_state))
         return states
 
     @state.setter
     def state(self, state: States) -> None:
         """Set the state of the stream before its next step."""
         self._state = settled_state(self.lstm, state, self.batch_size)
-        if self._native is not None:
+        if self.native is not None:
             for layer, (cell_state,) in enumerate(self._state):
-                self._native.set(layer, *self._rows(cell_state))
+                self.native.set(layer, *self._rows(cell_state))
 
     def _rows(self, state: State) -> State:
         return State(*(array[None] for array in state)) if self.batch_size is None else state
@@ -142,25 +142,20 @@ class Stream(CarriedState):
 
 
 def _push_converted(
-    lstm: Stack,
-    batch_size: int | None,
-    stream: Any,
-    value: npt.ArrayLike,
-    mask: npt.ArrayLike | None,
-    out: Array | None,
+    lstm: Stack, batch: int | None, stream: Any, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None
 ) -> Array:
     """Feed a native stream an input that needs a conversion or a mask, or raise its error."""
-    x, single = _settled_input(lstm, batch_size, value, out)
+    x, single = _settled_input(lstm, batch, value, out)
     if mask is None:
         return store_output(stream.push(x), out)
     valid = _settled_mask(mask, x.shape[:-1], single)
-    state = lstm.zero_state(1 if batch_size is None else batch_size)
+    state = lstm.zero_state(1 if batch is None else batch)
     for layer, (before,) in enumerate(state):
         stream.get(layer, *before)
-    y, after = _run(lstm, x if batch_size is not None else x[..., None, :], single, state, valid, native.NAME)
+    y, after = _run(lstm, x if batch is not None else x[..., None, :], single, state, valid, native.NAME)
     for layer, (end,) in enumerate(after):
         stream.set(layer, *end)
-    return store_output(y if batch_size is not None else y[..., 0, :], out)
+    return store_output(y if batch is not None else y[..., 0, :], out)
 
 
 def _run(lstm: Stack, x: Array, single: bool, state: States, mask: Mask | None, engine: str) -> tuple[Array, States]:

@@ -226,6 +226,12 @@ class Scaling:
     def __repr__(self) -> str:
         return f"Scaling(center={self.center.tolist()}, scale={self.scale.tolist()})"
 
+    @property
+    def rows(self) -> Array:
+        """Center, scale and least, which is −∞ where nothing is too small."""
+        least = np.full_like(self.center, -np.inf) if self.least is None else self.least
+        return np.stack([self.center, self.scale, least])
+
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return (x − center) / scale, in float64, of x (…, features)."""
         scaled: Array = (np.asarray(x, np.float64) - self.center) / self.scale

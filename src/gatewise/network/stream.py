@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, array_of, numbers
+from gatewise.engine import native
 from gatewise.errors import OptionError
 from gatewise.layers.stack import States
 from gatewise.layers.stream import CarriedState, pushed_orders, require_out, single_step, store_output
@@ -50,10 +54,9 @@ class NetworkStream(CarriedState):
         self._lstm = network.lstm.stream(batch_size, engine=engine)
         super().__init__(network, self._lstm.batch_size, engine)
         self.network, self.engine = network, self._lstm.engine
-        axes = () if network.embedding is not None else (network.num_features,)
-        self._step = axes if batch_size is None else (batch_size, *axes)
-        around = (network.embedding, network.inputs, network.masked)
-        self._plain = not network.branches and all(part is None for part in around)
+        if self.engine == native.NAME and (parts := _native_parts(network)) is not None:
+            self._lstm.native.surround(**parts, converter=partial(_push, network, self.batch_size))
+            self.push = self._lstm.native.predict  # type: ignore[method-assign]
         self.reset()
 
     @property
@@ -96,31 +99,63 @@ class NetworkStream(CarriedState):
         ShapeError
             If the shape is none of these; the state is left as it was.
         """
-        network = self.network
-        x = steps_by_name(x, None if network.embedding is not None else network.feature_names)
-        if not self._plain:
-            return self._push_embedded(x, mask, out)
-        if type(x) is np.ndarray and x.dtype == network.lstm.dtype:
-            features: Array = x
-        else:
-            features = numbers("x", x, network.lstm.dtype, pushed_orders(self.batch_size))
-        if out is not None:
-            require_out(out, (*features.shape[:-1], network.num_outputs), features.dtype)
-        h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
-        return store_output(network.apply_head(h, features), out)
+        return _push(self.network, self.batch_size, self._lstm, x, mask, out)
 
-    def _push_embedded(self, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None) -> Array:
-        """Return the outputs of a network's next step or block, where its input is embedded, scaled or masked first."""
-        network, tokens = self.network, self.network.embedding is not None
-        x = array_of("x", value) if tokens else numbers("x", value, None, pushed_orders(self.batch_size))
-        single = single_step(x.shape, self._step)
-        shape = (*(x.shape if tokens else x.shape[:-1]), network.num_outputs)
-        require_out(out, shape, network.lstm.dtype)
-        block = x[None] if single else x
-        features, looked_up = network.embed(block)
-        if mask is None:
-            mask = network.valid_steps(features, looked_up)
-        elif single:
-            mask = np.asarray(mask)[None]
-        h = self._lstm.push(features) if mask is None else self._lstm.push(features, mask=mask)
-        return store_output(network.predict(h, block).reshape(shape), out)
+
+def _push(
+    network: Parts, batch: int | None, stream: Any, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None
+) -> Array:
+    """Feed the next step or block through a network around the stream of its LSTM."""
+    x = steps_by_name(value, None if network.embedding is not None else network.feature_names)
+    around = (network.embedding, network.inputs, network.masked)
+    if network.branches or any(part is not None for part in around):
+        return _push_embedded(network, batch, stream, x, mask, out)
+    if type(x) is np.ndarray and x.dtype == network.lstm.dtype:
+        features: Array = x
+    else:
+        features = numbers("x", x, network.lstm.dtype, pushed_orders(batch))
+    if out is not None:
+        require_out(out, (*features.shape[:-1], network.num_outputs), features.dtype)
+    h = stream.push(features, mask=mask)
+    return store_output(network.apply_head(h, features), out)
+
+
+def _push_embedded(
+    network: Parts, batch: int | None, stream: Any, value: npt.ArrayLike, mask: npt.ArrayLike | None, out: Array | None
+) -> Array:
+    """Feed the next step or block, where the input is embedded, scaled or masked first."""
+    tokens = network.embedding is not None
+    x = array_of("x", value) if tokens else numbers("x", value, None, pushed_orders(batch))
+    axes = () if tokens else (network.num_features,)
+    single = single_step(x.shape, axes if batch is None else (batch, *axes))
+    shape = (*(x.shape if tokens else x.shape[:-1]), network.num_outputs)
+    require_out(out, shape, network.lstm.dtype)
+    block = x[None] if single else x
+    features, looked_up = network.embed(block)
+    if mask is None:
+        mask = network.valid_steps(features, looked_up)
+    elif single:
+        mask = np.asarray(mask)[None]
+    h = stream.push(features, mask=mask)
+    return store_output(network.predict(h, block).reshape(shape), out)
+
+
+def _native_parts(network: Parts) -> dict[str, Any] | None:
+    """Return the parts around a network's LSTM as the native engine takes them; None where they need NumPy.
+
+    NumPy computes nonlinearities of dense layers, and products whose bits depend on how many steps there are.
+    """
+    branches, inputs, outputs = network.branches, network.inputs, network.outputs
+    before = branches[0].layers if branches else ()
+    straight = not branches or [branch.features for branch in branches] == [tuple(range(network.num_features))]
+    linear = all(layer.activation is None and layer.row_by_row for layer in (*before, *network.dense))
+    if network.embedding is not None or network.masked is not None or not (straight and linear):
+        return None
+    return {
+        "features": network.num_features,
+        "before": [array for layer in before for array in (layer.weight, layer.bias)],
+        "after": [array for layer in network.dense for array in (layer.weight, layer.bias)],
+        "skip": network.skip,
+        "inputs": None if inputs is None else inputs.rows,
+        "outputs": None if outputs is None else outputs.rows,
+    }
