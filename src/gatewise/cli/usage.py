@@ -7,15 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from cyclopts import (
-    App,
-    CoercionError,
-    CycloptsError,
-    MissingArgumentError,
-    RepeatArgumentError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-)
+import cyclopts
 
 from gatewise.errors import join_names, shown
 
@@ -39,26 +31,26 @@ def flowing(text: str | None) -> str:
     return "\n".join(lines)
 
 
-def sentence(problem: CycloptsError, app: App) -> str:
+def sentence(problem: cyclopts.CycloptsError, app: cyclopts.App) -> str:
     """Return an error of a command line in one sentence, with what is allowed."""
     command = " ".join(problem.command_chain or ())
     if not command:
         return _unknown_command(problem, app)
-    if isinstance(problem, UnknownOptionError):
+    if isinstance(problem, cyclopts.UnknownOptionError):
         return _unknown_option(problem, command, app)
-    if isinstance(problem, MissingArgumentError):
+    if isinstance(problem, cyclopts.MissingArgumentError):
         return _missing_arguments(problem, command, app)
-    if isinstance(problem, CoercionError) and problem.token is not None:
+    if isinstance(problem, cyclopts.CoercionError) and problem.token is not None:
         return _misread_value(problem)
-    if isinstance(problem, RepeatArgumentError):
+    if isinstance(problem, cyclopts.RepeatArgumentError):
         return f"{problem.token.keyword} is given more than once"
-    if isinstance(problem, UnusedCliTokensError):
+    if isinstance(problem, cyclopts.UnusedCliTokensError):
         return _superfluous_argument(problem, command, app)
     problem.verbose = False
     return f"{command}: {' '.join(str(problem).split()).rstrip('.')}"
 
 
-def _unknown_command(problem: CycloptsError, app: App) -> str:
+def _unknown_command(problem: cyclopts.CycloptsError, app: cyclopts.App) -> str:
     """Return the error of a command line that begins with no command, with the nearest name."""
     command = (problem.unused_tokens or problem.root_input_tokens or [""])[0]
     names = [name for name in app if not name.startswith("-")]
@@ -72,7 +64,7 @@ def _unknown_command(problem: CycloptsError, app: App) -> str:
     )
 
 
-def _unknown_option(problem: UnknownOptionError, command: str, app: App) -> str:
+def _unknown_option(problem: cyclopts.UnknownOptionError, command: str, app: cyclopts.App) -> str:
     """Return the error of a command line with an unknown option, with the nearest name or the commands that have it."""
     option = (problem.token.keyword or problem.token.value or "").partition("=")[0]
     refusal = f"{command} has no option {shown(option)}"
@@ -85,7 +77,7 @@ def _unknown_option(problem: UnknownOptionError, command: str, app: App) -> str:
     return f"{refusal}; {instead}" if having else f"{refusal}; gatewise {command} --help {instead}"
 
 
-def _options(app: App, command: str) -> list[str]:
+def _options(app: cyclopts.App, command: str) -> list[str]:
     arguments = app[command].assemble_argument_collection()
     return [name for argument in arguments for name in argument.names if name.startswith("-")]
 
@@ -101,7 +93,7 @@ def _closest_name(wrong: str, names: Iterable[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
-def _missing_arguments(problem: MissingArgumentError, command: str, app: App) -> str:
+def _missing_arguments(problem: cyclopts.MissingArgumentError, command: str, app: cyclopts.App) -> str:
     """Return the error of a command line that lacks arguments, with the names of all that are missing."""
     first: Any = problem.argument
     typed = {token.partition("=")[0] for token in problem.root_input_tokens or ()}
@@ -124,7 +116,7 @@ def _label(argument: Any) -> str:
     return str(name) if argument.index is None else str(name).lstrip("-").upper()
 
 
-def _misread_value(problem: CoercionError) -> str:
+def _misread_value(problem: cyclopts.CoercionError) -> str:
     """Return the error of a command line in which an option has a value that it does not allow."""
     token: Any = problem.token
     name = token.keyword or _label(problem.argument)
@@ -138,7 +130,7 @@ def _misread_value(problem: CoercionError) -> str:
     return f"{name} must be {allowed}, not {shown(token.value)!r}" + (f"; did you mean {close}?" if close else "")
 
 
-def _superfluous_argument(problem: UnusedCliTokensError, command: str, app: App) -> str:
+def _superfluous_argument(problem: cyclopts.UnusedCliTokensError, command: str, app: cyclopts.App) -> str:
     """Return the error of a command line with an argument more than the command takes."""
     token = (problem.unused_tokens or [""])[0]
     arguments = app[command].assemble_argument_collection()

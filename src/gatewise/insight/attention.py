@@ -11,17 +11,8 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, in_bytes, quiet, size
 from gatewise.errors import OptionError
+from gatewise.insight import naming
 from gatewise.insight.answer import Answer, Cost, StepTable, relative_error
-from gatewise.insight.naming import (
-    at_step,
-    of_sequence,
-    sequence_of,
-    step_name,
-    steps_of,
-    times_of,
-    unit_names,
-    unit_of,
-)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -116,7 +107,7 @@ def cost_of_attention(trace: Trace, *, start: Any = 0, stop: Any = None, every: 
     0.3462 MB of memory and 1.536 million multiplications
     """
     trace = of_one_cell(trace)
-    window, units = _attention_window(trace, start, stop, every), len(unit_names(trace))
+    window, units = _attention_window(trace, start, stop, every), len(naming.unit_names(trace))
     blocks = len(window.starts)
     work = blocks * blocks * units + 2 * len(window.order) * units
     return Cost(memory=8 * (blocks * (blocks + 2 * units) + 6 * min(every, len(window.order)) * units), work=work)
@@ -188,9 +179,9 @@ step 0.
     """
     trace = of_one_cell(trace)
     require_every_step(trace, "attention")
-    names, state = unit_names(trace), trace.cell_state
-    sequence = sequence_of(trace, sequence)
-    chosen = range(len(names)) if unit is None else [unit_of(names, unit)]
+    names, state = naming.unit_names(trace), trace.cell_state
+    sequence = naming.sequence_of(trace, sequence)
+    chosen = range(len(names)) if unit is None else [naming.unit_of(names, unit)]
     window, forward = _attention_window(trace, start, stop, every), trace.direction == "forward"
     ends, blocks, every = window.ends, len(window.starts), window.every
     cost = cost_of_attention(trace, start=start, stop=stop, every=every)
@@ -211,8 +202,8 @@ step 0.
         initial[row], weights[row, : row + 1] = row_weights[0], row_weights[1:]
     order = slice(None, None, 1 if forward else -1)  # into the input's time
     weights, initial, ends = weights[order, order], initial[order], ends[order]
-    labels = [step_name(trace, int(t)) for t in ends]
-    valid, times = valid_steps(trace, which=sequence), times_of(trace)[ends]
+    labels = [naming.step_name(trace, int(t)) for t in ends]
+    valid, times = valid_steps(trace, which=sequence), naming.times_of(trace)[ends]
     answer = Attention(
         columns={"time": times, "initial state": initial, **dict(zip(_unique_names(labels), weights.T, strict=True))},
         sentence="",
@@ -236,7 +227,7 @@ step 0.
 def _attention_window(trace: Trace, start: Any, stop: Any, every: int) -> _AttentionWindow:
     """Return the window of steps start, …, stop - 1 in the order in which they ran."""
     steps = len(trace)
-    start, stop = steps_of(trace, start, stop)
+    start, stop = naming.steps_of(trace, start, stop)
     every = min(size("every", every, most=None), max(steps, 1))
     first = size("start", start, least=0)
     end = steps if stop is None else size("stop", stop, least=0)
@@ -278,15 +269,14 @@ def _attention_sentence(answer: Attention, trace: Trace, sequence: int, ends: np
     """Return the sentence of an attention: the largest share of the last cell state, and where it was written."""
     last = -1 if trace.direction == "forward" else 0
     whose = "the" if answer.unit is None else f"unit {answer.unit}'s"
-    of = of_sequence(trace, sequence)
-    when, sizes = at_step(trace, int(ends[last])), np.abs([answer.initial[last], *answer.weights[last]])
+    of = naming.of_sequence(trace, sequence)
+    when, sizes = naming.at_step(trace, int(ends[last])), np.abs([answer.initial[last], *answer.weights[last]])
     if not sizes.any():
         return f"{whose[0].upper()}{whose[1:]} cell state{of} {when} is zero: nothing was written."
     largest = int(sizes.argmax())
     wrote = int(ends[largest - 1])
-    place = (
-        at_step(trace, wrote) if every == 1 else f"in the block of {every:,} steps that ends {at_step(trace, wrote)}"
-    )
+    ending = naming.at_step(trace, wrote)
+    place = ending if every == 1 else f"in the block of {every:,} steps that ends {ending}"
     origin = f"was written {place}" if largest else "is left of what was there before"
     share = 100 * sizes[largest] / sizes.sum()
     return f"The largest share of {whose} cell state{of} {when}, {share:.0f} %, {origin}."

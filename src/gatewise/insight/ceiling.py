@@ -12,18 +12,8 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, quiet, require_memory
 from gatewise.errors import OptionError, join_names
+from gatewise.insight import naming
 from gatewise.insight.answer import Answer, StepTable, relative_error
-from gatewise.insight.naming import (
-    at_step,
-    of_sequence,
-    output_of,
-    output_phrase,
-    sequence_name,
-    sequence_of,
-    times_of,
-    valid_places,
-    valid_step,
-)
 from gatewise.insight.readout import ReadoutModel, model_of, scale_and_shift
 from gatewise.insight.retention import pieces, require_finite
 from gatewise.layers import LSTM
@@ -160,7 +150,7 @@ def ceiling(
     """
     model = model_of(subject, head)
     measures = _output_measures(subject, len(model.bias), model.softmax)
-    places = list(range(len(measures))) if output is None else [output_of(output, list(measures), len(measures))]
+    places = list(range(len(measures))) if output is None else [naming.output_of(output, list(measures), len(measures))]
     factor, offset = scale_and_shift(scale, shift, len(measures), places)
     named = [list(measures.items())[place] for place in places]
     network = getattr(subject, "network", subject)
@@ -249,7 +239,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
     """Return a ceiling of an output with the losses of a run; `cell` is a trace of the last layer."""
     cell.require("the loss of a ceiling")
     high = answer.ceiling
-    sequence = _sequence_nearest_ceiling(scaled, cell) if sequence is None else sequence_of(cell, sequence)
+    sequence = _sequence_nearest_ceiling(scaled, cell) if sequence is None else naming.sequence_of(cell, sequence)
     when, valid = _output_steps(scaled.model, cell, sequence)
     output = scaled.run_output(sequence)
     require_finite(output[valid], "a ceiling")
@@ -258,7 +248,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
         array[~valid] = np.nan
     terms = np.abs(high) + np.abs(output) + sum(map(np.abs, losses.values()))
     off = high - output - sum(losses.values())
-    times, count = times_of(cell)[when], len(high)
+    times, count = naming.times_of(cell)[when], len(high)
     above = int((output[valid] > high + ROUNDING * scaled.width).any(1).sum()) or "none"
     return replace(
         answer,
@@ -275,7 +265,7 @@ def _with_losses(answer: Ceiling, scaled: _ScaledModel, cell: Trace, sequence: i
         output=output,
         losses=losses,
         reading=(f"{answer.reading[0][:-1]}; of {counted(int(valid.sum()), 'step')} of the run, {above} exceed it.",),
-        sequence=sequence_name(cell, sequence),
+        sequence=naming.sequence_name(cell, sequence),
         times=times,
         valid=None if valid.all() else valid,
     )
@@ -288,7 +278,7 @@ def _output_measures(subject: Any, count: int, softmax: bool) -> dict[str, Measu
     """Return the quantity and unit of each output of a model, by the output's name."""
     labels = NO_LABELS if isinstance(subject, LSTM) else subject.labels
     names = labels.outputs or (["output"] if count == 1 else [f"output {place}" for place in range(count)])
-    phrase: Callable[[str], str] = output_phrase if labels.outputs else str
+    phrase: Callable[[str], str] = naming.output_phrase if labels.outputs else str
     before = BEFORE_SOFTMAX if softmax else ""
     return {name: labels.measures.get(name, Measure(f"{phrase(name)}{before}")) for name in names}
 
@@ -297,7 +287,7 @@ def _sequence_nearest_ceiling(scaled: _ScaledModel, cell: Trace) -> int:
     """Return the sequence of a run in which an output comes closest to its ceiling, relative to its range."""
     least, closest = np.inf, 0
     for sequence in range(cell.batch_size):
-        if len(on := valid_places(cell, sequence)):
+        if len(on := naming.valid_places(cell, sequence)):
             output = scaled.run_output(sequence)
             output = output[on] if scaled.model.reads == "every" else output
             distance = float(((scaled.bounds[1] - output.max(0)) / scaled.width).min())
@@ -308,7 +298,7 @@ def _sequence_nearest_ceiling(scaled: _ScaledModel, cell: Trace) -> int:
 
 def _output_steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
     """Return the steps at which a model has outputs, and a mask of the valid ones."""
-    last = valid_step(cell, None, sequence, "a ceiling of a run")
+    last = naming.valid_step(cell, None, sequence, "a ceiling of a run")
     if model.reads == "every":
         return np.arange(len(cell)), np.ones(len(cell), bool) if cell.valid is None else cell.valid[:, sequence]
     return np.array([last]), np.ones(1, bool)
@@ -340,7 +330,7 @@ def _unscaled_losses(model: ReadoutModel, sequence: int, steps: int) -> Iterator
     for when in pieces("looking for what was lost", steps, 6 * units):
         runs = []
         for cell in cells:
-            last = valid_step(cell, None, sequence, "a ceiling of a run")
+            last = naming.valid_step(cell, None, sequence, "a ceiling of a run")
             of_cell = when if model.reads == "every" else slice(last, last + 1)
             runs.append(cell[of_cell, sequence : sequence + 1])
         factors = [
@@ -381,12 +371,12 @@ def _ceiling_sentence(
     best = np.nanmax(output, axis=0)
     place = int(np.argmin((scaled.bounds[1] - best) / scaled.width))
     t = int(np.nanargmax(output[:, place]))
-    of = of_sequence(cell, sequence)
+    of = naming.of_sequence(cell, sequence)
     parts = sorted(((float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()), reverse=True)
     least = 0.001 * scaled.width[place]
     lost = [f"{loss:.3g} to {cause}" for loss, cause in parts if loss > least]
     less = [f"{-loss:.3g} by {cause}" for loss, cause in parts if loss < -least]
     largest = _amount(best[place], scaled.measures[place])
-    where = f"{at_step(cell, int(when[t]))}{of}" if scaled.model.reads == "every" else f"at the end{of}"
+    where = f"{naming.at_step(cell, int(when[t]))}{of}" if scaled.model.reads == "every" else f"at the end{of}"
     losing = (join_names(lost, "and") or "nothing") + (f", less {join_names(less, 'and')}" if less else "")
     return f"{scaled.ceiling_clause(place)}; here it reaches {largest} at most, {where}, losing {losing}."

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, finite_number, quiet
 from gatewise.errors import OptionError
+from gatewise.insight import naming
 from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.backward_pass import through_cell
 from gatewise.insight.exchanges import ROUNDING
@@ -18,20 +19,6 @@ from gatewise.insight.jacobians import (
     frobenius_norms,
     norms_of_cell,
     norms_of_model,
-)
-from gatewise.insight.naming import (
-    at_step,
-    duration_of,
-    final_places,
-    of_sequence,
-    output_of,
-    output_phrase,
-    sequence_of,
-    step_duration,
-    step_name,
-    times_of,
-    valid_places,
-    valid_step,
 )
 from gatewise.insight.retention import stored_run
 from gatewise.layers import backward
@@ -171,15 +158,15 @@ def influence(
 
 def _influence_on_cell(trace: Trace, t: int | str | None, sequence: int | str, share: float) -> Influence:
     """Return the influence of each step on the hidden state of step `t` of a cell's run."""
-    sequence = sequence_of(trace, sequence)
-    t = valid_step(trace, t, sequence, "influence")
+    sequence = naming.sequence_of(trace, sequence)
+    t = naming.valid_step(trace, t, sequence, "influence")
     single: Trace = trace[:, sequence : sequence + 1]
     weights = _weights(trace.parameters.recurrent_size)
     norms = norms_of_cell(single, t, weights)
     dy = np.zeros(single.hidden_state.shape)
     dy[t, 0] = weights
     gradient, _ = through_cell(single, dy)
-    place = f"the hidden state {at_step(trace, t)}{of_sequence(trace, sequence)}"
+    place = f"the hidden state {naming.at_step(trace, t)}{naming.of_sequence(trace, sequence)}"
     residual, varying = _residual(norms, gradient[:, 0]), (single.require("influence"), single.hidden_state)
     return _influence_answer(trace, norms, np.array([t]), sequence, share, place, residual, (trace.direction,), varying)
 
@@ -189,12 +176,12 @@ def _influence_on_output(
 ) -> Influence:
     """Return the influence of each step on the output of an LSTM's or network's run."""
     first, last = run.lstm.first, run.network is not None and run.network.reads == "last"
-    sequence = sequence_of(first, sequence)
+    sequence = naming.sequence_of(first, sequence)
     if last and t is not None:
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
-    step = valid_step(first, t, sequence, "influence")
+    step = naming.valid_step(first, t, sequence, "influence")
     single, chosen, name = _chosen_output(run.sequence(sequence).stored, output)
-    places = final_places(single.lstm) if last else dict.fromkeys(single.lstm.directions, step)
+    places = naming.final_places(single.lstm) if last else dict.fromkeys(single.lstm.directions, step)
     seeds, rows = (array[chosen] for array in _output_jacobian(single, step))
     weights = _weights(len(rows))
     norms = norms_of_model(single, places, seeds, rows, weights)
@@ -202,11 +189,12 @@ def _influence_on_output(
     dy[0 if last else (step, 0)].reshape(-1)[chosen] = weights
     gradients = backward(single, dy)
     gradient = gradients.lstm.x if gradients.x is None else gradients.x
-    place, ends, y = f"{name} {at_step(first, step)}{of_sequence(first, sequence)}", np.array([step]), single.output
+    place = f"{name} {naming.at_step(first, step)}{naming.of_sequence(first, sequence)}"
+    ends, y = np.array([step]), single.output
     given = single.lstm.first.require("influence") if single.input is None else single.input
     if last:
-        on = valid_places(first, sequence)
-        place = f"{name}{of_sequence(first, sequence)}"
+        on = naming.valid_places(first, sequence)
+        place = f"{name}{naming.of_sequence(first, sequence)}"
         ends = np.array([on[-1 if way == "forward" else 0] for way in single.lstm.directions])
         y = single.network.predict(single.lstm.output, given)  # as if the input ended at each step
     varying = given, y.reshape(*y.shape[:2], -1)[..., chosen]
@@ -227,8 +215,8 @@ def _chosen_output(run: Any, output: int | str | None) -> tuple[NetworkTrace, li
         return run, slice(None), "the output"
     count = int(np.prod(run.output.shape[1 if network.reads == "last" else 2 :]))
     names = run.labels.outputs if len(run.labels.outputs or ()) == count else None
-    place = output_of(output, names, count)
-    name = "the output" if count == 1 else output_phrase(str(place) if names is None else names[place])
+    place = naming.output_of(output, names, count)
+    name = "the output" if count == 1 else naming.output_phrase(str(place) if names is None else names[place])
     if network.head is not None and network.head.activation == SOFTMAX:
         network = network.replace(head=[*network.hidden, replace(network.head, activation=None)])
         run = replace(run, network=network, output=network.predict(run.features, run.input))
@@ -291,15 +279,15 @@ def _influence_answer(
             array[~on] = np.nan
     inputs = frobenius_norms(norms.inputs, 1)
     if not np.isfinite(inputs).all():
-        where = step_name(trace, int(np.flatnonzero(~np.isfinite(inputs))[0]))
+        where = naming.step_name(trace, int(np.flatnonzero(~np.isfinite(inputs))[0]))
         raise OptionError(f"the influence of {where} is not a finite number; the run, or its gradient, has none there")
     sums = np.cumsum(np.bincount(lags, inputs))
     lag = int(np.searchsorted(sums, share * sums[-1]))
-    step = step_duration(trace)
-    columns: dict[str, npt.NDArray[Any]] = {"time": times_of(trace), "lag": lags}
+    step = naming.step_duration(trace)
+    columns: dict[str, npt.NDArray[Any]] = {"time": naming.times_of(trace), "lag": lags}
     if step is not None:
         columns[f"lag_{step[1]}"] = step[0] * lags
-    spread, of_output = (_deviations(array[valid_places(trace, sequence), 0]) for array in varying)
+    spread, of_output = (_deviations(array[naming.valid_places(trace, sequence), 0]) for array in varying)
     effect = frobenius_norms(norms.inputs * spread, 1)
     total, deviation = float(frobenius_norms(effect, 0)), float(frobenius_norms(of_output, 0))
     size = total / deviation if deviation and spread.any() else np.nan
@@ -313,7 +301,7 @@ def _influence_answer(
     sentence += "." if np.isnan(size) else moved
     largest, reading = int(np.argmax(inputs)), "Inferred: from derivatives, which hold for small changes"
     if sums[-1] > 0 and not size < NOTHING:
-        reading += f"; the largest is {inputs[largest]:.2g} per unit of the input, {at_step(trace, largest)}"
+        reading += f"; the largest is {inputs[largest]:.2g} per unit of the input, {naming.at_step(trace, largest)}"
     if size < NOTHING:
         less = f"less than {100 * NOTHING:g} % of its standard deviation"
         sentence = f"No small change of the input has much influence on {place}: {less}."
@@ -341,6 +329,6 @@ def _span_of_steps(lag: int, directions: tuple[str, ...], two_ends: bool, step: 
     """Return the steps within `lag` of the output, in words, for the sentence of an influence."""
     both = len(directions) > 1
     if both and not two_ends:
-        return f"the steps within {duration_of(lag, step)} of it" if lag else "that step alone"
+        return f"the steps within {naming.duration_of(lag, step)} of it" if lag else "that step alone"
     which = "first and the last" if both else "last" if directions == ("forward",) else "next"
-    return f"the {which} {duration_of(lag + 1, step)}" if lag else f"the {which} step alone"
+    return f"the {which} {naming.duration_of(lag + 1, step)}" if lag else f"the {which} step alone"

@@ -8,18 +8,8 @@ import numpy as np
 
 from gatewise.arrays import Array, quiet
 from gatewise.errors import OptionError
+from gatewise.insight import naming
 from gatewise.insight.answer import Answer, Cost, StepTable, relative_error
-from gatewise.insight.naming import (
-    at_step,
-    duration_of,
-    of_sequence,
-    sequence_of,
-    step_duration,
-    step_names,
-    step_of,
-    times_of,
-    unit_names,
-)
 from gatewise.insight.retention import (
     initial_cell,
     of_one_cell,
@@ -96,7 +86,7 @@ def cost_of_contributions(trace: Trace) -> Cost:
     2.408 MB of memory and 0.256 million multiplications
     """
     trace = of_one_cell(trace)
-    steps, units = len(trace), len(unit_names(trace))
+    steps, units = len(trace), len(naming.unit_names(trace))
     return Cost(memory=8 * steps * (2 * units + NUMBERS_OF_ROW), work=2 * steps * units)
 
 
@@ -153,8 +143,8 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     state = trace.cell_state
     if not (steps := len(trace)):
         raise OptionError("who wrote the cell needs at least one step; this trace has none")
-    t = (steps - 1 if trace.direction == "forward" else 0) if t is None else step_of(trace, t)
-    sequence = sequence_of(trace, sequence)
+    t = (steps - 1 if trace.direction == "forward" else 0) if t is None else naming.step_of(trace, t)
+    sequence = naming.sequence_of(trace, sequence)
     cost_of_contributions(trace).require(f"who wrote the cell, over {steps:,} steps,")
     by_step, initial = _remaining_contributions(trace, t, sequence)
     state = state[t, sequence].astype(np.float64)
@@ -162,7 +152,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     require_finite(np.concatenate([terms, state]), "who wrote the cell")
     sizes = np.concatenate([[np.abs(initial).sum()], np.abs(by_step).sum(1)])
     share = sizes / sizes.sum() if sizes.sum() > 0 else np.zeros_like(sizes)
-    names, valid = ["initial state", *step_names(trace)], valid_steps(trace, which=sequence)
+    names, valid = ["initial state", *naming.step_names(trace)], valid_steps(trace, which=sequence)
     return Contributions(
         columns={"time": np.array(names), "contribution": sizes, "share": share},
         sentence=_contributions_sentence(trace, share, t, sequence),
@@ -172,8 +162,8 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
         initial=initial,
         cell_state=state,
         step=t,
-        units=tuple(unit_names(trace)),
-        times=times_of(trace),
+        units=tuple(naming.unit_names(trace)),
+        times=naming.times_of(trace),
         valid=valid,
         reading=(
             "Measured: what each step wrote, times the forget gates since, adds up to the cell state; what a step"
@@ -184,7 +174,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
 
 def _remaining_contributions(trace: Trace, t: int, sequence: int) -> tuple[Array, Array]:
     """Return the part of each step's write and of the initial cell state that is left in the cell state of step t."""
-    steps, units = len(trace), len(unit_names(trace))
+    steps, units = len(trace), len(naming.unit_names(trace))
     by_step, retained = np.zeros((steps, units)), np.ones((1, units))  # retained: F_{s+1} … F_t
     forward = trace.direction == "forward"
     for piece in pieces("unrolling the cell state", t + 1 if forward else steps - t, units):
@@ -203,18 +193,18 @@ def _share_percent(share: float) -> str:
 
 def _contributions_sentence(trace: Trace, share: Array, t: int, sequence: int) -> str:
     """Return the sentence about who wrote a cell state: the steps that hold half of it, and the largest share."""
-    of, at = of_sequence(trace, sequence), at_step(trace, t)
+    of, at = naming.of_sequence(trace, sequence), naming.at_step(trace, t)
     if not share.any():
         return f"The cell state{of} {at} is zero: nothing was written."
     largest = int(np.argmax(share))
     most = _share_percent(share[largest])
-    how = f"was written {at_step(trace, largest - 1)}" if largest else "is left of the initial state"
+    how = f"was written {naming.at_step(trace, largest - 1)}" if largest else "is left of the initial state"
     if share[largest] >= 0.5:
         return f"Of the cell state{of} {at}, {most} {how}."
     back = share[t + 1 : 0 : -1] if trace.direction == "forward" else share[t + 1 :]  # the latest step first
     count = int(np.searchsorted(np.cumsum(back), 0.5)) + 1
     which = "last" if trace.direction == "forward" else "next"
-    half = f"half was written in the {which} {duration_of(count, step_duration(trace))}"
+    half = f"half was written in the {which} {naming.duration_of(count, naming.step_duration(trace))}"
     if count > len(back):  # the initial state holds the rest
         half = f"{_share_percent(share[0])} is left of the initial state"
     return f"Of the cell state{of} {at}, {half}; the largest share of a single step, {most}, {how}."

@@ -9,16 +9,9 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, finite_number
 from gatewise.errors import OptionError, join_names
+from gatewise.insight import retention
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
-from gatewise.insight.retention import (
-    of_one_cell,
-    pieces,
-    require_between_0_and_1,
-    require_finite,
-    unit_hidden_state,
-    valid_steps,
-)
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
@@ -115,13 +108,13 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     All 3 gates of 1 unit are stuck, nearly closed or nearly open at every step: 1 input gate, 1 forget gate and \
 1 output gate; one unit hardly moves: latch.
     """
-    trace = of_one_cell(trace)
+    trace = retention.of_one_cell(trace)
     if not 0 <= finite_number("low", low) < finite_number("high", high) <= 1:
         raise OptionError(f"the bounds must satisfy 0 <= low < high <= 1, not {low!r} and {high!r}")
     if finite_number("still", still) < 0:
         raise OptionError(f"still must not be negative, but is {still!r}")
     for name in GATES:
-        require_between_0_and_1(trace, name, "saturation")
+        retention.require_between_0_and_1(trace, name, "saturation")
     counts = _count_saturated_steps(trace, low, high)
     steps, closed, open_, between = counts.steps, counts.below, counts.above, counts.between
     closed, open_, between = closed / steps, open_ / steps, between / steps
@@ -195,11 +188,11 @@ class _Counts:
 def _count_saturated_steps(trace: Trace, low: float, high: float) -> _Counts:
     """Return the saturated steps of each gate, and the moments of gates and states, read in pieces."""
     gates = [trace.quantity(name) for name in GATES]
-    states = unit_hidden_state(trace)
+    states = retention.unit_hidden_state(trace)
     batch, units = gates[0].shape[1:]
     counts = _Counts(0, *(np.zeros((len(GATES), units)) for _ in range(5)))
-    for when in pieces("counting saturated gates", len(trace), batch * units):
-        on = valid_steps(trace, when)
+    for when in retention.pieces("counting saturated gates", len(trace), batch * units):
+        on = retention.valid_steps(trace, when)
         on = np.ones((when.stop - when.start, batch), bool) if on is None else on
         if on.any():
             counts.add_gates(np.stack([gate[when][on] for gate in gates], axis=1).astype(np.float64), low, high)
@@ -207,7 +200,7 @@ def _count_saturated_steps(trace: Trace, low: float, high: float) -> _Counts:
                 counts.add_states(states[when][on].astype(np.float64))
     if not counts.steps:
         raise OptionError("saturation needs at least one valid step; this trace has none")
-    require_finite(counts.mean, "saturation")
+    retention.require_finite(counts.mean, "saturation")
     return counts
 
 

@@ -11,16 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError
-from gatewise.insight.naming import (
-    at_step,
-    final_places,
-    of_sequence,
-    output_of,
-    output_phrase,
-    sequence_of,
-    step_name,
-    valid_step,
-)
+from gatewise.insight import naming
 from gatewise.layers.merging import merge
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
@@ -138,8 +129,8 @@ class Target:
             return self
         first = max(0, step - count + 1) if "forward" in ways else step
         stop = min(last, step + count - 1) + 1 if "backward" in ways else step + 1
-        edges = [f"before {step_name(self.first, first)}"] * ("forward" in ways and first > 0)
-        edges += [f"after {step_name(self.first, stop - 1)}"] * ("backward" in ways and stop <= last)
+        edges = [f"before {naming.step_name(self.first, first)}"] * ("forward" in ways and first > 0)
+        edges += [f"after {naming.step_name(self.first, stop - 1)}"] * ("backward" in ways and stop <= last)
         layers = tuple({way: cell[first:stop] for way, cell in row.items()} for row in self.lstm.layers)
         lstm = replace(self.lstm, layers=layers, stored_output=self.lstm.stored_output[first:stop])
         tokens = None if self.tokens is None else self.tokens[first:stop]
@@ -202,14 +193,14 @@ def target(
     run = trace.stored
     run.require("an attribution")
     network, lstm = run.network, run.lstm
-    sequence = sequence_of(lstm.first, sequence)
+    sequence = naming.sequence_of(lstm.first, sequence)
     single = lstm.sequence(sequence).stored
     places, when = _steps_of_output(lstm, t, sequence, final=network is not None and network.reads == "last")
     names = single.labels if network is None else run.labels
     weight, bias, name, before = _weights_of_output(network, single, output, names.outputs)
     measure = None if before else names.measures.get(name.removeprefix("output "))
     tokens = None if run.tokens is None else run.tokens[:, sequence]
-    title = f"{name} {when}{of_sequence(lstm.first, sequence)}"
+    title = f"{name} {when}{naming.of_sequence(lstm.first, sequence)}"
     number = Target(single, places, weight, bias, np.nan, title, before, measure, sequence, tokens, network)
     value = float(number.of(number.hidden))
     if not np.isfinite(value):
@@ -223,18 +214,18 @@ def _active_lower_bound(network: Network | None, output: Output, names: Sequence
         return ""
     if not isinstance(output, (int, np.integer, str)):
         return ""
-    place = output_of(output, names, network.num_outputs)
+    place = naming.output_of(output, names, network.num_outputs)
     return "lower bound" if value < network.outputs.least[place] else ""
 
 
 def _steps_of_output(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:
     """Return the step of the explained output in each direction, and its time in a sentence."""
-    step = valid_step(lstm.first, None if final else t, sequence, "an explanation")
+    step = naming.valid_step(lstm.first, None if final else t, sequence, "an explanation")
     if not final:
-        return dict.fromkeys(lstm.directions, step), at_step(lstm.first, step)
+        return dict.fromkeys(lstm.directions, step), naming.at_step(lstm.first, step)
     if t is not None:
         raise OptionError(f"this network reads the final states, so there is no step t to choose, but it is {t!r}")
-    return final_places(lstm), "at the end"
+    return naming.final_places(lstm), "at the end"
 
 
 def _weights_of_output(
@@ -253,8 +244,8 @@ def _weights_of_output(
     count = int(np.prod(shape)) if head is None else len(head.weight)
     if names is not None and len(names) != count:
         names = None  # names of one direction, if two are not merged
-    place = output_of(output, names, count)
-    name = output_phrase(str(place) if names is None else names[place])
+    place = naming.output_of(output, names, count)
+    name = naming.output_phrase(str(place) if names is None else names[place])
     if network is not None and network.skip:
         name += ", without the skip connection,"
     if head is None:

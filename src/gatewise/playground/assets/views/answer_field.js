@@ -1,5 +1,5 @@
 /** Fields for numbers that are asked for, and the verdicts on them. */
-import {button, el, setChildren, setText} from "./dom.js";
+import {button, el, numberField, setChildren, setText} from "./dom.js";
 import {typeset} from "./detail.js";
 import {figure} from "../engine/figures.js";
 import {answerLine, giveUp, isAnswered, isHeld} from "./visibility.js";
@@ -24,12 +24,8 @@ export function proseNodes(page, text) {
 export function answerField(page, name, label, {expect, begin, compact = false, after = ""} = {}) {
   const id = `answer-${name.replace(/\W/g, "-")}${compact ? "-line" : ""}`;
   const result = el("p", {class: "verdict", id: `${id}-verdict`});
-  const input = el("input", {
+  const input = numberField({
     id,
-    type: "text",
-    inputmode: "decimal",
-    autocomplete: "off",
-    spellcheck: "false",
     placeholder: " ", // without which no style knows that it is empty
     "aria-describedby": result.id,
     oninput: () => begin?.(),

@@ -57,7 +57,7 @@ export function curveFigure(page, ref) {
   const ys = valuesAt(xs);
   const [y] = valuesAt(Float64Array.of(x));
   const finite = [...ys].filter(Number.isFinite);
-  const [low, high] = [Math.min(0, ...finite), Math.max(low0(finite), ...finite)];
+  const [low, high] = [Math.min(0, ...finite), Math.max(...finite)];
   const across = (/** @type {number} */ value) =>
     MARGIN.left + ((value + reach) / (2 * reach)) * (CURVE_WIDE - MARGIN.left - MARGIN.right);
   const up = (/** @type {number} */ value) =>
@@ -77,11 +77,6 @@ export function curveFigure(page, ref) {
       }),
     ),
   );
-}
-
-/** @param {number[]} values */
-function low0(values) {
-  return Math.max(...values) > 0 ? 0 : -Infinity;
 }
 
 /** @param {Page} page @param {{xs: Float64Array, ys: Float64Array, x: number, y: number, low: number, high: number,

@@ -88,11 +88,6 @@ export function isWriting(target) {
   );
 }
 
-/** Whether the reader's system asks for less motion. */
-export function asksForLessMotion() {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
-}
-
 /** Watch an element's size as long as a page is drawn. @param {Page} page @param {Element} element
  * @param {ResizeObserverCallback} resized */
 export function observeSize(page, element, resized) {
@@ -113,6 +108,11 @@ export function reveal(element, isVisible) {
 /** A button. @param {() => void} press @param {Record<string, Attribute>} attributes @param {...Child} children */
 export function button(press, attributes, ...children) {
   return el("button", {type: "button", ...attributes, onclick: press}, ...children);
+}
+
+/** A field in which a number is typed. @param {Record<string, Attribute>} attributes */
+export function numberField(attributes) {
+  return el("input", {type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", ...attributes});
 }
 
 /** A list to choose from. @param {Record<string, Attribute>} attributes @param {string[]} names by their places

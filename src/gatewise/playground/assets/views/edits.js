@@ -1,5 +1,5 @@
 /** Fields that change given numbers, and the list of edits with their undoing. */
-import {button, el, nameByText, reveal, setText} from "./dom.js";
+import {button, el, nameByText, numberField, reveal, setText} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
 import {sameEdits} from "./hash.js";
@@ -79,16 +79,7 @@ export function givenField(page, ref, opens = false) {
   const {model} = page;
   const name = spokenName(page, ref);
   const text = fieldText(model.number(ref));
-  const field = el("input", {
-    class: "given",
-    type: "text",
-    inputmode: "decimal",
-    autocomplete: "off",
-    spellcheck: "false",
-    "aria-label": name,
-    "data-key": `field ${refKey(ref)}`,
-    size: "8",
-  });
+  const field = numberField({class: "given", "aria-label": name, "data-key": `field ${refKey(ref)}`, size: "8"});
   field.value = text;
   const why = el("span", {class: "why", id: `why ${refKey(ref)}`.replace(/[^\w]/g, "-"), hidden: true});
   /** @param {string} typed */

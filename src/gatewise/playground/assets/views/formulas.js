@@ -1,5 +1,5 @@
 /** Equations and what they are with the numbers of one unit, as MathML that is labelled with its text. */
-import {filledPieces, filledText, mathElement, numberMath} from "./mathml.js";
+import {filledPieces, filledText, mathElement} from "./mathml.js";
 
 /** @type {Formulas} */
 const NO_FORMULAS = {symbols: {}, lines: {}, elided: {most: Infinity, first: 0, text: ""}}; // of a merge of directions
@@ -111,20 +111,14 @@ export function substitutionOf(page, ref, unit, withValue = true) {
   const line = lineOf(page, ref);
   const numbers = numbersAt(page, ref);
   const isMatrix = page.model.shape(ref).length > 1;
-  const result = filledText(isMatrix ? ["[", ["$list", name], "]"] : [["$n", "", name]], numbers, unit);
+  /** @type {Template[]} */
+  const plain = isMatrix ? ["[", ["$list", name], "]"] : [["$n", "", name]];
+  const result = filledText(plain, numbers, unit);
   const pieces = [[...symbolNodes(page, ref), equalsNode()]];
   const fence = {stretchy: "false"};
-  const end = isMatrix
-    ? filledPieces(
-        [
-          ["mo", fence, "["],
-          ["$list", name],
-          ["mo", fence, "]"],
-        ],
-        numbers,
-        unit,
-      )
-    : [[numberMath(numbers.entry(name, unit))]];
+  /** @type {Template[]} */
+  const bracketed = plain.map(part => (typeof part === "string" ? ["mo", fence, part] : part));
+  const end = filledPieces(bracketed, numbers, unit);
   const middle = line?.put && line.told ? filledText(line.told, numbers, unit) : result;
   if (middle === result || !line?.put) return labelled([...pieces, ...end], `${name} = ${result}`);
   pieces.push(...filledPieces(line.put, numbers, unit));

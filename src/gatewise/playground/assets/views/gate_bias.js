@@ -22,7 +22,7 @@ function addedSymbol(tree, isBias) {
 
 /** The bias that opens a gate of the chosen unit; null where the gate has none. @param {Page} page @param {NameRef} gate
  * @returns {Lever | null} */
-function leverOf(page, {layer, direction, name}) {
+export function leverOf(page, {layer, direction, name}) {
   const {model} = page;
   const {step, unit} = page.store.state;
   const place = {layer, direction};
@@ -37,11 +37,6 @@ function leverOf(page, {layer, direction, name}) {
   if (!bias) return null;
   const ref = {...place, name: bias, step: null, at: [unit]};
   return {ref, from: numberBefore(page, ref), input: {...place, name: argument.text, step, at: [unit]}, call};
-}
-
-/** Whether the bias of a gate can open it. @param {Page} page @param {NameRef} gate */
-export function hasLever(page, gate) {
-  return leverOf(page, gate) !== null;
 }
 
 /** The pre-activation that opens a gate so far: where its nonlinearity, which rises, reaches that value.

@@ -199,29 +199,15 @@ export function filledPieces(templates, numbers, unit) {
 function atCommas(nodes) {
   /** @type {Node[][]} */
   const pieces = [[]];
-  for (const [place, node] of asNodes(nodes).entries()) {
-    pieces[pieces.length - 1].push(node);
-    if (isComma(nodes[place]) && place < nodes.length - 1) pieces.push([]);
+  for (const [place, node] of nodes.entries()) {
+    pieces[pieces.length - 1].push(typeof node === "string" ? document.createTextNode(node) : node);
+    const isComma = node instanceof Element && node.localName === "mo" && node.textContent === ",";
+    if (isComma && place < nodes.length - 1) pieces.push([]);
   }
   return pieces;
-}
-
-/** @param {Piece} node */
-function isComma(node) {
-  return node instanceof Element && node.localName === "mo" && node.textContent === ",";
-}
-
-/** @param {Piece[]} nodes @returns {Node[]} */
-function asNodes(nodes) {
-  return nodes.map(node => (typeof node === "string" ? document.createTextNode(node) : node));
 }
 
 /** A template filled, as text. @param {Template[]} templates @param {SlotNumbers} numbers @param {number} unit */
 export function filledText(templates, numbers, unit) {
   return new Filler(AS_TEXT, numbers).all(templates, unit).join("");
-}
-
-/** A number as MathML. @param {number} value @returns {Node} */
-export function numberMath(value) {
-  return numberNode(figure(value, DIGITS));
 }

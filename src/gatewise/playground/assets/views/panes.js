@@ -1,5 +1,4 @@
 /** One column or two panes, and scrolling to what has opened without losing sight of its cause. */
-import {asksForLessMotion} from "./dom.js";
 
 const TWO_PANES = "(min-width: 62.5rem)";
 const ROOM = 12; // pixels above what is scrolled to
@@ -61,5 +60,6 @@ export function bringIntoView(element) {
   const isBeside = !cause || !scroller.contains(cause) || cause.closest(".stage-place, #path");
   const most = isBeside ? Infinity : cause.getBoundingClientRect().top - top;
   const by = Math.min(box.top - top, most) - ROOM;
-  if (by > 0) scroller.scrollBy({top: by, behavior: asksForLessMotion() ? "instant" : "smooth"});
+  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (by > 0) scroller.scrollBy({top: by, behavior: isStill ? "instant" : "smooth"});
 }

@@ -10,7 +10,7 @@ import {quantityName} from "./formulas.js";
 import {litParts} from "./stage_path.js";
 import {GATES, gateSentence, happening, inputSentence, negativeNote, untouchedOf} from "./stage_words.js";
 import {rangesOf} from "./level_ranges.js";
-import {hasLever, openGate} from "./gate_bias.js";
+import {leverOf, openGate} from "./gate_bias.js";
 import {valveMark} from "./valves.js";
 
 const NARROW = 520;
@@ -212,7 +212,7 @@ function stagePicture(page, layout, regard) {
       const label = pagePhrase(page, "stage.of", {quantity: quantityName(page, quantity), unit: unitName});
       const now = model.value({...quantity, step})[unit];
       const isAsked = asked(name);
-      const stuck = !hasLever(page, quantity);
+      const stuck = leverOf(page, quantity) === null;
       const note = stuck ? pagePhrase(page, "stage.stuck") : gateSentence(page, state, gate);
       const text = isAsked
         ? pagePhrase(page, "stage.asked")

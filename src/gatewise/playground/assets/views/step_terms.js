@@ -48,15 +48,12 @@ export function sortedTerms(page, ref, inHead, readsOnce) {
   const {model} = page;
   return memoised(page, "terms", [page.runs, refKey(ref)], () => {
     const values = inHead
-      ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) => termAt(page, ref, step))
+      ? Float64Array.from({length: readsOnce ? 1 : model.steps}, (_, step) =>
+          termsOf(model, ref, step).reduce((sum, term) => sum + term.value, 0),
+        )
       : model.series(ref);
     return {values, order: largestFirst(values).filter(step => inHead || model.wiring.valid?.[step] !== 0)};
   });
-}
-
-/** @param {Page} page @param {Ref} ref @param {number} step */
-function termAt(page, ref, step) {
-  return termsOf(page.model, ref, step).reduce((sum, term) => sum + term.value, 0);
 }
 
 /** @param {Page} page @param {Ref} ref @param {number} step */
