@@ -44,7 +44,7 @@ def edits(scene: Scene) -> Object:
         "edits": [
             {
                 "kind": edit.kind,
-                "words": _page_notation(edit.words),
+                "words": edit.words.replace(" * ", " × ").replace("^2", "²"),  # formulas as the page writes them
                 "target": text.formula(left),
                 "form": numbers[edit.right],
             }
@@ -52,8 +52,3 @@ def edits(scene: Scene) -> Object:
         ],
         "forms": [formula_tree(right) for right in forms],
     }
-
-
-def _page_notation(words: str) -> str:
-    """Return words about a mistake with their formulas as the page writes them: f × c_prev, tanh(c)²."""
-    return words.replace(" * ", " × ").replace("^2", "²")

@@ -184,9 +184,7 @@ PREVIOUS_BACKWARD = SentencePattern(
         (
             Wording(
                 "passes on {passed:number} to the previous cell state",
-                Holds(
-                    add(Holds(FunctionCall("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))), ">", ZERO
-                ),
+                _any(Holds(FunctionCall("abs", (_ARRIVED,)), "≤", ZERO), _not(_finite(Symbol("share")))),
             ),
             Wording(
                 "passes on {share:percent} of its gradient, {arrived:number}, to the previous cell state",

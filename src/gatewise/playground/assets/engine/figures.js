@@ -65,6 +65,12 @@ export function figure(value, digits = 4) {
   return value < 0 ? `-${text}` : text;
 }
 
+/** A number in little room. @param {number} value */
+export function compact(value) {
+  const text = figure(value, 4);
+  return text.length > 8 ? figure(value, 2) : text;
+}
+
 /**
  * A share as a percentage: one decimal, more only where it would read as nothing or everything.
  * @param {number} value @param {{less?: string, more?: string}} [words] @returns {string}

@@ -1,6 +1,6 @@
 /** Fields that change given numbers, and the list of edits with their undoing. */
 import {button, el, nameByText, numberField, reveal, setText} from "./dom.js";
-import {figure} from "../engine/figures.js";
+import {compact, figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
 import {sameEdits} from "./hash.js";
 import {influenceFigure} from "./influence.js";
@@ -65,12 +65,6 @@ export function nudged(text, sign, before) {
   return (Number(next) === 0 ? next.replace("-", "") : next) + (match[3] ?? "");
 }
 
-/** A number as it stands in a field, in as many digits as fit. @param {number} value */
-function fieldText(value) {
-  const text = figure(value, 4);
-  return text.length > 8 ? figure(value, 2) : text;
-}
-
 /**
  * A given number as a field: arrows change its last digit, with Shift the one before; Enter takes what is typed.
  * @param {Page} page @param {Ref} ref @param {boolean} [opens] whether a button beside it, while it has the focus, opens it
@@ -78,7 +72,7 @@ function fieldText(value) {
 export function givenField(page, ref, opens = false) {
   const {model} = page;
   const name = spokenName(page, ref);
-  const text = fieldText(model.number(ref));
+  const text = compact(model.number(ref));
   const field = numberField({class: "given", "aria-label": name, "data-key": `field ${refKey(ref)}`, size: "8"});
   field.value = text;
   const why = el("span", {class: "why", id: `why ${refKey(ref)}`.replace(/[^\w]/g, "-"), hidden: true});
@@ -103,7 +97,7 @@ export function givenField(page, ref, opens = false) {
   field.addEventListener("keydown", event => {
     if (event.key === "Enter") take(field.value);
     if (event.key === "Escape") {
-      field.value = fieldText(model.number(ref));
+      field.value = compact(model.number(ref));
       why.hidden = true;
       field.setAttribute("aria-invalid", "false");
       field.blur();
@@ -136,8 +130,7 @@ export function oldNumber(page, ref, digits = 4) {
   if (isSum && page.model.steps > LONG_RUN) return null; // the sum of the original would take as long again
   const [now, before] = [page.model.number(ref), numberBefore(page, ref)];
   if (Object.is(now, before) || now === before) return null;
-  const long = figure(before, digits);
-  const text = digits <= 4 && long.length > 8 ? figure(before, 2) : long;
+  const text = digits > 4 ? figure(before, digits) : compact(before);
   const was = el("span", {class: "visually-hidden"}, ` ${pagePhrase(page, "edits.was")} `);
   return el("small", {class: "was", title: pagePhrase(page, "edits.before")}, was, text);
 }

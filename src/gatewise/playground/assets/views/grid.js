@@ -2,7 +2,7 @@
 import {colourOf} from "./colours.js";
 import {el, setAttributes, setText} from "./dom.js";
 import {spokenValue} from "./field.js";
-import {compact} from "./number_controls.js";
+import {compact} from "../engine/figures.js";
 import {litPlaces} from "./products.js";
 import {shortMark} from "./quantities.js";
 import {labelPlaces} from "./timeline.js";

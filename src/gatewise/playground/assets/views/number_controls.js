@@ -1,6 +1,6 @@
 /** A number where it is read: a button that opens it or a field that changes it, with what it was before. */
 import {button, el, nameByText} from "./dom.js";
-import {figure} from "../engine/figures.js";
+import {compact} from "../engine/figures.js";
 import {memoised} from "../engine/memo.js";
 import {givenField, oldNumber} from "./edits.js";
 import {isHidden} from "./visibility.js";
@@ -22,12 +22,6 @@ function glowIfNew(page, ref, element) {
   if (before === undefined || Object.is(before, value)) return;
   element.classList.add("glows");
   requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("glows")));
-}
-
-/** A number in little room. @param {number} value */
-export function compact(value) {
-  const text = figure(value, 4);
-  return text.length > 8 ? figure(value, 2) : text;
 }
 
 /** @typedef {{symbol?: boolean, label?: string, key?: string}} Lead what stands before a number, and the key of its button */

@@ -1,7 +1,7 @@
 /** The stage as a picture: pipes as full as what flows in them, the cell state as a level, and places for the valves. */
 import {setText, svg} from "./dom.js";
 import {figure} from "../engine/figures.js";
-import {compact} from "./number_controls.js";
+import {compact} from "../engine/figures.js";
 
 const BORE = 26; // of a pipe that is full
 const HAIR = 1.5;

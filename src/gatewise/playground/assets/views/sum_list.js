@@ -1,10 +1,10 @@
 /** The terms of a sum as a list: each a button with its bar; how many are left out; and the sum. */
 import {largestSize} from "../engine/arrays.js";
-import {figure} from "../engine/figures.js";
+import {compact, figure} from "../engine/figures.js";
 import {symbolElement} from "./detail.js";
 import {button, el} from "./dom.js";
 import {oldNumber} from "./edits.js";
-import {compact, restButton, signedBar} from "./number_controls.js";
+import {restButton, signedBar} from "./number_controls.js";
 import {pagePhrase} from "./phrases.js";
 import {isHidden} from "./visibility.js";
 
