@@ -159,7 +159,7 @@ def as_xlsx(numbers: Numbers, digits: int) -> tuple[str, bytes]:
     """Write an Excel workbook: a worksheet of vectors below a head of units, and one of matrices."""
     book, buffer = Workbook(), io.BytesIO()
     vectors, matrices = book.worksheets[0], book.create_sheet("Matrices")
-    vectors.append([None, *(f"unit {k}" for k in range(max(value.shape[-1] for value in numbers.values())))])
+    vectors.append([None, *(f"unit {k}" for k in range(max(len(rows(value)[0]) for value in numbers.values())))])
     for name, value in numbers.items():
         for row in rows(value):
             (vectors if value.ndim == 1 else matrices).append([name, *(round(float(number), digits) for number in row)])

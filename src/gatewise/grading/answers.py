@@ -30,10 +30,15 @@ class SheetAnswer:
         """Whether nothing is written."""
         return bool(np.isnan(self.values).all())
 
+    def excess(self, values: Array, slack: Array) -> Array:
+        """Return by how much more than their own tolerance and `slack` the written numbers differ from others."""
+        with np.errstate(invalid="ignore"):
+            excess = np.abs(self.values - values) - self.tolerance - slack
+        return np.where(np.isfinite(self.values), np.where(np.isnan(excess), np.inf, excess), -1.0)
+
     def agrees(self, values: Array, slack: Array) -> bool:
         """Return whether the written numbers equal others to within their own tolerance and `slack`."""
-        written = np.isfinite(self.values)
-        return bool((np.abs(self.values - values) <= self.tolerance + slack)[written].all())
+        return bool((self.excess(values, slack) <= 0).all())
 
 
 @dataclass(frozen=True)

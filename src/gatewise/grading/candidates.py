@@ -15,11 +15,10 @@ from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import carry_edits, total_edits
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, EquationEdit, Scene
 from gatewise.grading.edits.entries import (
-    digit_edits,
     exchange_edits,
+    number_edits,
     one_hot,
     product_edits,
-    sign_edits,
     unit_edits,
 )
 from gatewise.grading.edits.enumeration import enumerate_edits
@@ -44,7 +43,6 @@ class Catalogue:
     """The edits of a run by their equations, and the mistakes that they form."""
 
     def __init__(self, chain: Chain) -> None:
-        """Collect the possible mistakes of a run by the equation that they change."""
         self.chain = chain
         p = chain.sequences[0][0].parameters
         self.scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
@@ -100,13 +98,8 @@ class Catalogue:
     def describe(self, mistake: Mistake) -> str:
         """Return a mistake in words, for the person who made it: the change, and its equations and steps."""
         lines = [self.chain.makers[place] for place in mistake]
-        family = words.family_words([(applied.edit, symbol) for (symbol, _), applied in mistake.items()])
-        clause = family.words.format(self._lines_in_words(lines, family.lines))
-        if family.each:
-            return f"{clause}, where k is the gate of each"
-        if family.gates:
-            return f"{clause}, for k = {join_names(family.gates, 'and', most=words.MOST_NAMES)}"
-        return clause
+        clause, names, more = words.family_words([(applied.edit, symbol) for (symbol, _), applied in mistake.items()])
+        return clause.format(self._lines_in_words(lines, names)) + more
 
     def effects_on(self, lines: Sequence[Quantity], most: int) -> list[tuple[Effect, list[Mistake]]]:
         """Return about `most` effects of mistakes on some lines, the last line's first, each with its mistakes."""
@@ -175,14 +168,14 @@ def entry_slips(
             edits = [*product_edits(equation, unit, names, line.products), *unit_edits(equation, unit, names)]
         if line is not last and len(units) == 1:
             selector: Formula = one_hot(unit, len(names))
-            edits += sign_edits(equation, selector, names[unit])
+            value = values.get(line.place, np.zeros(0))
+            is_number = line.rank == 1 and value.size == value.shape[-1]
+            number = float(value.reshape(-1)[unit]) if is_number else 0.0
+            edits += number_edits(equation, selector, names[unit], number, tolerance * is_number)
             if len(entries) == 1 and (line.rank, line.across) == (2, last.across):
                 ((_, column),), across = entries, chain.names[line.across]
                 selector = Outer(selector, one_hot(column, len(across)))
-                edits += sign_edits(equation, selector, f"{names[unit]}, {across[column]}")
-            value = values.get(line.place, np.zeros(0))
-            if tolerance and line.rank == 1 and value.size == value.shape[-1]:
-                edits += digit_edits(equation, unit, names, float(value.reshape(-1)[unit]), tolerance)
+                edits += number_edits(equation, selector, f"{names[unit]}, {across[column]}", 0.0, 0.0)
         for edit in edits:
             effect = {line.place: AppliedEdit(edit, line.place, edit.form)}
             yield effect, [effect]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
 from gatewise.grading.chain import Quantity, rounding
-from gatewise.grading.chance import WrongNumbers, share, total_chance
+from gatewise.grading.chance import WrongNumbers, share
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import swap_entries, writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
@@ -63,7 +62,6 @@ class CauseSearch:
     """The search for the causes of the wrong quantities of a sheet; `turns` counts the searches for it."""
 
     def __init__(self, judge: Judge, wrong: Collection[str], turns: Iterator[int]) -> None:
-        """Prepare the search; the catalogue of a run's possible mistakes is shared by all sheets."""
         chain = self.chain = judge.chain
         self.judge, self.wrong, self.turns = judge, wrong, turns
         self.answers = {
@@ -114,27 +112,20 @@ class CauseSearch:
     def causes_of_shape(self, quantity: Quantity, answer: SheetAnswer) -> Causes:
         """Return the mistakes that explain an answer whose shape is wrong."""
         causes: list[Cause] = []
-        steps = [line for line in self.chain.lines if line.symbol == quantity.symbol and not line.total]
-        for applied in self.catalogue.by_place.get((steps if quantity.total else [quantity])[0].place, ()):
-            mistake = (
-                max((scope for scope, _ in self.catalogue.scopes(applied)), key=len)
-                if quantity.total
-                else {applied.place: applied}
-            )
-            edits = {place: edit for place, edit in mistake.items() if place[0] == quantity.symbol}
-            known = []
-            for place, edit in edits.items():
-                with suppress(KeyError, ValueError):  # an unknown symbol or a wrong size
-                    known.append(self.chain.compute(self.chain.makers[place], self.judge.assumed, edit.edit.right))
-            if len(known) < (self.chain.steps if quantity.total else 1):
-                continue
-            value, error = (
-                self.chain.on_sheet(quantity, np.asarray(sum(prediction[n] for prediction in known))) for n in (0, 1)
-            )
-            error = error + rounding(value) + self.judge.unit * len(known)
-            if value.shape == answer.values.shape and answer.agrees(value, error):
-                says, family = self.catalogue.describe(edits), self.catalogue.family_of(edits)
-                causes.append(Cause(applied.edit.kind, says, applied.edit.tier, value, family))
+        lines = [line for line in self.chain.lines if line.symbol == quantity.symbol] if quantity.total else [quantity]
+        predictor = Predictor(self.chain, self.judge.assumed, self.judge.unit, None)
+        for applied in self.catalogue.by_place.get(lines[0].place, ()):
+            edits = {applied.place: applied}
+            if quantity.total:
+                widest = max((mistake for mistake, _ in self.catalogue.scopes(applied)), key=len)
+                edits = {place: edit for place, edit in widest.items() if place[0] == quantity.symbol}
+            for prediction in predictor.predict(lines, edits, {quantity.place}).values():
+                value, error = (self.chain.on_sheet(quantity, array) for array in prediction)
+                if value.shape != answer.values.shape:
+                    continue
+                if answer.agrees(value, error + rounding(value) + self.judge.unit):
+                    says, family = self.catalogue.describe(edits), self.catalogue.family_of(edits)
+                    causes.append(Cause(applied.edit.kind, says, applied.edit.tier, value, family))
         return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
 
 
@@ -142,7 +133,6 @@ class _QuantitySearch:
     """The search for the causes of one wrong quantity."""
 
     def __init__(self, search: CauseSearch, quantity: Quantity) -> None:
-        """Compare the written numbers with the expected ones, and prepare predictions from mistakes."""
         self.search, self.chain, self.quantity = search, search.chain, quantity
         self.unit = search.judge.unit
         answer = self.answer = search.answers[quantity.name]
@@ -234,7 +224,8 @@ class _QuantitySearch:
 
     def _total_chance(self, fit: _Fit, chances: Array) -> float:
         """Return the chance that unrelated numbers fit a mistake, or any of its tier with a smaller chance."""
-        return total_chance(fit.chance, chances[self.tiers == fit.cause.tier])
+        of_tier = chances[self.tiers == fit.cause.tier]
+        return fit.chance + float(np.nansum(of_tier[of_tier < fit.chance]))
 
     # Possible mistakes
 
@@ -242,32 +233,28 @@ class _QuantitySearch:
         """Return the possible mistakes that give the written numbers, each with its chance."""
         effects, direct = self._candidate_effects(), list(self._direct_predictions())
         tiers = [min((applied.edit.tier for applied in effect.values()), key=TIERS.index) for effect, _ in effects]
-        values = self.predictor.predict_all(self.lines, [effect for effect, _ in effects])
-        predicted = self._on_sheet(values) if values is not None else np.zeros((0, *self.expected.shape))
-        if direct:
-            predicted = np.concatenate([predicted, np.stack([value for *_, value, _ in direct])])
-        tiers = [*(tiers if values is not None else ()), *(tier for _, _, tier, *_ in direct)]
+        self.tiers = np.array([*tiers, *(cause.tier for cause, _ in direct)])
+        by_edits = self._on_sheet(self.predictor.predict_all(self.lines, [effect for effect, _ in effects]))
+        predicted = np.concatenate([by_edits, [cause.predicted for cause, _ in direct]])
         with np.errstate(all="ignore"):
             changes = self.changes = np.abs(predicted - self.expected)
             distances = np.where(self.written, np.abs(predicted - self.answer.values) / self.margin, 0.0)
-        chances = self.chances = self.errors.chances_of(changes) if len(changes) else np.zeros(0)
-        self.tiers = np.array(tiers)
+        self.chances = self.errors.chances_of(changes)
         furthest = distances.reshape(len(distances), -1).max(axis=1)
         places = {line.place: n for n, line in enumerate(self.lines)}
-        self.nearness = [max(places[place] for place in effect) for effect, _ in effects[: len(tiers) - len(direct)]]
-        self.nearness += [len(self.lines)] * len(direct)
+        self.nearness = [max(places[place] for place in effect) for effect, _ in effects] + [len(places)] * len(direct)
         fits: list[_Fit] = []
         most_examined = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.lines)))
         for k in map(int, np.lexsort((-np.array(self.nearness), np.maximum(furthest, 1.0)))[:most_examined]):
             if not furthest[k] <= NEAR:
                 break
-            chance = chances[k] if np.isfinite(chances[k]) else 1.0
-            if k >= len(tiers) - len(direct):
-                kind, says, tier, value, growth = direct[k - len(tiers) + len(direct)]
-                if self.answer.agrees(value, self.slack * growth + rounding(value)):
-                    fits.append(_Fit(Cause(kind, says, tier, value), None, k, chance * growth, near=self.nearness[k]))
-            else:
+            chance = self.chances[k] if np.isfinite(self.chances[k]) else 1.0
+            if k < len(effects):
                 fits += self._fit_effect(k, chance, *effects[k])
+                continue
+            cause, growth = direct[k - len(effects)]
+            if self.answer.agrees(cause.predicted, self.slack * growth + rounding(cause.predicted)):
+                fits.append(_Fit(cause, None, k, chance * growth, near=self.nearness[k]))
         return fits
 
     def _on_sheet(self, values: Array) -> Array:
@@ -289,11 +276,8 @@ class _QuantitySearch:
             expected = {line.place: expected[line.place][self.sequences] for line in self.lines if not line.summed}
         return [*effects, *entry_slips(self.chain, self.lines, self.wrong, expected, self.unit)]
 
-    def _direct_predictions(self) -> Iterator[tuple[str, str, str, Array, float]]:
-        """Yield the numbers of a quantity without its sum over the batch, or with a slip in writing them.
-
-        Each is a kind, its words, its tier, the numbers, and the factor by which their error grows.
-        """
+    def _direct_predictions(self) -> Iterator[tuple[Cause, float]]:
+        """Yield a missing sum over the batch, and slips in writing, each with the factor by which the error grows."""
         quantity = self.quantity
         if self.chain.batch > 1 and quantity.summed:
             yield from self._predictions_without_sum()
@@ -301,13 +285,12 @@ class _QuantitySearch:
             for name, values in self.search.gradients_of_steps(quantity):
                 for exchanged in swap_entries(values.sum(0), self.wrong):
                     says = f"two numbers have changed places in {name}"
-                    yield "another unit", says, ONE_ENTRY, self.expected + exchanged - values.sum(0), 1.0
-        if self.wrong.any():
-            written = self.expected, self.answer.values, self.wrong, self.answer.tolerance, self.margin
-            for kind, says, value, growth in writing_slips(*written, quantity.rank > 1):
-                yield kind, f"{says} in {quantity.name}", ONE_ENTRY, value, growth
+                    yield Cause("another unit", says, ONE_ENTRY, self.expected + exchanged - values.sum(0)), 1.0
+        written = self.expected, self.answer.values, self.wrong, self.answer.tolerance, self.margin
+        for kind, says, value, growth in writing_slips(*written, quantity.rank > 1):
+            yield Cause(kind, f"{says} in {quantity.name}", ONE_ENTRY, value), growth
 
-    def _predictions_without_sum(self) -> Iterator[tuple[str, str, str, Array, float]]:
+    def _predictions_without_sum(self) -> Iterator[tuple[Cause, float]]:
         """Yield the gradient of one sequence, or their mean, for the sum over the batch: at all steps, or at one."""
         kind, steps = "sum over the batch missing", self.search.gradients_of_steps(self.quantity)
         every = self.quantity.name, np.sum([values for _, values in steps], axis=0)
@@ -315,9 +298,9 @@ class _QuantitySearch:
             others = self.expected - values.sum(0)
             for n, value in enumerate(values):
                 says = f"only sequence {n} of the batch is counted in {name}"
-                yield kind, says, LIKELY, others + value, 1.0
+                yield Cause(kind, says, LIKELY, others + value), 1.0
             says = f"the mean over the batch is taken instead of the sum in {name}"
-            yield kind, says, LIKELY, others + values.mean(0), 1.0
+            yield Cause(kind, says, LIKELY, others + values.mean(0)), 1.0
 
     # Whether a mistake gives the written numbers and contradicts no other
 

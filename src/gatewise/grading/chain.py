@@ -115,7 +115,6 @@ class Chain:
         dh: npt.ArrayLike | None = None,
         dc: npt.ArrayLike | None = None,
     ) -> None:
-        """Bind every step of the run, and check that a sheet can be compared with it."""
         self.sequences = sequences_of(thing)
         self.batch, self.steps = len(self.sequences), len(self.sequences[0])
         if self.sequences[0][0].moment.dropout.arrays():

@@ -50,8 +50,3 @@ class WrongNumbers(NamedTuple):
             chance *= ALONE
         elsewhere = (changes > 2 * self.margin)[:, self.right].any(axis=1)
         return np.where(elsewhere, np.nan, chance)
-
-
-def total_chance(chance: float, chances: Array) -> float:
-    """Return the chance that unrelated numbers fit a mistake, or any mistake of a smaller chance."""
-    return chance + float(np.nansum(chances[chances < chance]))

@@ -206,7 +206,6 @@ def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
 
 
 def _students_table(marks: Sequence[Mark], lang: str) -> str:
-    """Return the HTML table of a class: the points and verdicts of each student."""
     say = partial(feedback_in, lang, sections=CLASS)
     heads = ("student", "points", "first wrong")
     head = "".join(f'<th scope="col">{say(name)}</th>' for name in heads)
@@ -223,7 +222,6 @@ def _students_table(marks: Sequence[Mark], lang: str) -> str:
 
 
 def _student_row(mark: Mark, lang: str) -> str:
-    """Return the HTML row of one student in the table of a class."""
     notes = [feedback_in(lang, STATES[mark.state] + (f": {mark.fault}" if mark.fault else ""))]
     if mark.state == MARKED:
         notes = [feedback_in(lang, describe_counts(mark.verdicts.values()), PLACES), mark.cause_in(lang)]

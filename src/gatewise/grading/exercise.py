@@ -49,7 +49,6 @@ class Plan:
     variant: Variant = field(default_factory=Variant)
 
     def __post_init__(self) -> None:
-        """Check the choices of an exercise."""
         for name in ("input_size", "hidden_size", "steps", "batch", "digits"):
             size_of(name, getattr(self, name))
         one_of("worked", self.worked, WORKED)

@@ -142,7 +142,6 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE, la
 
 
 def _mark_student(key: Key, chain: Chain, hand_in: HandIn, weights: Mapping[str, float], repeat: str) -> Mark:
-    """Return one student's marks."""
     student = key.student
     if not hand_in.name:
         return Mark(student, weights, ABSENT)

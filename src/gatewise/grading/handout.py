@@ -168,7 +168,6 @@ def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> Non
 
 
 def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:
-    """Write one student's sheets and keys, and return the asked quantities."""
     problem = plan.problem(student.name)
     chain = Chain(problem.sequences(), problem.dh, problem.dc)
     lines = split_lines(asked_quantities(chain, plan.backward), plan.worked)
@@ -186,7 +185,6 @@ def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> li
 
 
 def _teacher_readme(plan: Plan) -> str:
-    """Return the README of an exercise, in Markdown, for its teacher."""
     return f"""# An exercise
 
 - `{SHEETS}/` is for the students: each has a page to print, a notebook and an empty `.csv`, with numbers of their own.

@@ -61,7 +61,6 @@ def words_of(plan: Plan) -> Mapping[str, Any]:
 
 
 def _entry_names(chain: Chain, plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Return the names of a sheet's entries by their axis, in its language."""
     unit = words_of(plan)["units"]
     in_language = partial(re.sub, r"\bunit (\d+)", lambda match: unit.format(n=match[1]))
     return {axis: tuple(map(in_language, names)) for axis, names in chain.names.items()}
@@ -131,7 +130,6 @@ def _line_tables(quantities: Sequence[Quantity], chain: Chain, plan: Plan, *, wo
 
 
 def _quantity_labels(quantity: Quantity, entry_names: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Return the labels of the last axes of a quantity."""
     names = (entry_names[quantity.over], entry_names[quantity.across])
     return names if quantity.summed and quantity.key.ndim > 1 else names[:1]
 

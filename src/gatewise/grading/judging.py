@@ -34,21 +34,15 @@ class Judge:
     """
 
     def __init__(
-        self,
-        chain: Chain,
-        answers: Mapping[str, SheetAnswer],
-        doubted: Collection[str] = (),
-        written: Mapping[str, SheetAnswer] | None = None,
+        self, chain: Chain, written: Mapping[str, SheetAnswer], doubted: Collection[str] = (), *, cut: bool = False
     ) -> None:
-        """Judge every answer of a sheet; the verdicts are in `judged`.
-
-        `written` holds the answers with the digits as written, if `answers` are those that were cut off.
-        """
-        self.chain, self.answers, self.doubted, self.written = chain, dict(answers), doubted, written
-        decimals = {name: _decimals(answer) for name, answer in answers.items() if not answer.blank}
+        """Judge every answer of a sheet, its digits rounded or `cut` off; the verdicts are in `judged`."""
+        self.chain, self.written, self.doubted, self.cut = chain, written, doubted, cut
+        self.answers = {name: _as_cut_off(answer) for name, answer in written.items()} if cut else dict(written)
+        decimals = {name: _decimals(answer) for name, answer in self.answers.items() if not answer.blank}
         most = max(decimals.values(), default=0)
         self.unpadded = {  # nothing says how many zeros are padding where a sheet has no other digits
-            name: _without_padding(answers[name], count or most) if most else answers[name]
+            name: _without_padding(self.answers[name], count or most) if most else self.answers[name]
             for name, count in decimals.items()
         }
         self.assumed = AssumedValues(chain.given)
@@ -64,22 +58,19 @@ class Judge:
         Exact numbers do not count, nor do copied and vague ones beside others. The zeros of numbers that all end in
         zeros are not digits.
         """
-        units, finest = list[float](), np.inf
-        quantities = [self.chain.by_name[name] for name in self.unpadded]
-        computed = [quantity for quantity in quantities if quantity.summed or not quantity.copied]
-        for some in (computed, quantities):
-            if units:
-                break
-            for quantity in some:
-                name, answer = quantity.name, self.unpadded[quantity.name]
-                if answer.values.shape != quantity.key.shape:
-                    continue
+        units: dict[bool, list[tuple[float, float]]] = {True: [], False: []}  # of computed lines, and of copied ones
+        for name, answer in self.unpadded.items():
+            quantity = self.chain.by_name[name]
+            if answer.values.shape == quantity.key.shape:
                 rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
                 if rounded.any():
-                    units.append(float(self.answers[name].tolerance[rounded].min(initial=VAGUE)))
-                    finest = min(finest, float(answer.tolerance[rounded].min()))
-        coarsest = max((unit for unit in units if unit < VAGUE), default=VAGUE if units else 0.0)
-        return min(max(coarsest, finest if units else 0.0), VAGUE / 10)
+                    as_written, unpadded = (some.tolerance[rounded].min() for some in (self.answers[name], answer))
+                    units[quantity.summed or not quantity.copied].append((float(as_written), float(unpadded)))
+        pairs = units[True] or units[False]
+        if not pairs:
+            return 0.0
+        coarsest = max((unit for unit, _ in pairs if unit < VAGUE), default=VAGUE)
+        return min(max(coarsest, min(finest for _, finest in pairs)), VAGUE / 10)
 
     @property
     def wrong(self) -> list[Quantity]:
@@ -104,11 +95,9 @@ class Judge:
                 if answer is not None:
                     yield Verdict(line.name, line.equation, MISSING)
                 continue
-            verdict = self._judge_quantity(line, answer)
-            if verdict.status == WRONG and (self.unpadded[line.name].tolerance != answer.tolerance).any():
-                padded_verdict = self._judge_quantity(line, self.unpadded[line.name])
-                if padded_verdict.status != WRONG:
-                    verdict, answer = padded_verdict, self.unpadded[line.name]
+            verdict, unpadded = self._judge_quantity(line, answer), self.unpadded[line.name]
+            if verdict.status == WRONG and (without_zeros := self._judge_quantity(line, unpadded)).status != WRONG:
+                verdict, answer = without_zeros, unpadded
             if verdict.status in (RIGHT, CLOSE):
                 self.tainted.discard(line.place)
             elif verdict.status == WRONG and line.name not in self.doubted:
@@ -124,17 +113,15 @@ class Judge:
         if answer.values.shape != key.shape:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")
         expected, slack = self.follows_from(quantity)
-        written = np.isfinite(answer.values)
-        tolerance, single = answer.tolerance + rounding(key), single_precision_error(key)
-        excess_over_key = np.where(written, np.abs(answer.values - key) - tolerance - single, -1.0)
-        with np.errstate(invalid="ignore"):
-            excess_over_expected = np.where(written, np.abs(answer.values - expected) - tolerance - slack, -1.0)
-        excess_over_expected[np.isnan(excess_over_expected)] = np.inf  # it follows from nothing that can be computed
-        excess = np.minimum(excess_over_key, excess_over_expected)
-        is_right = bool((excess_over_key <= 0).all())
-        is_key, follows = excess_over_key <= slack + self.unit, excess_over_expected <= single + self.unit
-        if (excess <= 0).all() and not (is_key.all() or follows.all()):
-            excess = excess_over_expected  # some entries follow, others happen to be right: the line does neither
+        single = single_precision_error(key)
+        over_key, over_expected = (
+            answer.excess(key, single + rounding(key)),
+            answer.excess(expected, slack + rounding(key)),
+        )
+        is_right = bool((over_key <= 0).all())
+        excess = np.minimum(over_key, over_expected)
+        if (excess <= 0).all() and (over_key > slack + self.unit).any() and (over_expected > single + self.unit).any():
+            excess = over_expected  # some entries follow, others happen to be right: the line does neither
         if (excess <= 0).all():
             follows_wrong = not is_right and quantity.place in self.tainted
             digits = answer if is_right else self.unpadded[name]
@@ -143,9 +130,7 @@ class Judge:
             if follows_wrong:
                 return Verdict(name, equation, FOLLOWS)
             reason = self._reason(name, key)
-            if is_right and not reason:
-                return Verdict(name, equation, RIGHT)
-            return Verdict(name, equation, CLOSE, reason=reason or ROUNDED)
+            return Verdict(name, equation, CLOSE if reason else RIGHT, reason=reason)
         wrong_entries = sorted(map(tuple, np.argwhere(excess > 0).tolist()), key=lambda entry: -excess[entry])
         worst_entry, *other_entries = wrong_entries
         return Verdict(
@@ -160,31 +145,27 @@ class Judge:
         )
 
     def _reason(self, name: str, key: Array) -> str:
-        """Return why numbers are close that are not right as they are written; an empty string if they are."""
-        as_written, margin = (self.written or self.answers)[name], rounding(key) + single_precision_error(key)
-        if as_written.agrees(key, margin):
+        """Return why numbers that are not right as they are written are close; an empty string if they are right."""
+        margin, unpadded = rounding(key) + single_precision_error(key), self.unpadded[name]
+        if self.written[name].agrees(key, margin):
             return ""
-        if self.unpadded[name] is not self.answers[name] and self.unpadded[name].agrees(key, margin):
+        if unpadded is not self.answers[name] and unpadded.agrees(key, margin):
             return PADDED
-        return CUT if self.written is not None else ""
+        return CUT if self.cut else ROUNDED
 
     def is_nearly_right(self, quantity: Quantity) -> bool:
         """Return whether cutting off digits, here and before, could explain a wrong quantity of a sheet."""
-        answer = self.answers[quantity.name]
-        if answer.values.shape != quantity.key.shape:
+        answer, (expected, slack) = self.unpadded[quantity.name], self.follows_from(quantity)
+        if answer.values.shape != expected.shape:
             return False
-        expected, slack = self.follows_from(quantity)
-        tolerance = self.unpadded[quantity.name].tolerance
-        excess = np.abs(answer.values - expected) - 2 * (tolerance + slack) - rounding(expected)
-        return bool((excess <= 0)[np.isfinite(answer.values)].all())
+        return answer.agrees(expected, answer.tolerance + 2 * slack + rounding(expected))
 
     def is_towards_zero(self, quantity: Quantity) -> bool:
         """Return whether the written numbers are nearer to zero than the right or the expected ones."""
-        answer = self.answers[quantity.name]
         expected, slack = self.follows_from(quantity)
-        written = np.isfinite(answer.values)
         size = np.maximum(np.abs(expected) + slack, np.abs(quantity.key)) + rounding(quantity.key)
-        return bool((np.abs(answer.values) <= size)[written].all())
+        written = self.answers[quantity.name].values
+        return bool((np.abs(written) <= size)[np.isfinite(written)].all())
 
     def follows_from(self, quantity: Quantity) -> tuple[Array, Array]:
         """Return a quantity as it follows from the person's earlier numbers, and its tolerance, as on the sheet."""
@@ -218,17 +199,10 @@ class Judge:
 def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Judge:
     """Judge a sheet's numbers as rounded, or as cut off after their last digit if that makes fewer wrong."""
     judge = Judge(chain, answers)
-    if not any(judge.is_nearly_right(quantity) for quantity in judge.wrong):
-        return judge
-    cut_judge = Judge(chain, {name: _as_cut_off(answer) for name, answer in answers.items()}, written=answers)
+    cut_judge = Judge(chain, answers, cut=True) if any(map(judge.is_nearly_right, judge.wrong)) else judge
     no_longer_wrong = set(judge.wrong) - set(cut_judge.wrong)
-    if (
-        no_longer_wrong
-        and len(cut_judge.wrong) < len(judge.wrong)
-        and all(cut_judge.is_towards_zero(quantity) for quantity in no_longer_wrong)
-    ):
-        return cut_judge
-    return judge
+    fewer = len(cut_judge.wrong) < len(judge.wrong)
+    return cut_judge if fewer and all(map(cut_judge.is_towards_zero, no_longer_wrong)) else judge
 
 
 def _is_coarse(answer: SheetAnswer, target: Array, exact: Array) -> bool:

@@ -184,7 +184,6 @@ def check(
 
 
 def _line_number(fault: Fault) -> int:
-    """Return the line number of a fault, or 0 if it has none."""
     number = fault.place.rpartition(" ")[2]
     return int(number) if number.isdecimal() else 0
 
@@ -206,7 +205,7 @@ def _count_repeats_once(verdicts: Sequence[Verdict]) -> list[Verdict]:
 def _explain_verdicts(judge: Judge) -> list[Verdict]:
     """Return the verdicts on a sheet, with the causes of its wrong lines."""
     wrong = [quantity.name for quantity in judge.wrong]
-    judges = [judge, Judge(judge.chain, judge.answers, wrong, judge.written)] if len(wrong) > 1 else [judge]
+    judges = [judge, Judge(judge.chain, judge.written, wrong, cut=judge.cut)] if len(wrong) > 1 else [judge]
     turns = count()
     searches = [CauseSearch(judge_used, wrong, turns) for judge_used in judges if wrong]
     verdicts, explained, unexplained = [], 0, 0

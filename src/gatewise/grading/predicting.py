@@ -23,23 +23,18 @@ class Predictor:
     """
 
     def __init__(self, chain: Chain, assumed: AssumedValues, unit: float, sequences: Indices | None) -> None:
-        """Keep the person's numbers of the chosen sequences."""
         self.chain, self.unit = chain, unit
         shared = {place for place, line in chain.makers.items() if line.summed}
 
         def select_sequences(values: Mapping[SymbolAtStep, Array]) -> dict[SymbolAtStep, Array]:
-            """Return the person's numbers of the chosen sequences of the batch."""
             if sequences is None:
                 return dict(values)
             return {key: v if key[1] is None or key in shared else v[sequences] for key, v in values.items()}
 
         self.assumed = AssumedValues(*map(select_sequences, (assumed.given, assumed.value, assumed.tolerance)))
 
-    def predict_all(self, lines: Sequence[Quantity], effects: Sequence[Effect]) -> Array | None:
-        """Return each mistake's prediction of the last of some lines: (mistakes, ·), NaN where it fails.
-
-        None if no mistake reaches the line.
-        """
+    def predict_all(self, lines: Sequence[Quantity], effects: Sequence[Effect]) -> Array:
+        """Return each mistake's prediction of the last of some lines: (mistakes, ·), NaN where it fails."""
         values, changed = self.assumed.copy(), dict[SymbolAtStep, Array]()
         forms: dict[SymbolAtStep, dict[object, tuple[Formula, list[int]]]] = {}
         for k, effect in enumerate(effects):
@@ -59,7 +54,8 @@ class Predictor:
                 except (KeyError, ValueError):  # an unknown symbol or a wrong size
                     predicted[indices] = np.nan
             values.value[line.place] = changed[line.place] = predicted
-        return changed.get(lines[-1].place)
+        place = lines[-1].place
+        return changed[place] if effects else self.assumed.value[place][None][:0]
 
     def predict(
         self, lines: Sequence[Quantity], effect: Effect, written: Collection[SymbolAtStep]

@@ -157,7 +157,6 @@ def _assemble_parameters(sheet: Sheet, written: Mapping[str, Array], variant: Va
 
 
 def _require_array(sheet: Sheet, written: Mapping[str, Array], name: str) -> Array:
-    """Return an array in an exercise's file by its name, or raise a FileError if it is missing."""
     if name not in written:
         raise FileError(f"{sheet.source}: {name} is missing")
     return written[name]

@@ -99,7 +99,6 @@ def json(marking: Marking) -> str:
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict on a line as an object of the JSON of a marked sheet."""
     return {
         "name": clean(verdict.name),
         "status": verdict.status,
@@ -131,13 +130,11 @@ def _equation_with_name(row: VerdictRow) -> str:
 
 
 def _row_notes(row: VerdictRow, lang: str) -> list[str]:
-    """Return the notes on a line beside its numbers."""
     where = f"{feedback_in(lang, 'at')} {row.entry}" if row.written and row.entry else row.entry
     return [*filter(None, [where]), *row.notes]
 
 
 def _fault_lines(marking: Marking, lang: str) -> Iterator[str]:
-    """Yield sentences about the lines of a sheet that could not be read."""
     yield from (describe_fault(fault, lang) for fault in marking.faults[:MOST_FAULTS])
     if (more := len(marking.faults) - MOST_FAULTS) > 0:
         yield feedback_in(lang, f"and {counted(more, 'more line')}")
@@ -147,7 +144,6 @@ def _fault_lines(marking: Marking, lang: str) -> Iterator[str]:
 
 
 def _html_body(marking: Marking, lang: str) -> str:
-    """Return the HTML of a marked sheet: its sentences, unread lines and table of verdicts."""
     first, *others = sentences(marking, lang)
     parts = [
         f'<p class="says">{_html_sentence(first)}</p>',
@@ -161,7 +157,6 @@ def _html_body(marking: Marking, lang: str) -> str:
 
 
 def _html_table(marking: Marking, lang: str) -> str:
-    """Return the HTML table of the verdicts on a marked sheet."""
     heads = "".join(f'<th scope="col">{feedback_in(lang, head)}</th>' for head in HEADS)
     body = "\n".join(_html_row(row, lang) for row in rows(marking, lang))
     return f"""<table>

@@ -49,7 +49,6 @@ def _part_in(lang: str, part: str) -> str:
 
 
 def _english_sentences(marking: Marking) -> list[Sentence]:
-    """Return the sentences about a marked sheet in English."""
     first = marking.first
     if first is None:
         paragraphs: list[Sentence] = [(_describe_nothing_wrong(marking),)]
@@ -145,7 +144,6 @@ def _describe_others(verdict: Verdict) -> str:
 
 
 def _describe_nothing_wrong(marking: Marking) -> str:
-    """Return a sentence about a marked sheet on which no line is wrong."""
     right, coarse, missing = (marking.count(status) for status in (RIGHT, COARSE, MISSING))
     if missing == len(marking.verdicts):
         return "No written line could be read." if marking.faults else "Nothing is written yet."
@@ -159,7 +157,6 @@ def _describe_nothing_wrong(marking: Marking) -> str:
 
 
 def _describe_other_wrong(after: Sequence[Verdict]) -> Iterator[Sentence]:
-    """Yield sentences about a sheet's wrong lines after the first one."""
     wrong = [verdict for verdict in after if verdict.status == WRONG]
     for verdict in wrong[:MOST_FURTHER]:
         yield *_describe_wrong("Another wrong line is", verdict), f" {explain(verdict)}"

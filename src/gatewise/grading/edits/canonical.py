@@ -64,7 +64,6 @@ def _to_polynomial(formula: Formula) -> Polynomial:
 
 
 def _multiply_polynomials(first: Polynomial, second: Polynomial) -> Polynomial:
-    """Return the product of two polynomials of formulas, without terms that cancel."""
     products: Polynomial = {}
     for monomial, count in first.items():
         for factors, times in second.items():

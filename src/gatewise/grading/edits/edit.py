@@ -78,7 +78,6 @@ def of_each_part(edits: Callable[[Scene, Assignment, Path, Formula], Iterator[Eq
     """Decorate a function that yields the mistakes in one part of an equation: apply it to every part."""
 
     def edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
-        """Yield the mistakes in every part of an equation, as edits of all of it."""
         for path, node in subformulas(equation.right):
             for edit in edits(scene, equation, path, node):
                 yield replace(edit, right=replace_part(equation.right, path, edit.right))

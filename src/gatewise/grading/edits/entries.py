@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit, Path, replace_part
+from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit
 from gatewise.grading.edits.words import full_name
 from gatewise.render import text
 from gatewise.symbolic.formula import (
@@ -24,6 +24,7 @@ from gatewise.symbolic.formula import (
     Symbol,
     Transpose,
     add,
+    less,
     rebuild,
     times,
 )
@@ -81,33 +82,37 @@ def one_hot(place: int, size: int) -> NumberRow:
     return NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
-def sign_edits(equation: Assignment, selector: Formula, entry: str) -> Iterator[EquationEdit]:
-    """Yield the slips that lose the sign of one entry or misplace its point; `selector` is 1 there and 0 elsewhere."""
-    for kind, clause, factor in (
-        ("sign lost", f"the sign is lost in {{}} at {entry}", -1.0),
-        ("power of ten", f"the decimal point is one place too far to the right in {{}} at {entry}", 10.0),
-        ("power of ten", f"the decimal point is one place too far to the left in {{}} at {entry}", 0.1),
-    ):
-        difference = times(Number(factor - 1), selector, equation.right)
-        yield EquationEdit(kind, clause, add(equation.right, difference), ONE_ENTRY)
+def number_edits(
+    equation: Assignment, selector: Formula, entry: str, value: float, tolerance: float
+) -> Iterator[EquationEdit]:
+    """Yield the slips in writing the number of one entry, 1 in `selector`: of `value` to within a tolerance."""
+    right = equation.right
+    slips: list[tuple[str, str, Formula]] = [
+        ("sign lost", "the sign is lost", Negative(right)),
+        ("power of ten", "the decimal point is one place too far to the right", times(Number(10.0), right)),
+        ("power of ten", "the decimal point is one place too far to the left", times(Number(0.1), right)),
+    ]
+    for other in _swap_digits(value, tolerance, tolerance) if tolerance else ():
+        slips.append(("digits exchanged", "two digits are exchanged", Number(other)))
+    for kind, clause, new in slips:
+        changed = add(right, times(selector, less(new, right)))
+        yield EquationEdit(kind, f"{clause} in {{}} at {entry}", changed, ONE_ENTRY)
 
 
 def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Iterator[EquationEdit]:
     """Yield the slips that write another unit's number for a unit's; in an outer product, for its row."""
-    path: Path = ()
     right = equation.right
-    if isinstance(right, Outer):
-        path, right = (0,), right.left
-    elif len(equation.axes) != 1:
+    part = right.left if isinstance(right, Outer) else right
+    if part is right and len(equation.axes) != 1:
         return
     size = len(entries)
-    others = NumberRow(tuple(float(n != unit) for n in range(size)))
     for n in range(size):
         if n != unit:
-            copied = times(one_hot(unit, size), FunctionCall("sum", (times(one_hot(n, size), right),)))
+            other = FunctionCall("sum", (times(one_hot(n, size), part),))
+            changed = add(part, times(one_hot(unit, size), less(other, part)))
             clause = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
-            changed = replace_part(equation.right, path, add(times(others, right), copied))
-            yield EquationEdit("another unit", clause, changed, ONE_ENTRY)
+            written = Outer(changed, right.right) if isinstance(right, Outer) else changed
+            yield EquationEdit("another unit", clause, written, ONE_ENTRY)
 
 
 def exchange_edits(
@@ -120,17 +125,6 @@ def exchange_edits(
         replaced: dict[Formula, Formula] = {vector: add(vector, Negative(difference))}
         clause = f"{entries[units[0]]} and {entries[units[1]]} of {full_name(vector)} are exchanged in {{}}"
         yield EquationEdit("another unit", clause, rebuild(equation.right, replaced.get), ONE_ENTRY)
-
-
-def digit_edits(
-    equation: Assignment, unit: int, entries: Sequence[str], value: float, tolerance: float
-) -> Iterator[EquationEdit]:
-    """Yield the slips that exchange two digits of one entry, `value` rounded to within a tolerance."""
-    others = NumberRow(tuple(float(n != unit) for n in range(len(entries))))
-    for other in _swap_digits(value, tolerance, tolerance):
-        replacement = NumberRow(tuple(other if n == unit else 0.0 for n in range(len(entries))))
-        clause = f"two digits are exchanged in {{}} at {entries[unit]}"
-        yield EquationEdit("digits exchanged", clause, add(times(others, equation.right), replacement), ONE_ENTRY)
 
 
 # How a number was written.
@@ -165,7 +159,6 @@ def writing_slips(
 
 
 def _with_entry(values: Array, place: tuple[int, ...], value: float) -> Array:
-    """Return numbers with one entry replaced, as by a slip."""
     changed = np.array(values)
     changed[place] = value
     return changed

@@ -34,10 +34,8 @@ KINDS: tuple[EquationEdits, ...] = (  # the simplest in a learner's terms first
     symbols.exchange_gates,
     terms.insert_factors_and_states,
     terms.change_operations,
-    terms.multiply_by_bias,
     functions.repeat_nonlinearities,
     terms.misplace_bracket,
-    matrices.skip_transposition,
 )
 
 

@@ -44,7 +44,7 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
     if not isinstance(node, FunctionCall) or node.activation is None:
         return
     (argument,) = node.arguments
-    function = _name_with_article(node.activation)
+    function = _NAMES.get(node.activation, node.activation.name)
     for other, name in _NAMES.items():
         if other == node.activation:
             continue
@@ -86,7 +86,7 @@ def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[EquationEdi
         and equation.left.base not in ("z", "n", "u", "w", "μ", "v")
     ):
         for activation in (SIGMOID, TANH):
-            clause = f"an extra {_plain_name(activation)} is applied to {{}}"
+            clause = f"an extra {activation.name} is applied to {{}}"
             yield EquationEdit("extra nonlinearity", clause, apply(activation, equation.right))
 
 
@@ -110,10 +110,9 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
     activation, output = function
     for other in (SIGMOID, TANH):
         if other != activation:
-            wrong, right = _name_with_article(other), _name_with_article(activation)
-            clause = f"the derivative of {wrong} is used instead of that of {right} in {{}}"
+            clause = f"the derivative of {_NAMES[other]} is used instead of that of {_NAMES[activation]} in {{}}"
             yield EquationEdit("other function's derivative", clause, slope(other, output), LIKELY)
-    clause = f"the output of the {_plain_name(activation)} is used instead of its derivative in {{}}"
+    clause = f"the output of the {activation.name} is used instead of its derivative in {{}}"
     yield EquationEdit("function for the derivative", clause, output, LIKELY)
     for argument, clause in _wrong_arguments(scene, equation, output):
         yield EquationEdit("derivative of the sum", clause, slope(activation, argument), LIKELY)
@@ -145,7 +144,7 @@ def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formul
         if isinstance(factor, FunctionCall) and factor.activation is not None and others:
             inner = Product((*others, *factor.arguments))
             inside = FunctionCall(factor.name, (inner,), factor.activation)
-            clause = f"the product is taken before the {_plain_name(factor.activation)} instead of after it in {{}}"
+            clause = f"the product is taken before the {factor.activation.name} instead of after it in {{}}"
             tier = LIKELY if equation.left == H else STRUCTURAL
             yield EquationEdit("order of operations", clause, inside, tier)
 
@@ -155,21 +154,13 @@ def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
     """Yield the mistakes that apply a nonlinearity twice, or where none belongs, or take its derivative."""
     match node:
         case FunctionCall(name, _, activation) if activation is not None:
-            again, plain = FunctionCall(name, (node,), activation), _plain_name(activation)
-            yield EquationEdit("extra nonlinearity", f"the {plain} is applied twice in {{}}", again)
-            clause = f"the derivative of the {plain} is used instead of the {plain} itself in {{}}"
+            again = FunctionCall(name, (node,), activation)
+            yield EquationEdit("extra nonlinearity", f"the {activation.name} is applied twice in {{}}", again)
+            clause = f"the derivative of the {activation.name} is used instead of the {activation.name} itself in {{}}"
             yield EquationEdit("derivative for the function", clause, slope(activation, node))
         case Symbol() if path and node in (C_PREV, C, G):
             clause = f"an extra tanh is applied to {full_name(node)} in {{}}"
             yield EquationEdit("extra nonlinearity", clause, apply(TANH, node))
-
-
-def _plain_name(activation: Activation) -> str:
-    return "sigmoid" if activation == SIGMOID else activation.name
-
-
-def _name_with_article(activation: Activation) -> str:
-    return _NAMES.get(activation, activation.name)
 
 
 def _short_name(activation: Activation) -> str:

@@ -57,7 +57,7 @@ def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node:
 
 @of_each_part
 def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
-    """Yield the mistakes that transpose weights or read them column by column, or turn an outer product."""
+    """Yield the mistakes that transpose weights, skip that or read them by columns, or turn an outer product."""
     match node:
         case MatMul(Symbol(d=False) as matrix, vector):
             for clause, product in _transposed_products(scene, matrix, vector):
@@ -67,6 +67,9 @@ def transpose_weights(scene: Scene, equation: Assignment, path: Path, node: Form
         case Outer(left, right):
             clause = "the rows and columns of {} are exchanged"
             yield EquationEdit(_TRANSPOSED, clause, Outer(right, left), LIKELY)
+        case MatMul(Transpose(matrix), vector):
+            clause = f"{text.formula(matrix)} is not transposed in {{}}"
+            yield EquationEdit(_TRANSPOSED, clause, MatMul(matrix, vector))
 
 
 def _transposed_products(scene: Scene, matrix: Symbol, vector: Formula) -> Iterator[tuple[str, Formula]]:
@@ -102,12 +105,3 @@ def transpose_in_gradient(scene: Scene, equation: Assignment) -> Iterator[Equati
                     mistaken.setdefault(clause, {})[node] = MatMul(reread, vector)
     for clause, products in mistaken.items():
         yield EquationEdit(_TRANSPOSED, clause, rebuild(equation.right, products.get), LIKELY)
-
-
-@of_each_part
-def skip_transposition(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
-    """Yield the mistakes that multiply with a matrix instead of its transpose."""
-    match node:
-        case MatMul(Transpose(matrix), vector):
-            clause = f"{text.formula(matrix)} is not transposed in {{}}"
-            yield EquationEdit(_TRANSPOSED, clause, MatMul(matrix, vector))

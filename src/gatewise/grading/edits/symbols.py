@@ -137,7 +137,6 @@ def _exchange_gates_in_formula(
     """Return a formula with gates mistaken for others, in the `affected` symbols or all; None if it stays."""
 
     def exchange(node: Formula) -> Formula | None:
-        """Return the symbol that is mistaken for an affected one, if the cell has it; None otherwise."""
         if not isinstance(node, Symbol) or (affected is not None and node not in affected):
             return None
         new = _exchange_gate_of_symbol(node, new_letters)

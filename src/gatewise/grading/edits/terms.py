@@ -94,7 +94,7 @@ def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula
 
 
 def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
-    """Yield the mistakes that multiply a term by a gate or by 1 minus a gate, or that add a state."""
+    """Yield the mistakes that multiply by a gate, by 1 minus a gate or by the bias, or that add a state."""
     if scene.program.axes[equation.left] != (UNITS,):
         return
     is_sum = isinstance(equation.right, Sum)
@@ -121,6 +121,10 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Eq
             continue
         clause = f"{words.full_name(state)} is an extra term in {{}}"
         yield EquationEdit("extra term", clause, add(*terms, state))
+    if equation.left == d(bias := Symbol("b", equation.left.sub)):
+        yield EquationEdit(
+            "extra factor", f"{words.full_name(bias)} is an extra factor of {{}}", times(equation.right, bias)
+        )
 
 
 @of_each_part
@@ -145,14 +149,6 @@ def change_operations(scene: Scene, equation: Assignment, path: Path, node: Form
                 yield EquationEdit("missing layer norm", clause, over.terms[0], LIKELY)
         case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
             yield EquationEdit("missing projection", "the projection is missing from {}", vector, LIKELY)
-
-
-def multiply_by_bias(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
-    """Yield the mistake that multiplies the gradient of a bias by the bias."""
-    b = Symbol("b", equation.left.sub)
-    if equation.left == d(b):
-        clause = f"{words.full_name(b)} is an extra factor of {{}}"
-        yield EquationEdit("extra factor", clause, times(equation.right, b))
 
 
 def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:

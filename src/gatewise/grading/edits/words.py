@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
+from gatewise.errors import join_names
 from gatewise.gates import LETTERS, NAMES
 from gatewise.grading.edits.edit import EquationEdit
 from gatewise.render import text
@@ -75,29 +75,21 @@ def family_key(edit: EquationEdit, left: Symbol, backward: bool) -> tuple[str, b
     return for_any_gate(edit.words, gate), backward, bool(gate)
 
 
-class FamilyWords(NamedTuple):
-    """The words of a mistake in several equations: ``{}`` stands for the lines, in whose names k is any of the gates.
+def family_words(edits: Sequence[tuple[EquationEdit, Symbol]]) -> tuple[str, list[str], str]:
+    """Return the words of one mistake, the names of its equations' left sides, and what follows the words.
 
-    If no such names fit all of the equations, k is the gate of `each` of them.
+    In the words ``{}`` stands for the names. If the edits are of several gates, k is the letter of any of them.
     """
-
-    words: str
-    lines: list[str]
-    gates: list[str]
-    each: bool
-
-
-def family_words(edits: Sequence[tuple[EquationEdit, Symbol]]) -> FamilyWords:
-    """Return the words of one mistake, given its edits and the left sides of their equations."""
     clause = edits[0][0].words
     names = [text.formula(left) for _, left in edits]
     if all(edit.words == clause for edit, _ in edits):
-        return FamilyWords(clause, _unique(names), [], each=False)
+        return clause, _unique(names), ""
     gates = [gate_of(left) for _, left in edits]
     general = _unique(map(for_any_gate, names, gates))
-    is_general = len(general) * len(_unique(gates)) == len(_unique(names))
     clause = for_any_gate(clause, gates[0])
-    return FamilyWords(clause, general if is_general else _unique(names), _unique(gates), not is_general)
+    if len(general) * len(_unique(gates)) != len(_unique(names)):
+        return clause, _unique(names), ", where k is the gate of each"
+    return clause, general, f", for k = {join_names(_unique(gates), 'and', most=MOST_NAMES)}"
 
 
 def _unique(names: Iterable[str]) -> list[str]:
