@@ -11,7 +11,6 @@ from gatewise.arrays import Array, Mask
 from gatewise.errors import join_names
 from gatewise.grading.chain import Chain, Quantity, SymbolAtStep
 from gatewise.grading.edits import words
-from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.carries import carry_edits, total_edits
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL, EquationEdit, Scene
 from gatewise.grading.edits.entries import (
@@ -54,19 +53,19 @@ class Catalogue:
         for line in chain.lines:
             is_computed = line.asked and not line.total
             for edit in edits.get(line.symbol, ()) if is_computed else self._edits_between_steps(line):
-                applied = AppliedEdit(edit, line.place, forms.setdefault(edit.form, object()))
+                applied = AppliedEdit(edit, line.place, forms.setdefault(edit.form or edit.right, object()))
                 self.by_place.setdefault(line.place, []).append(applied)
                 key = words.family_key(edit, line.symbol, line.backward)
                 self.families.setdefault(key, {}).setdefault(line.place, applied)
 
     def _edits_between_steps(self, line: Quantity) -> Iterator[EquationEdit]:
         """Yield the mistakes in a state that a step takes from its neighbour, or in a sum over all steps."""
-        chain, right = self.chain, canonical(line.right)
+        chain = self.chain
         if line.step is None:
             edits = total_edits(line.right)
         else:
             edits = carry_edits(chain.program, line.symbol, line.step, chain.steps)
-        return (edit for edit in edits if edit.form != right)
+        return (edit for edit in edits if edit.right != line.right)
 
     def scopes(self, applied: AppliedEdit) -> list[tuple[Mistake, Key]]:
         """Return the mistakes with an edit of one equation: alone, at every step, in the whole step, everywhere.
@@ -177,5 +176,5 @@ def entry_slips(
                 selector = Outer(selector, one_hot(column, len(across)))
                 edits += number_edits(equation, selector, f"{names[unit]}, {across[column]}", 0.0, 0.0)
         for edit in edits:
-            effect = {line.place: AppliedEdit(edit, line.place, edit.form)}
+            effect = {line.place: AppliedEdit(edit, line.place, edit.right)}
             yield effect, [effect]

@@ -6,10 +6,15 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gatewise.grading.edits.canonical import canonical
+import numpy as np
+
+from gatewise.arrays import Array
+from gatewise.symbolic.evaluation import evaluate
 from gatewise.symbolic.formula import Formula, Symbol, parts, with_parts
 from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT
 
+LARGE = 1e3  # beyond any clip
 Path = tuple[int, ...]  # to a part of a formula: the index of a part, of a part of that, and so on
 LIKELY, STRUCTURAL, ONE_ENTRY = "likely", "structural", "one entry"
 TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
@@ -27,11 +32,7 @@ class EquationEdit:
     words: str
     right: Formula  # the new right side; of an edit of a part, what that becomes
     tier: str = STRUCTURAL
-
-    @cached_property
-    def form(self) -> Hashable:
-        """The canonical form of the right side, which equal right sides share."""
-        return canonical(self.right)
+    form: Hashable = None  # shared by right sides that give the same numbers
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,26 @@ class Scene:
         if symbol not in order:
             return symbol in self.program.axes
         return order[symbol] < order[equation.left]
+
+    @cached_property
+    def _points(self) -> list[dict[Symbol, Array]]:
+        """Numbers for all symbols: from 0 to 1, of either sign (but for variances), and so large that clips show."""
+        rng, units = np.random.default_rng(0), self.recurrent + self.program.form.projected
+        sizes = {RECURRENT: self.recurrent, COLUMNS: self.columns, FEATURES: self.columns - self.recurrent}
+        shapes = {symbol: [sizes.get(axis, units) for axis in axes] for symbol, axes in self.program.axes.items()}
+        return [
+            {s: scale * rng.uniform(least if shape or s.d else 0.0, 1.0, shape) for s, shape in shapes.items()}
+            for least, scale in ((0.0, 1.0), (-1.0, 1.0), (-1.0, LARGE))
+        ]
+
+    def form_of(self, right: Formula) -> Hashable:
+        """Return a value that right sides share if they give the same numbers; if sizes disagree, the right side."""
+        try:
+            with np.errstate(all="ignore"):
+                values = [np.asarray(evaluate(right, point)) for point in self._points]
+                return values[0].shape, *(np.round(value, 9).astype(np.float32).tobytes() for value in values)
+        except ValueError:
+            return right
 
 
 def subformulas(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:

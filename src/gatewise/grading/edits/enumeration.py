@@ -8,7 +8,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 from gatewise.grading.edits import functions, matrices, symbols, terms
-from gatewise.grading.edits.canonical import canonical
 from gatewise.grading.edits.edit import TIERS, EquationEdit, EquationEdits, Scene
 from gatewise.symbolic.formula import Slice, Symbol, nodes, rebuild
 from gatewise.symbolic.formula import symbols as formula_symbols
@@ -59,7 +58,7 @@ def _part_ends(recurrent: int, columns: int) -> tuple[int, int, int]:
     return recurrent, columns, columns - recurrent
 
 
-ANY_SIZE = _part_ends(10**6, 3 * 10**6)  # edits of two sizes differ in the ends of parts alone
+ANY_SIZE = _part_ends(20, 50)  # edits of two sizes differ in the ends of parts alone
 
 
 @lru_cache(16)
@@ -86,10 +85,11 @@ def _edits_of_any_size(scene: Scene) -> Mapping[Symbol, Sequence[EquationEdit]]:
 
 def _edits_of_equation(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield each possible mistake in one equation once, if it changes the result and uses known quantities."""
-    right, seen_forms = canonical(equation.right), set[Hashable]()
+    right, seen_forms = scene.form_of(equation.right), set[Hashable]()
     for mistakes in KINDS:
         for edit in mistakes(scene, equation):
-            is_computable = all(scene.is_known_before(symbol, equation) for symbol in formula_symbols(edit.right))
-            if is_computable and edit.form != right and (edit.words, edit.form) not in seen_forms:
-                seen_forms.add((edit.words, edit.form))
-                yield edit
+            if all(scene.is_known_before(symbol, equation) for symbol in formula_symbols(edit.right)):
+                form = scene.form_of(edit.right)
+                if form != right and (edit.words, form) not in seen_forms:
+                    seen_forms.add((edit.words, form))
+                    yield replace(edit, form=form)
