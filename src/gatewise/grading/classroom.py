@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from html import escape
+from math import inf
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from gatewise.grading.handout import FEEDBACK, MARKS, PAGE, csv_lines
 from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
 from gatewise.languages.translation import CLASS, PLACES, feedback_in
 from gatewise.render.html import document, style
+from gatewise.render.html_pieces import table_markup
 from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
@@ -207,18 +209,11 @@ def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
 
 def _students_table(marks: Sequence[Mark], lang: str) -> str:
     say = partial(feedback_in, lang, sections=CLASS)
-    heads = ("student", "points", "first wrong")
-    head = "".join(f'<th scope="col">{say(name)}</th>' for name in heads)
-    rows = "\n".join(_student_row(mark, lang) for mark in marks)
+    heads = [f'<th scope="col">{say(name)}</th>' for name in ("student", "points", "first wrong")]
+    rows = [f"{_student_row(mark, lang)}\n" for mark in marks]
     of = {points.format_points(mark.of) for mark in marks}
-    title, caption = (
-        say("Students"),
-        say(f"In the order of the roster{f'; points of {of.pop()}' if len(of) == 1 else ''}"),
-    )
-    return (
-        f'<div class="box" tabindex="0" role="region" aria-label="{title}"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
-    )
+    caption = say(f"In the order of the roster{f'; points of {of.pop()}' if len(of) == 1 else ''}")
+    return table_markup(caption, say("Students"), heads, rows, width=inf)
 
 
 def _student_row(mark: Mark, lang: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -75,15 +76,13 @@ def _propagate_jointly(
     node: Formula, env: Mapping[Symbol, Array], tolerances: Mapping[Symbol, Array | None], ranks: Ranks
 ) -> tuple[Array, Array | None]:
     """Return the value and the error tolerance of a part whose entries mix: a matrix product, a slice, a mean."""
+    spread = partial(propagate, env=env, tolerances=tolerances, ranks=ranks)
     match node:
         case MatMul(left, right):
-            matrix = evaluate(left, env, ranks)
-            value, tolerance = propagate(right, env, tolerances, ranks)
+            matrix, (value, tolerance) = evaluate(left, env, ranks), spread(right)
             return value @ matrix.mT, (tolerance + SINGLE * np.abs(value)) @ np.abs(matrix).mT
         case Outer(left, right):
-            (left_value, left_error), (right_value, right_error) = (
-                propagate(side, env, tolerances, ranks) for side in (left, right)
-            )
+            (left_value, left_error), (right_value, right_error) = spread(left), spread(right)
             left_value, left_error = left_value[..., None], left_error[..., None]
             right_value, right_error = right_value[..., None, :], right_error[..., None, :]
             return left_value * right_value, np.abs(left_value) * right_error + left_error * np.abs(right_value)
@@ -91,18 +90,14 @@ def _propagate_jointly(
             vector_tolerance = tolerances[vector]
             return env[vector][..., start:stop], None if vector_tolerance is None else vector_tolerance[..., start:stop]
         case Concatenation(parts):
-            pairs = [propagate(part, env, tolerances, ranks) for part in parts]
-            value, tolerance = (np.concatenate([pair[n] for pair in pairs], axis=-1) for n in (0, 1))
-            return value, tolerance
+            values, errors = zip(*map(spread, parts), strict=True)
+            return np.concatenate(values, axis=-1), np.concatenate(errors, axis=-1)
         case FunctionCall(name, (argument,)):
-            value, tolerance = propagate(argument, env, tolerances, ranks)
+            value, tolerance = spread(argument)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)
             return OVER_A_VECTOR[name].compute(value, axis=-1), total
         case Holds(left, _, right):  # on which side of a kink a number is: on either where rounding may bring it over
-            (left_value, left_error), (right_value, right_error) = (
-                propagate(side, env, tolerances, ranks) for side in (left, right)
-            )
-            return evaluate(node, env, ranks), np.where(
-                np.abs(left_value - right_value) <= left_error + right_error, 1.0, 0.0
-            )
+            (left_value, left_error), (right_value, right_error) = spread(left), spread(right)
+            may_change = np.abs(left_value - right_value) <= left_error + right_error
+            return evaluate(node, env, ranks), np.where(may_change, 1.0, 0.0)
     return evaluate(node, env, ranks), None  # constants

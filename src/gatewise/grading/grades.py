@@ -173,12 +173,9 @@ def _answers_with_worked(handed_sheet: Sheet, key: Key, chain: Chain) -> dict[st
     lines = [chain.by_name[name] for name in key.worked]
     tolerance = 0.5 * 10.0**-WORKED_DECIMALS
     worked = {line.name: SheetAnswer(worked_numbers(line), np.full(line.key.shape, tolerance), "") for line in lines}
-    answers = {}
-    for name, answer in handed_sheet.answers.items():
-        quantity = chain.named(name)
-        if quantity is None or quantity.name not in worked:
-            answers[name] = answer
-    return worked | answers
+    quantities = {name: chain.named(name) for name in handed_sheet.answers}
+    copied = {name for name, quantity in quantities.items() if quantity is not None and quantity.name in worked}
+    return worked | {name: answer for name, answer in handed_sheet.answers.items() if name not in copied}
 
 
 # The table.

@@ -81,11 +81,10 @@ def _nonlinearity_formulas(quantities: Sequence[Quantity]) -> str:
     """Return MathML of the nonlinearities that a student's sheet uses, each as a formula."""
     calls = [node for quantity in quantities for node in nodes(quantity.right) if isinstance(node, FunctionCall)]
     activations = {call.name: call.activation for call in calls if call.activation is not None}
-    formulas = []
-    for name, activation in activations.items():
-        left = mathml.function_of_a(name)
-        formulas.append(f"<span>{left} {run(textbook(activation), '=')}</span>")
-    return " ".join(formulas)
+    return " ".join(
+        f"<span>{mathml.function_of_a(name)} {run(textbook(activation), '=')}</span>"
+        for name, activation in activations.items()
+    )
 
 
 # Given arrays

@@ -169,10 +169,8 @@ class Judge:
 
     def follows_from(self, quantity: Quantity) -> tuple[Array, Array]:
         """Return a quantity as it follows from the person's earlier numbers, and its tolerance, as on the sheet."""
-        return (
-            self.chain.on_sheet(quantity, self.expected[quantity.place]),
-            self.chain.on_sheet(quantity, self.slack[quantity.place]),
-        )
+        expected, slack = self.expected[quantity.place], self.slack[quantity.place]
+        return self.chain.on_sheet(quantity, expected), self.chain.on_sheet(quantity, slack)
 
     # Each quantity as it follows from the person's own numbers
 

@@ -12,8 +12,9 @@ from typing import Any
 from rich.cells import cell_len
 
 from gatewise.grading.marking import Marking
+from gatewise.grading.sheet import Fault
 from gatewise.grading.verdict_sentences import EquationText, Sentence, VerdictRow, describe_fault, rows, sentences
-from gatewise.grading.verdicts import STATUSES, Verdict
+from gatewise.grading.verdicts import STATUSES, Cause, Verdict
 from gatewise.languages.translation import feedback_in
 from gatewise.render import markdown as md
 from gatewise.render.html import document, style
@@ -27,6 +28,14 @@ HEADS = "verdict", "line", "written", "right"
 MOST_FAULTS = 20  # lines that could not be read, one by one
 MOST_TITLE = 80  # columns
 STYLE = "marking.css", "gatewise.grading"
+KEYS: dict[type, tuple[str, ...]] = {  # of JSON
+    Verdict: (
+        *("name", "status", "equation", "entry", "others", "written", "right", "expected"),
+        *("causes", "more", "digits", "reason"),
+    ),
+    Cause: ("kind", "says", "tier"),
+    Fault: ("place", "name", "says"),
+}
 
 
 def text(marking: Marking, *, lang: str = "en") -> str:
@@ -89,36 +98,24 @@ def json(marking: Marking) -> str:
         "of": len(marking.verdicts) + len(marking.faults),
         "summary": ["".join(sentence) for sentence in sentences(marking)],
         "first_wrong": None if first is None else marking.verdicts.index(first),
-        "verdicts": [_verdict_json(verdict) for verdict in marking.verdicts],
-        "faults": [
-            {"place": clean(fault.place), "name": clean(fault.name), "says": clean(fault.says)}
-            for fault in marking.faults
-        ],
+        "verdicts": _as_json(marking.verdicts),
+        "faults": _as_json(marking.faults),
     }
     return dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "name": clean(verdict.name),
-        "status": verdict.status,
-        "equation": clean(verdict.equation),
-        "entry": clean(verdict.entry),
-        "others": [clean(entry) for entry in verdict.others],
-        "written": _number(verdict.written),
-        "right": _number(verdict.right),
-        "expected": _number(verdict.expected),
-        "causes": [
-            {"kind": clean(cause.kind), "says": clean(cause.says), "tier": cause.tier} for cause in verdict.causes
-        ],
-        "more": verdict.more,
-        "digits": verdict.digits,
-        "reason": clean(verdict.reason),
-    }
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _as_json(value: Any) -> Any:
+    """Return verdicts, causes, faults and their fields as JSON has them: text on one line, and no infinite number."""
+    match value:
+        case Verdict() | Cause() | Fault():
+            return {key: _as_json(getattr(value, key)) for key in KEYS[type(value)]}
+        case tuple():
+            return [_as_json(item) for item in value]
+        case str():
+            return clean(value)
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 # Shared by the formats

@@ -41,11 +41,10 @@ class VerdictRow:
 
 def sentences(marking: Marking, lang: str = "en") -> list[Sentence]:
     """Return the sentences about a marked sheet: its right part, the first wrong line and its cause, the others."""
-    return [tuple(_part_in(lang, part) for part in sentence) for sentence in _english_sentences(marking)]
-
-
-def _part_in(lang: str, part: str) -> str:
-    return part if isinstance(part, EquationText) else feedback_in(lang, part)
+    return [
+        tuple(part if isinstance(part, EquationText) else feedback_in(lang, part) for part in sentence)
+        for sentence in _english_sentences(marking)
+    ]
 
 
 def _english_sentences(marking: Marking) -> list[Sentence]:

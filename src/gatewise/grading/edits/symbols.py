@@ -125,25 +125,16 @@ def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]
         new_letters = {a: b for a, b in zip(LETTERS, order, strict=True) if a != b}
         for group, affected in sets.items() if gates & set(new_letters) else ():
             kind, clause = _describe_exchange(new_letters, group)
-            changed = _exchange_gates_in_formula(equation.right, new_letters, affected, program)
-            if changed is not None:
+            replaced: dict[Formula, Formula] = {
+                symbol: new
+                for symbol in symbols(equation.right)
+                if affected is None or symbol in affected
+                if (new := _exchange_gate_of_symbol(symbol, new_letters)) != symbol and new in program.axes
+            }
+            if replaced:
+                changed = rebuild(equation.right, replaced.get)
                 likely = len(new_letters) == 2 or (len(new_letters) < 4 and only_parameters)
                 yield EquationEdit(kind, clause, changed, LIKELY if likely else STRUCTURAL)
-
-
-def _exchange_gates_in_formula(
-    right: Formula, new_letters: Mapping[str, str], affected: frozenset[Symbol] | None, program: Program
-) -> Formula | None:
-    """Return a formula with gates mistaken for others, in the `affected` symbols or all; None if it stays."""
-
-    def exchange(node: Formula) -> Formula | None:
-        if not isinstance(node, Symbol) or (affected is not None and node not in affected):
-            return None
-        new = _exchange_gate_of_symbol(node, new_letters)
-        return new if new != node and new in program.axes else None
-
-    changed = rebuild(right, exchange)
-    return None if changed is right else changed
 
 
 def _exchange_gate_of_symbol(symbol: Symbol, new_letters: Mapping[str, str]) -> Symbol:
