@@ -1,6 +1,6 @@
-"""A file for every row of the tables in docs/formats.md, by the name in its first column.
+"""A file of every kind that docs/formats.md names: what it is read as, or in which words it is refused.
 
-A new row is one line of a table and one entry here: of `ROWS`, or of `PEER_ROWS` if a framework has to write it.
+A new kind is an entry of `ROWS`, or of `PEER_ROWS` if a framework has to write it, and of `READ` or the page's list.
 """
 
 from __future__ import annotations
@@ -182,32 +182,43 @@ PEER_ROWS: dict[str, Callable[[Path], object]] = {
 }
 
 
-# The table, and what it must say.
+# How each is read, or why it is not.
+
+READ = {  # as what, and the names of its LSTMs
+    "model.safetensors (gatewise)": ("gatewise", ["lstm"]),
+    "state_dict.pt": ("PyTorch", ["rnn"]),
+    "before_1_6.pth": ("PyTorch, the form before 1.6", ["rnn"]),
+    "model.safetensors": ("safetensors", ["rnn"]),
+    "model.safetensors.index.json": ("safetensors, in 2 files", ["rnn"]),
+    "pytorch_model.bin.index.json": ("PyTorch, in 2 files", ["rnn"]),
+    "folder/": ("safetensors", ["rnn"]),
+    "weight_norm.pt": ("PyTorch", ["rnn"]),
+    "weights.npz": ("NumPy", ["rnn"]),
+    "weights.npy": ("NumPy", ["rnn"]),
+    "weights.pkl": ("pickle", ["rnn"]),
+    "madmom.pkl": ("madmom", ["layers.0", "layers.1", "layers.0 → layers.1"]),
+    "module.pt": ("PyTorch", ["rnn"]),
+    "torchscript.pt": ("TorchScript", ["0"]),
+    "lightning.ckpt": ("PyTorch", ["state_dict.rnn"]),
+    "program.pt2": ("torch.export", ["rnn"]),
+}
 
 
-def rows(head):
-    """Return the rows of a table, each as its cells."""
-    lines = PAGE.read_text(encoding="utf-8").partition(head)[2].partition("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines]
-
-
-def table():
-    """Return by the name of each file as what it is read and its LSTMs, or nothing and why it is refused."""
-    read = {name.replace("`", ""): (read_as, says) for name, _, read_as, says in rows("| file | what it is |")}
-    refused = [(names.replace("`", ""), reason) for names, reason in rows("| file | why")]
-    return read | {name: ("", reason) for names, reason in refused for name in names.split(", ")}
+def refused():
+    """Return by the name of each file in the list of the page why it is not read."""
+    items = re.findall(r"^- ((?:`[^`]+`(?:, )?)+): (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: reason for names, reason in items for name in re.findall("`([^`]+)`", names)}
 
 
 def hold(name, make, path):
-    """Make the file of a row, and hold what gatewise says of it against what the row says."""
-    read_as, says = table()[name]
+    """Make a file, and hold what gatewise says of it against what is expected, or against the list of the page."""
     target = path / name.partition(" (")[0]
     make(target)
-    if not read_as:
-        with pytest.raises(gw.FileError, match=re.escape(says.replace("`", ""))):
+    if name not in READ:
+        with pytest.raises(gw.FileError, match=re.escape(refused()[name].replace("`", ""))):
             gw.load(target)
         return
     contents = gw.inspect(target)
-    assert contents.format.startswith(read_as), contents.format
-    assert [one.name for one in contents.lstms] == re.findall("`([^`]+)`", says), contents
+    assert contents.format.startswith(READ[name][0]), contents.format
+    assert [lstm.name for lstm in contents.lstms] == READ[name][1], contents
     contents.pick()
