@@ -92,6 +92,18 @@ def test_the_notebook_of_a_sheet_in_another_language_is_read_when_it_comes_back(
     assert re.search(r"^Xaver +11 +11", output_of(capsys, "check", lang), re.MULTILINE)
 
 
+@pytest.mark.parametrize("lang", language.LANGUAGES)
+def test_the_teacher_is_told_what_lies_where_in_the_language_of_the_sheets(lang):
+    sheets(lang)
+    readme = Path(lang, "README.md").read_text(encoding="utf-8")
+    named = {path.name for path in Path(lang).iterdir() if path.name != "README.md"}
+    named = {name if "." in name else f"{name}/" for name in named} | {"marks.csv", "class.html", "feedback/"}
+    assert named < set(re.findall("`([^`]*)`", readme))
+    prose = set(WORD.findall(re.sub(r"`[^`]*`", "", readme)))
+    english = {"the", "and", "that"}
+    assert prose & english == (english if lang == "en" else set())
+
+
 def test_an_unknown_language_of_sheets_is_refused(capsys):
     with pytest.raises(gw.OptionError, match="lang must be one of en, de, not 'fr'"):
         Plan(lang="fr")

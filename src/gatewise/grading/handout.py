@@ -185,18 +185,6 @@ def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> li
 
 
 def _teacher_readme(plan: Plan) -> str:
-    return f"""# An exercise
-
-- `{SHEETS}/` is for the students: each has a page to print, a notebook and an empty `.csv`, with numbers of their own.
-- `{KEYS}/` is for you alone: each student's numbers, right answers as a sheet (`.csv`) and worked solution.
-- `{WEIGHTS}` says how many points each line is worth. Change them as you like; a line that you delete counts nothing.
-- `{ANSWERS}/` is for what comes back. Unpack in it what your learning platform hands over: the files and folders that
-  Moodle and Canvas name after the students are found by these names. So are files that are called as the sheets were,
-  or by a student's names in any order, also with oe for ö. A file that may be that of two students is not marked, but
-  named. Of two files of one student the more complete one is marked, and the other named.
-
-Then `gatewise check` on this folder prints a table and writes `{MARKS}`, `{PAGE}`, and into `{FEEDBACK}/` a page for
-each student.
-
-Made with seed {plan.seed}: the same seed and name give the same numbers again.
-"""
+    names = {"sheets": SHEETS, "keys": KEYS, "answers": ANSWERS, "feedback": FEEDBACK, "marks": MARKS, "page": PAGE}
+    lines = handout_page.words_of(plan)["readme"]
+    return "\n".join([*lines, ""]).format(**names, weights=WEIGHTS, seed=plan.seed)
