@@ -283,13 +283,16 @@ inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, co
     }
 }
 
-// Call block(Number<R>(), first row) until `count` rows are done, at most ROWS at once. The last ones are split into two
-// parts of about the same size: with one or two rows alone, too few sums would be in flight.
+// How many of the rows that are left come next, at most ROWS. The last ones are split into two parts of about the same
+// size: with one or two rows alone, too few sums would be in flight.
+inline int64_t next_rows(int64_t left) { return left <= ROWS ? left : left < 2 * ROWS ? (left + 1) / 2 : ROWS; }
+
+// Call block(Number<R>(), first row) until `count` rows are done.
 template <int R> struct Number { static constexpr int value = R; };
 
 template <class Block> inline void in_blocks(int64_t count, Block block) {
-    for (int64_t row = 0; row < count;) {
-        const int64_t left = count - row, some = left <= ROWS ? left : left < 2 * ROWS ? (left + 1) / 2 : ROWS;
+    for (int64_t row = 0, some; row < count; row += some) {
+        some = next_rows(count - row);
         static_assert(ROWS <= 6);
         switch (some) {
             case 1: block(Number<1>(), row); break;
@@ -301,40 +304,49 @@ template <class Block> inline void in_blocks(int64_t count, Block block) {
             case 6: block(Number<6>(), row); break;
 #endif
         }
-        row += some;
     }
 }
 
+// sums (rows, N) = source · panel, for R rows and N vectors of columns.
+template <class T, int R, int N> APART void multiply(const T* panel, const T* const* source, int64_t depth, Vec<T>* sums) {
+    Vec<T> acc[1][R][N] = {};
+    const T* from[R];
+    UNROLL for (int r = 0; r < R; ++r) from[r] = source[r];
+    accumulate<T, 1, R, N>(acc, panel, 0, from, depth);
+    UNROLL for (int r = 0; r < R; ++r)
+        UNROLL for (int n = 0; n < N; ++n) store((T*)(sums + r * N + n), acc[0][r][n]);
+}
+
+template <class T, int N>
+inline void multiply(int64_t rows, const T* panel, const T* const* source, int64_t depth, Vec<T>* sums) {
+    in_blocks(rows, [&](auto size, int64_t) { multiply<T, decltype(size)::value, N>(panel, source, depth, sums); });
+}
+
 // The products of rows with some groups of a packed matrix: calls finish(row, column, vector) for every vector of each
-// row. `source(row)` points to a row's numbers.
+// row. `source(row)` points to a row's numbers. What multiplies is shared by all products, or the code would be twice as
+// long.
 template <class T, class Source, class Finish>
 inline void product(const T* groups, int64_t columns, int64_t depth, int64_t rows, Source source, Finish finish,
                     int64_t first_group, int64_t last_group) {
     constexpr int L = LANES<T>;
+    const T* from[2 * ROWS];
+    Vec<T> sums[4 * ROWS];
     for (int64_t group = first_group; group < last_group; ++group) {
         const T* panel = groups + group * 4 * L * depth;
-        const int64_t column = group * 4 * L;
-        const auto with = [&](auto vectors) {
-            constexpr int N = decltype(vectors)::value;
-            const auto block = [&](auto size, int64_t row) {
-                constexpr int R = decltype(size)::value;
-                Vec<T> acc[1][R][N] = {};
-                const T* from[R];
-                UNROLL for (int r = 0; r < R; ++r) from[r] = source(row + r);
-                accumulate<T, 1, R, N>(acc, panel, 0, from, depth);
-                for (int r = 0; r < R; ++r)
-                    for (int n = 0; n < N; ++n) finish(row + r, column + n * L, acc[0][r][n]);
-            };
-            int64_t row = 0;
-            if constexpr (N == 1)  // otherwise too few sums would be in flight
-                for (; row + 2 * ROWS <= rows; row += 2 * ROWS) block(Number<2 * ROWS>(), row);
-            in_blocks(rows - row, [&](auto size, int64_t more) { block(size, row + more); });
-        };
-        switch ((columns - column + L - 1) / L) {
-            case 1: with(Number<1>()); break;
-            case 2: with(Number<2>()); break;
-            case 3: with(Number<3>()); break;
-            default: with(Number<4>());
+        const int64_t column = group * 4 * L, left = (columns - column + L - 1) / L, vectors = left < 4 ? left : 4;
+        for (int64_t row = 0, some; row < rows; row += some) {
+            const bool two = vectors == 1 && rows - row >= 2 * ROWS;  // otherwise too few sums would be in flight
+            some = two ? 2 * ROWS : next_rows(rows - row);
+            for (int64_t r = 0; r < some; ++r) from[r] = source(row + r);
+            if (two) multiply<T, 2 * ROWS, 1>(panel, from, depth, sums);
+            else switch (vectors) {
+                case 1: multiply<T, 1>(some, panel, from, depth, sums); break;
+                case 2: multiply<T, 2>(some, panel, from, depth, sums); break;
+                case 3: multiply<T, 3>(some, panel, from, depth, sums); break;
+                default: multiply<T, 4>(some, panel, from, depth, sums);
+            }
+            for (int64_t r = 0; r < some; ++r)
+                for (int64_t n = 0; n < vectors; ++n) finish(row + r, column + n * L, sums[r * vectors + n]);
         }
     }
 }
