@@ -95,3 +95,10 @@ def test_the_two_commands_of_the_readme_are_the_ones_that_ci_runs():
     assert len(commands) == 2
     assert commands[0].endswith("gatewise walk")
     assert f"'{commands[1]}'" in (ROOT / ".ci" / "tests").read_text(encoding="utf-8")
+
+
+def test_the_changelog_is_a_short_list_of_releases_the_newest_of_which_is_this_one():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.findall(r"^## ([\w.]+)", text, re.MULTILINE)[0] == project["version"]
+    assert len(text.splitlines()) < 80  # a merge that brings back lines of before the first release is undone by hand
