@@ -211,7 +211,7 @@ public:
         const nb::object y = out.is_none() ? nb::steal(PyArray_SimpleNew(axes, sizes, NUMPY_TYPE<T>)) : nb::borrow(out);
         if (!y.is_valid()) throw nb::python_error();
         auto* const array = (PyArrayObject*)y.ptr();
-        if (y.is(out) && (!PyArray_Check(array) || PyArray_TYPE(array) != NUMPY_TYPE<T> || !PyArray_ISCARRAY(array) ||
+        if (y.is(out) && (!PyArray_Check(y.ptr()) || PyArray_TYPE(array) != NUMPY_TYPE<T> || !PyArray_ISCARRAY(array) ||
                           PyArray_NDIM(array) != axes || !PyArray_CompareLists(PyArray_DIMS(array), sizes, axes)))
             return {};
         const int64_t time = axes > fixed ? shape[0] : 1;
