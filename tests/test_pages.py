@@ -5,6 +5,7 @@ bottom, and the code that they quote is in the files that they name.
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shlex
 import shutil
@@ -75,7 +76,20 @@ def import_quietly(folder: Path) -> None:
         import neuralhydrology.modelzoo.customlstm  # noqa: F401
 
 
+def write_amplifier(folder: Path) -> None:
+    """Write a model of an amplifier with a knob, as Automated-GuitarAmpModelling does."""
+    rng = np.random.default_rng(0)
+    shapes = {"rec.weight_ih_l0": (32, 2), "rec.weight_hh_l0": (32, 8), "rec.bias_ih_l0": 32, "rec.bias_hh_l0": 32}
+    shapes |= {"lin.weight": (1, 8), "lin.bias": 1}
+    document = {
+        "model_data": {"model": "SimpleRNN", "unit_type": "LSTM", "input_size": 2, "hidden_size": 8, "skip": 1},
+        "state_dict": {name: rng.normal(0, 0.4, shape).astype(np.float32).tolist() for name, shape in shapes.items()},
+    }
+    (folder / "amp.json").write_text(json.dumps(document), encoding="utf-8")
+
+
 SETTINGS = {
+    "audio": Setting(prepare=write_amplifier),
     "comparison": Setting(packages=("torch", "captum", "neuralhydrology"), prepare=import_quietly, peers=True),
     "README": Setting(prepare=write_holder),
     "formats": Setting(

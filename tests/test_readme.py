@@ -14,6 +14,7 @@ from gatewise.interop import onnx, torch
 
 ROOT = Path(__file__).parent.parent
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+PAGES = [README, *(ROOT / "docs").glob("*.md")]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -79,8 +80,10 @@ def test_the_tree_stands_in_the_order_of_the_contract():
     assert [name.removesuffix(".py").rstrip("/") for name in re.findall(r"[├└]── ([\w.]+/?)", tree)] == order
 
 
-def test_the_readme_is_short():
+def test_the_readme_and_the_documentation_are_short():
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 110
+    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in PAGES}
+    assert sum(words.values()) <= 18_000, words
 
 
 def test_no_page_and_no_message_tells_to_install_gatewise_from_an_index():
