@@ -99,11 +99,6 @@ class CauseSearch:
                     pending.append(maker)
         return [line for line in self.chain.lines if line.place in places]
 
-    def sequence_gradients(self, quantity: Quantity) -> Array:
-        """Return each sequence's gradient, before the sum over the batch that a person may have left out."""
-        values: Array = np.sum([value for _, value in self.gradients_of_steps(quantity)], axis=0)
-        return values
-
     def gradients_of_steps(self, quantity: Quantity) -> list[tuple[str, Array]]:
         """Return the name of the gradient at each step of its sum, and its values for each sequence."""
         parts = [line for line in self.chain.inputs[quantity.place] if line.summed] if quantity.total else [quantity]

@@ -126,7 +126,7 @@ class Chain:
             for sequence in self.sequences
         ]
         for sequence, steps in enumerate(self.bound):
-            bind_backward(steps, *(_gradient_of_sequence(gradient, sequence) for gradient in (dh, dc)))
+            bind_backward(steps, *(g if g is None or np.ndim(g) < 2 else np.asarray(g)[sequence] for g in (dh, dc)))
         self.program = self.bound[0][0].program
         # The parameters, the inputs (batch, ·), the initial states and the gradients of the final states:
         self.given = dict(self._inputs_of_run())
@@ -290,10 +290,6 @@ class Chain:
 def rounding(value: Array) -> Array:
     """Return the tolerance of numbers for the rounding of doubles."""
     return ROUNDING * (np.abs(value) + LEAST_ROUNDED)
-
-
-def _gradient_of_sequence(gradient: npt.ArrayLike | None, sequence: int) -> npt.ArrayLike | None:
-    return gradient if gradient is None or np.ndim(gradient) < 2 else np.asarray(gradient)[sequence]
 
 
 def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:

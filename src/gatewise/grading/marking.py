@@ -246,7 +246,8 @@ def _explain_wrong_shape(judge: Judge, search: CauseSearch, quantity: Quantity, 
         return replace(verdict, **causes._asdict())
     expected, slack = judge.follows_from(quantity)
     if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
-        value, corrected_answer = search.sequence_gradients(quantity), replace(answer, values=answer.values.sum(0))
+        value = np.sum([value for _, value in search.gradients_of_steps(quantity)], axis=0)
+        corrected_answer = replace(answer, values=answer.values.sum(0))
         kind, says = "sum over the batch missing", f"the sum over the batch is missing from {name}"
     elif answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape:
         value, slack, corrected_answer = expected.T, slack.T, replace(answer, values=answer.values.T)

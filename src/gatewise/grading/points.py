@@ -28,9 +28,7 @@ def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]
     points_by_line: dict[str, float] = {}
     numbers = tables.numerals(source, content, [(line, cells[1:]) for line, cells in rows])
     for (line, (name, *_)), (_, cells) in zip(rows, numbers, strict=True):
-        lines = [line_name for line_name in asked if name in (line_name, line_name.partition("[")[0])]
-        if name in asked:
-            lines = [name]
+        lines = [name] if name in asked else [line_name for line_name in asked if line_name.partition("[")[0] == name]
         if not lines:
             allowed = ", ".join(asked if len(asked) <= 24 else [*asked[:20], "…", asked[-1]])
             fault = f"line {line} has {shorten(name, 40)!r}, which is not asked; allowed: {allowed}"

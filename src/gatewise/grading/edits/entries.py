@@ -152,25 +152,17 @@ def writing_slips(
     *row, column = place or (0,)
     for n in {*range(expected.shape[-1])} - {column} if is_matrix else ():  # of a vector, `_unit_edits` does that
         clause = f"the number that belongs at entry {n} is written"
-        yield "another unit", clause, _with_entry(expected, place, expected[*row, n]), 1.0
+        yield "another unit", clause, np.where(wrong, expected[*row, n], expected), 1.0
     right, number, half, margin_here = (float(array[place]) for array in (expected, written, tolerance, margin))
     for other in _swap_digits(number, half, margin_here):  # which gives the right number back
-        yield "digits exchanged", "two digits are exchanged", _with_entry(expected, place, right + number - other), 1.0
-
-
-def _with_entry(values: Array, place: tuple[int, ...], value: float) -> Array:
-    changed = np.array(values)
-    changed[place] = value
-    return changed
+        yield "digits exchanged", "two digits are exchanged", np.where(wrong, right + number - other, expected), 1.0
 
 
 def swap_entries(expected: Array, wrong: Mask) -> Iterator[Array]:
     """Yield the expected numbers with their two wrong entries exchanged, if exactly two are wrong."""
-    places = [tuple(int(n) for n in place) for place in np.argwhere(wrong)]
-    if len(places) == 2:
-        first, second = places
+    if wrong.sum() == 2:
         swapped = expected.copy()
-        swapped[first], swapped[second] = expected[second], expected[first]
+        swapped[wrong] = expected[wrong][::-1]
         yield swapped
 
 

@@ -36,6 +36,7 @@ KINDS: tuple[EquationEdits, ...] = (  # the simplest in a learner's terms first
     functions.repeat_nonlinearities,
     terms.misplace_bracket,
 )
+ANY_SIZE = 20, 50, 30  # where parts of vectors begin and end: in these alone edits of two sizes differ
 
 
 @lru_cache(64)
@@ -45,20 +46,12 @@ def enumerate_edits(scene: Scene) -> Mapping[Symbol, Sequence[EquationEdit]]:
     Of equal edits of an equation with the same words, the first is returned. Edits with the same words are together one
     mistake, made in several equations.
     """
-    sizes = _part_ends(scene.recurrent, scene.columns)
+    sizes = scene.recurrent, scene.columns, scene.columns - scene.recurrent
     neutral = with_ends(scene.program, dict(zip(sizes[:2], ANY_SIZE[:2], strict=True)))
     program = _shared_program(*(getattr(neutral, field.name) for field in fields(neutral)))
     ends: dict[int | str, int] = dict(zip(ANY_SIZE, sizes, strict=True))
     any_size = _edits_of_any_size(Scene(program, *ANY_SIZE[:2]))
     return {left: [_resize_edit(edit, ends) for edit in edits] for left, edits in any_size.items()}
-
-
-def _part_ends(recurrent: int, columns: int) -> tuple[int, int, int]:
-    """Return the indices at which parts of vectors may begin and end."""
-    return recurrent, columns, columns - recurrent
-
-
-ANY_SIZE = _part_ends(20, 50)  # edits of two sizes differ in the ends of parts alone
 
 
 @lru_cache(16)

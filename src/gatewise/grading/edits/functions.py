@@ -108,10 +108,9 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
     if function is None:
         return
     activation, output = function
-    for other in (SIGMOID, TANH):
-        if other != activation:
-            clause = f"the derivative of {_NAMES[other]} is used instead of that of {_NAMES[activation]} in {{}}"
-            yield EquationEdit("other function's derivative", clause, slope(other, output), LIKELY)
+    other = TANH if activation == SIGMOID else SIGMOID
+    clause = f"the derivative of {_NAMES[other]} is used instead of that of {_NAMES[activation]} in {{}}"
+    yield EquationEdit("other function's derivative", clause, slope(other, output), LIKELY)
     clause = f"the output of the {activation.name} is used instead of its derivative in {{}}"
     yield EquationEdit("function for the derivative", clause, output, LIKELY)
     for argument, clause in _wrong_arguments(scene, equation, output):

@@ -10,7 +10,7 @@ from gatewise.gates import LETTERS
 from gatewise.grading.edits import words
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Scene, replace_part, subformulas
 from gatewise.symbolic.formula import ONE, Formula, Holds, Symbol, less, rebuild, symbols
-from gatewise.symbolic.program import Assignment, Program
+from gatewise.symbolic.program import PARAMETER, Assignment
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, F, H, I, d
 
 GATES = frozenset(map(Symbol, LETTERS))
@@ -20,8 +20,9 @@ _PARAMETERS = {"parameters of the": "WUbpγ", "weights and biases of the": "WUb"
 def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that use another known quantity of the same shape in an equation."""
     program = scene.program
-    known = _known_before(program, equation)
-    parameters = words.parameter_symbols(program)
+    parameters = frozenset(program.of_kind(PARAMETER))
+    unused = {*program.of_kind("mask"), *program.of_kind("edit"), *map(d, parameters)}  # db_f may be da_f
+    known = [symbol for symbol in program.axes if scene.is_known_before(symbol, equation) and symbol not in unused]
     for old in symbols(
         rebuild(equation.right, lambda node: ONE if isinstance(node, Holds) and node.relation == "≤" else None)
     ):
@@ -47,17 +48,6 @@ def take_old_state(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]
     if old is not None and scene.program.axes[old] == scene.program.axes[equation.left]:
         clause = f"{words.full_name(old)} is taken for {{}}"
         yield EquationEdit("old cell for the new", clause, old, LIKELY)
-
-
-def _known_before(program: Program, equation: Assignment) -> list[Symbol]:
-    """Return the quantities that a person who works out an equation already knows, in their order."""
-    order = list(program.assignments)
-    masks = {source.symbol for source in program.given if source.kind in ("mask", "edit")}
-    inputs = [symbol for symbol in program.axes if symbol not in program.assignments and symbol not in masks]
-    if not equation.left.d:
-        inputs = [symbol for symbol in inputs if not symbol.d]
-    of_parameters = {d(symbol) for symbol in words.parameter_symbols(program)}  # db_f may be da_f
-    return [*inputs, *(symbol for symbol in order[: order.index(equation.left)] if symbol not in of_parameters)]
 
 
 def _substitute_symbol(
@@ -115,7 +105,7 @@ def exchange_gates(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]
     gates = {words.gate_of(symbol) for symbol in symbols(equation.right)} - {""}
     if not gates:
         return
-    parameters = words.parameter_symbols(program)
+    parameters = frozenset(program.of_kind(PARAMETER))
     with_weights = any(symbol in parameters for symbol in symbols(equation.right))
     only_parameters = with_weights and not equation.left.d
     sets: dict[str, frozenset[Symbol] | None] = {"": parameters if with_weights else None}

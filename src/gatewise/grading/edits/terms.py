@@ -99,9 +99,7 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Eq
         return
     is_sum = isinstance(equation.right, Sum)
     terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
-    order = list(scene.program.assignments)
-    known = {symbol.base for symbol in order[: order.index(equation.left)] if not symbol.sub and not symbol.d}
-    for gate in (Symbol(letter) for letter in LETTERS if letter in known):
+    for gate in map(Symbol, LETTERS):
         for factor, name in ((gate, words.full_name(gate)), (less(ONE, gate), f"1 - {gate.base}")):
             for n, term in enumerate(terms):
                 if isinstance(term, MatMul) or _is_bias(term):
@@ -116,8 +114,6 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Eq
                 yield EquationEdit("extra factor", clause, times(equation.right, factor))
     for state in (DH, DC_NEXT) if equation.left.d else (C_PREV, H_PREV, C):
         if scene.program.axes.get(state) != (UNITS,) or state.base == equation.left.base:
-            continue
-        if state in scene.program.assignments and state.base not in known:
             continue
         clause = f"{words.full_name(state)} is an extra term in {{}}"
         yield EquationEdit("extra term", clause, add(*terms, state))

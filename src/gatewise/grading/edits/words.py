@@ -11,7 +11,6 @@ from gatewise.gates import LETTERS, NAMES
 from gatewise.grading.edits.edit import EquationEdit
 from gatewise.render import text
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.program import PARAMETER, Program
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, M, X, Z
 
 MOST_NAMES = 5  # of a list in a sentence
@@ -94,8 +93,3 @@ def family_words(edits: Sequence[tuple[EquationEdit, Symbol]]) -> tuple[str, lis
 
 def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def parameter_symbols(program: Program) -> frozenset[Symbol]:
-    """Return the symbols of a program's parameters."""
-    return frozenset(program.of_kind(PARAMETER))
