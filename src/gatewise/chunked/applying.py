@@ -10,15 +10,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import index
+from gatewise.chunked import labelled_input
 from gatewise.chunked.attributes import call_text, describe_variables, provenance
-from gatewise.chunked.labelled_input import (
-    Argument,
-    LabelledInput,
-    state_arguments,
-    stored_data,
-    validity_arguments,
-    xarray,
-)
+from gatewise.chunked.labelled_input import Argument, LabelledInput, xarray
 from gatewise.chunked.questions import KINDS, Selection, SequenceQuestion
 from gatewise.chunked.selections import PADDINGS, Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
@@ -158,7 +152,7 @@ def apply(
     """
     call = call_text(apply, locals())
     if isinstance(data, (str, os.PathLike)):
-        data = stored_data(Path(data), key, dims, model)
+        data = labelled_input.stored_data(Path(data), key, dims, model)
     elif key is not None:
         raise OptionError("key names a variable of a store, and the data are no path of one")
     inputs = LabelledInput.of(model, data, dims)
@@ -179,8 +173,8 @@ def apply(
             raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
     trial = inputs.trial(selection, engine)
     inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
-    validity, names = validity_arguments(inputs, lengths, mask)
-    states = state_arguments(inputs, state)
+    validity, names = labelled_input.validity_arguments(inputs, lengths, mask)
+    states = labelled_input.state_arguments(inputs, state)
     task = _chunk_task(selection, trial, engine, inputs, names, inputs.evaluation(state, continuous))
     variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
     result = _result_dataset(variables, task, trial, inputs)

@@ -8,32 +8,15 @@ from functools import partial
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.symbolic import formula as tree
 from gatewise.symbolic.evaluation import Ranks, evaluate, rank
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    Outer,
-    Power,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    rebuild,
-    symbols,
-)
+from gatewise.symbolic.formula import Formula, Number, Symbol, rebuild, symbols
 from gatewise.symbolic.functions import OVER_A_VECTOR
 
 # Single precision rounds each number by at most 2^-24 of it; a computed number is off by a few times that.
 SINGLE = 4 * 2.0**-24
 SINGLE_SHARE, LEAST_SINGLE = 8 * SINGLE, 1e-2  # of a whole computation; where terms cancel, of a number of this size
-_BY_ENTRY = (Symbol, Number, Sum, Negative, Product, Quotient, Power, Slope)
+_BY_ENTRY = (Symbol, Number, tree.Sum, tree.Negative, tree.Product, tree.Quotient, tree.Power, tree.Slope)
 
 
 def single_precision_error(values: Array) -> Array:
@@ -55,7 +38,7 @@ def propagate(
 
     def replace_by_symbol(node: Formula) -> Formula | None:
         """Replace a part of a hand-worked formula whose entries mix by a symbol with its value and tolerance."""
-        if isinstance(node, _BY_ENTRY) or (isinstance(node, FunctionCall) and node.name not in OVER_A_VECTOR):
+        if isinstance(node, _BY_ENTRY) or (isinstance(node, tree.FunctionCall) and node.name not in OVER_A_VECTOR):
             return None
         placeholder = Symbol("held", str(len(env)))
         ranks[placeholder] = rank(node, ranks)
@@ -78,25 +61,25 @@ def _propagate_jointly(
     """Return the value and the error tolerance of a part whose entries mix: a matrix product, a slice, a mean."""
     spread = partial(propagate, env=env, tolerances=tolerances, ranks=ranks)
     match node:
-        case MatMul(left, right):
+        case tree.MatMul(left, right):
             matrix, (value, tolerance) = evaluate(left, env, ranks), spread(right)
             return value @ matrix.mT, (tolerance + SINGLE * np.abs(value)) @ np.abs(matrix).mT
-        case Outer(left, right):
+        case tree.Outer(left, right):
             (left_value, left_error), (right_value, right_error) = spread(left), spread(right)
             left_value, left_error = left_value[..., None], left_error[..., None]
             right_value, right_error = right_value[..., None, :], right_error[..., None, :]
             return left_value * right_value, np.abs(left_value) * right_error + left_error * np.abs(right_value)
-        case Slice(vector, int(start), int(stop)):
+        case tree.Slice(vector, int(start), int(stop)):
             vector_tolerance = tolerances[vector]
             return env[vector][..., start:stop], None if vector_tolerance is None else vector_tolerance[..., start:stop]
-        case Concatenation(parts):
+        case tree.Concatenation(parts):
             values, errors = zip(*map(spread, parts), strict=True)
             return np.concatenate(values, axis=-1), np.concatenate(errors, axis=-1)
-        case FunctionCall(name, (argument,)):
+        case tree.FunctionCall(name, (argument,)):
             value, tolerance = spread(argument)
             total = np.mean(tolerance, axis=-1) if name == "mean" else np.sum(tolerance, axis=-1)
             return OVER_A_VECTOR[name].compute(value, axis=-1), total
-        case Holds(left, _, right):  # on which side of a kink a number is: on either where rounding may bring it over
+        case tree.Holds(left, _, right):  # the side of a kink: either where rounding may bring the number over
             (left_value, left_error), (right_value, right_error) = spread(left), spread(right)
             may_change = np.abs(left_value - right_value) <= left_error + right_error
             return evaluate(node, env, ranks), np.where(may_change, 1.0, 0.0)

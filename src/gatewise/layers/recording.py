@@ -11,16 +11,9 @@ from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.files import storage
 from gatewise.layers.merging import MASKED_OUTPUTS, merged_size, merges
 from gatewise.layers.run import RunPlan, run
+from gatewise.records import named_arrays
 from gatewise.records.keep import DIRECTIONS
-from gatewise.records.named_arrays import (
-    Arrays,
-    Header,
-    header,
-    record_before_run,
-    take_array,
-    trace_from,
-    trace_record,
-)
+from gatewise.records.named_arrays import Arrays, Header, take_array, trace_from
 from gatewise.records.nesting import Cell, array_prefix, map_cells
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -30,7 +23,7 @@ def lstm_trace_record(trace: LSTMTrace) -> tuple[Arrays, Header]:
     arrays: Arrays = {"output": trace.stored_output}
 
     def record(key: Cell, cell: Trace) -> Header:
-        cell_arrays, head = trace_record(cell, array_prefix(key))
+        cell_arrays, head = named_arrays.trace_record(cell, array_prefix(key))
         arrays.update(cell_arrays)
         return head
 
@@ -46,7 +39,7 @@ def plan_record(plan: RunPlan) -> tuple[dict[str, storage.Shape], Header]:
     def record(key: Cell, cell: Trace) -> Header:
         """Add the shapes of a cell's arrays to `shapes`; return the plain data of its trace."""
         prefix = array_prefix(key)
-        arrays, head = record_before_run(cell, prefix)
+        arrays, head = named_arrays.record_before_run(cell, prefix)
         shapes.update({name: (array.shape, array.dtype) for name, array in arrays.items()})
         shapes[f"{prefix}final.hidden_state"] = (cell.initial.h.shape, dtype)
         shapes[f"{prefix}final.cell_state"] = (cell.initial.c.shape, dtype)
@@ -65,7 +58,7 @@ def _head(layers: Sequence[dict[str, Header]], merge: Sequence[str], masked_outp
 def trace_to_file(plan: RunPlan, path: str | os.PathLike[str]) -> LSTMTrace:
     """Run an LSTM with the kept arrays in a file, and return the traces that read from it."""
     shapes, head = plan_record(plan)
-    head = header("lstm_trace", **head)
+    head = named_arrays.header("lstm_trace", **head)
     with storage.writing(path, shapes, head) as views:
         trace = plan.trace(*run(plan, plan.arguments.x, views))
         for name, array in lstm_trace_record(trace)[0].items():

@@ -17,14 +17,8 @@ from gatewise.interop.containers import zarr_stores
 from gatewise.opening import sound
 from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.number_files import NETCDF, chosen_name, read_numbers, require_axes
-from gatewise.records.named_numbers import (
-    NamedNumbers,
-    is_labelled,
-    is_table,
-    labelled_array_numbers,
-    table_numbers,
-    unnamed_numbers,
-)
+from gatewise.records import named_numbers
+from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table
 
 TABLE = ["time", "feature"]  # the axes of one
 
@@ -130,7 +124,7 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
         raise OptionError("--key belongs to an .npz file, a store or a mapping, not to an array")
     if is_labelled(input) or is_table(input):
         return _labelled(input, source, axes, selection)
-    return InputNumbers(source, require_axes(unnamed_numbers(source, input), source))
+    return InputNumbers(source, require_axes(named_numbers.unnamed_numbers(source, input), source))
 
 
 def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
@@ -168,11 +162,11 @@ def _labelled(
         return names
 
     if is_table(data):
-        named, order = table_numbers(data, source, choose), None
+        named, order = named_numbers.table_numbers(data, source, choose), None
     else:
-        named, dims = labelled_array_numbers(data, source, axes, choose)
+        named, dims = named_numbers.labelled_array_numbers(data, source, axes, choose)
         order = tuple(dict.fromkeys(dims.values())) if named.values.ndim > 1 else None
-    plain = unnamed_numbers(source, named.values)
+    plain = named_numbers.unnamed_numbers(source, named.values)
     single = replace(named, values=plain.values, dtype=plain.dtype, notes=(*notes, *others))
     return InputNumbers(source, single, axes=order, table=is_table(data))
 

@@ -8,21 +8,8 @@ from collections.abc import Iterator
 from gatewise.activations import SIGMOID, TANH, Activation
 from gatewise.grading.edits.edit import LIKELY, STRUCTURAL, EquationEdit, Path, Scene, of_each_part, replace_item
 from gatewise.grading.edits.words import full_name
-from gatewise.symbolic.formula import (
-    ONE,
-    TWO,
-    Formula,
-    FunctionCall,
-    Negative,
-    Number,
-    Product,
-    Slope,
-    Symbol,
-    add,
-    less,
-    nodes,
-    times,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import ONE, TWO, Formula, Number, Symbol, add, less, nodes, times
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, C, G, H, M
@@ -41,7 +28,7 @@ _COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
 @of_each_part
 def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that replace a nonlinearity of an equation by another, or leave it out."""
-    if not isinstance(node, FunctionCall) or node.activation is None:
+    if not isinstance(node, tree.FunctionCall) or node.activation is None:
         return
     (argument,) = node.arguments
     function = _NAMES.get(node.activation, node.activation.name)
@@ -69,10 +56,10 @@ def _misread_exponentials(activation: Activation, argument: Formula) -> Iterator
     base_ten = apply(activation, times(Number(math.log(10)), argument))
     yield EquationEdit("10^ for e^", "10^a is used instead of e^a in {}", base_ten, LIKELY)
     if activation == TANH:
-        tangent = FunctionCall("tan", (argument,))
+        tangent = tree.FunctionCall("tan", (argument,))
         yield EquationEdit("tan for tanh", "tan is used instead of tanh in {}", tangent, LIKELY)
         return
-    exponential = FunctionCall("exp", (Negative(argument),))
+    exponential = tree.FunctionCall("exp", (tree.Negative(argument),))
     for part, text in ((exponential, "e^(-a)"), (add(ONE, exponential), "1 + e^(-a)")):
         clause = f"{text} is used instead of 1 / (1 + e^(-a)) in {{}}"
         yield EquationEdit("incomplete sigmoid", clause, part, LIKELY)
@@ -82,7 +69,7 @@ def add_nonlinearity(scene: Scene, equation: Assignment) -> Iterator[EquationEdi
     """Yield the mistakes that apply a nonlinearity to an equation without one."""
     if (
         not equation.left.d
-        and not isinstance(equation.right, FunctionCall)
+        and not isinstance(equation.right, tree.FunctionCall)
         and equation.left.base not in ("z", "n", "u", "w", "μ", "v")
     ):
         for activation in (SIGMOID, TANH):
@@ -100,9 +87,9 @@ def argument_name(argument: Formula) -> str:
 @of_each_part
 def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes in a derivative: of another nonlinearity, left out, or taken at another argument."""
-    if not isinstance(node, Slope):
+    if not isinstance(node, tree.Slope):
         return
-    outputs = [part for part in nodes(equation.right) if isinstance(part, (Symbol, FunctionCall))]
+    outputs = [part for part in nodes(equation.right) if isinstance(part, (Symbol, tree.FunctionCall))]
     functions = ((activation, output) for output in outputs for activation in (SIGMOID, TANH))
     function = next((pair for pair in functions if node == slope(*pair)), None)
     if function is None:
@@ -120,7 +107,7 @@ def change_derivatives(scene: Scene, equation: Assignment, path: Path, node: For
 def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:
     """Yield the wrong arguments that people use in a derivative instead of the output, each with its clause."""
     match output:
-        case FunctionCall(name, (argument,)):
+        case tree.FunctionCall(name, (argument,)):
             yield argument, _COMPUTED.format(argument_name(argument), f"its {name}")
             for state in (H, M):
                 if scene.is_known_before(state, equation) and scene.program.axes[state] == scene.program.axes[C]:
@@ -136,13 +123,13 @@ def _wrong_arguments(scene: Scene, equation: Assignment, output: Formula) -> Ite
 @of_each_part
 def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that multiply before the nonlinearity instead of after it: tanh(o * c)."""
-    if not isinstance(node, Product):
+    if not isinstance(node, tree.Product):
         return
     for n, factor in enumerate(node.factors):
         others = replace_item(node.factors, n)
-        if isinstance(factor, FunctionCall) and factor.activation is not None and others:
-            inner = Product((*others, *factor.arguments))
-            inside = FunctionCall(factor.name, (inner,), factor.activation)
+        if isinstance(factor, tree.FunctionCall) and factor.activation is not None and others:
+            inner = tree.Product((*others, *factor.arguments))
+            inside = tree.FunctionCall(factor.name, (inner,), factor.activation)
             clause = f"the product is taken before the {factor.activation.name} instead of after it in {{}}"
             tier = LIKELY if equation.left == H else STRUCTURAL
             yield EquationEdit("order of operations", clause, inside, tier)
@@ -152,8 +139,8 @@ def multiply_inside(scene: Scene, equation: Assignment, path: Path, node: Formul
 def repeat_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that apply a nonlinearity twice, or where none belongs, or take its derivative."""
     match node:
-        case FunctionCall(name, _, activation) if activation is not None:
-            again = FunctionCall(name, (node,), activation)
+        case tree.FunctionCall(name, _, activation) if activation is not None:
+            again = tree.FunctionCall(name, (node,), activation)
             yield EquationEdit("extra nonlinearity", f"the {activation.name} is applied twice in {{}}", again)
             clause = f"the derivative of the {activation.name} is used instead of the {activation.name} itself in {{}}"
             yield EquationEdit("derivative for the function", clause, slope(activation, node))

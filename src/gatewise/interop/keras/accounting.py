@@ -11,17 +11,11 @@ from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.hdf5 import Group
 from gatewise.interop.contents import Refused, StoredItem, StoredLSTM
+from gatewise.interop.keras import layer_graph
 from gatewise.interop.keras.chain import ACTIVATIONS, MASK_MAKERS, activation_of
 from gatewise.interop.keras.config import Layer, clean, compute_type
 from gatewise.interop.keras.files import MEMBERS, OF_TRAINING, Source, entries_of
-from gatewise.interop.keras.layer_graph import (
-    ConfiguredLayers,
-    LayerNode,
-    is_identity,
-    is_recurrent,
-    is_reversal,
-    without_wrapper,
-)
+from gatewise.interop.keras.layer_graph import ConfiguredLayers, LayerNode, is_identity, is_recurrent
 from gatewise.interop.ledger import UNKNOWN, Ledger, LedgerEntry, account
 from gatewise.showing import with_article
 
@@ -104,7 +98,7 @@ def has_place(node: LayerNode, position: Position) -> bool:
         return False
     if is_identity(layer) or layer.kind in MASK_MAKERS:
         return True
-    if is_reversal(layer):
+    if layer_graph.is_reversal(layer):
         return source is not None and is_recurrent(source.layer)
     if layer.kind in ACTIVATIONS:
         return source is not None and source.layer.kind == "Dense" and not between
@@ -272,8 +266,8 @@ def _inputs(node: LayerNode, name: str) -> Iterator[LedgerEntry]:
 def _model_settings(model: Layer, name: str, prefix: str = "") -> Iterator[LedgerEntry]:
     """Yield the settings of a Keras model and of those in it, whose names begin with the prefix."""
     yield from _settings(model, name, "", ())
-    for _, child in without_wrapper(model).children:
-        if without_wrapper(child).holds_layers:
+    for _, child in layer_graph.without_wrapper(model).children:
+        if layer_graph.without_wrapper(child).holds_layers:
             yield from _model_settings(child, f"{prefix}{child.name}", f"{prefix}{child.name}/")
 
 

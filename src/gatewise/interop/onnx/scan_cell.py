@@ -18,25 +18,9 @@ from gatewise.equations import NO_DROPOUT
 from gatewise.interop.onnx.building import Graph
 from gatewise.parameters import Parameters
 from gatewise.symbolic import binding
+from gatewise.symbolic import formula as tree
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import (
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    Power,
-    Product,
-    Quotient,
-    Sum,
-    Symbol,
-    add,
-    parts,
-    rebuild,
-    symbols,
-)
+from gatewise.symbolic.formula import Formula, Number, Symbol, add, parts, rebuild, symbols
 from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
 from gatewise.symbolic.program import Assignment
@@ -147,37 +131,37 @@ class _Translation:
                 return self._translate_symbol(formula)
             case Number(value):
                 return self._number_constant(value)
-            case Sum((first, *rest)):
+            case tree.Sum((first, *rest)):
                 return self._add_terms(self._translate_formula(first), rest)
-            case Negative(term):
+            case tree.Negative(term):
                 return self._add_node("Neg", self._translate_formula(term))
-            case Product((first, *rest)):
+            case tree.Product((first, *rest)):
                 product = self._translate_formula(first)
                 for factor in rest[:-1]:
                     product = self._add_node("Mul", product, self._translate_formula(factor))
                 last = self._translate_formula(rest[-1])
                 return body.node("Mul", [product, last], **named) if named else self._add_node("Mul", product, last)
-            case Quotient(over, under):
+            case tree.Quotient(over, under):
                 return self._add_node("Div", self._translate_formula(over), self._translate_formula(under))
-            case Power(base, Number(2)):
+            case tree.Power(base, Number(2)):
                 root = self._translate_formula(base)
                 return self._add_node("Mul", root, root)
-            case MatMul(Symbol() as matrix, vector):
+            case tree.MatMul(Symbol() as matrix, vector):
                 return self._translate_product(matrix, vector)
-            case Concatenation(parts):
+            case tree.Concatenation(parts):
                 return self._translate_concatenation(parts)
-            case Holds(left, relation, right):
+            case tree.Holds(left, relation, right):
                 truth = self._add_node(
                     RELATIONS[relation].operator, self._translate_formula(left), self._translate_formula(right)
                 )
                 return self._add_node("Where", truth, self._number_constant(1), self._number_constant(0))
-            case FunctionCall("mean", (argument,)):
+            case tree.FunctionCall("mean", (argument,)):
                 return self._translate_mean(argument)
-            case FunctionCall(name, arguments) if name in FUNCTIONS and FUNCTIONS[name].operator:
+            case tree.FunctionCall(name, arguments) if name in FUNCTIONS and FUNCTIONS[name].operator:
                 return self._add_node(
                     FUNCTIONS[name].operator, *(self._translate_formula(argument) for argument in arguments)
                 )
-            case FunctionCall(_, (argument,), activation) if activation is not None:
+            case tree.FunctionCall(_, (argument,), activation) if activation is not None:
                 formula = rebuild(definition(activation), lambda node: argument if node == ARGUMENT else None)
                 return self._translate_formula(formula)
         raise TypeError(f"no operators for {formula!r}")
@@ -185,8 +169,8 @@ class _Translation:
     def _add_terms(self, total: str, terms: Sequence[Formula]) -> str:
         """Add the ONNX nodes that add terms to a total, and return the name of the sum."""
         for term in terms:
-            negative = isinstance(term, Negative)
-            other = self._translate_formula(term.term if isinstance(term, Negative) else term)
+            negative = isinstance(term, tree.Negative)
+            other = self._translate_formula(term.term if isinstance(term, tree.Negative) else term)
             total = self._add_node("Sub" if negative else "Add", total, other)
         return total
 
@@ -243,9 +227,9 @@ class _Translation:
 def _sum_terms(line: Assignment) -> tuple[Formula, ...]:
     """Return the terms of a cell's equation to be translated to ONNX: of a sum, or a product with a matrix."""
     match line.right:
-        case Sum(terms):
+        case tree.Sum(terms):
             return terms
-        case MatMul():
+        case tree.MatMul():
             return (line.right,)
     return ()
 
@@ -278,5 +262,5 @@ def _symbols_beside_matrices(formula: Formula) -> Iterator[Symbol]:
     """Yield the symbols of a cell's formula except the vectors that matrices multiply: those may be of any size."""
     if isinstance(formula, Symbol):
         yield formula
-    for part in (formula.left,) if isinstance(formula, MatMul) else parts(formula):
+    for part in (formula.left,) if isinstance(formula, tree.MatMul) else parts(formula):
         yield from _symbols_beside_matrices(part)
