@@ -101,7 +101,7 @@ def goals(results: Sequence[Result]) -> str:
             reached = "not measured" if value is None else "reached" if _reached(goal, value) else "**not reached**"
             measured = "–" if value is None else shown(value)
             rows.append([str(result.case), str(result.threads), against, wanted, measured, reached])
-    return table(["case", "threads", "against", "wanted", "measured", ""], rows)
+    return table(["case", "threads", "against", "wanted", "measured", "result"], rows)
 
 
 def _reached(goal: Goal, value: float) -> bool:
