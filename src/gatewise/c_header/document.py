@@ -9,7 +9,8 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.c_header.expressions import literal, with_needed
-from gatewise.c_header.functions import WIDTHS, build_macros, dot, functions_of
+from gatewise.c_header.functions import WIDTHS, build_macros, functions_of
+from gatewise.c_header.products import sums
 from gatewise.c_header.stage_code import StageCode
 from gatewise.c_header.stages import stages_of
 from gatewise.network import Network
@@ -73,32 +74,34 @@ def header_parts(header: Header) -> HeaderParts:
     network, p, upper = header.network, header.name, header.name.upper()
     stages = [StageCode(p, stage) for stage in stages_of(network)]
     tables = {name: array for stage in stages for name, array in stage.tables.items()} | _network_tables(header)
-    work = {"x": network.num_features} if network.inputs is not None else {}
+    work = {"sums": 0}  # first, where vectors are stored fastest
+    work |= {"x": network.num_features} if network.inputs is not None else {}
     if network.branches:
         work |= {"z": network.lstm.input_size}
         work |= {f"f{n}": len(branch.features) for n, branch in enumerate(network.branches) if branch.layers}
     for stage in stages:
-        work |= stage.work
+        work |= stage.work | {"sums": max(work.get("sums", 0), stage.work.get("sums", 0))}
+    turns = any("s->turn" in stage.text for stage in stages)
     functions = with_needed(set().union(*(stage.functions for stage in stages)))
     parts = [
         f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
         "#include <string.h>",
-        _interface(header),
+        _interface(header, turns),
         build_macros(p),
         functions_of(p, functions, 1),
         *(f"#if {upper}_LANES >= {width}\n{functions_of(p, functions, width)}\n#endif" for width in reversed(WIDTHS)),
-        dot(p),
-        *(_table(name, array) for name, array in tables.items()),
+        sums(p, set().union(*(stage.sums for stage in stages))),
+        *(_table(upper, name, array) for name, array in tables.items()),
         _work(p, work),
         *(stage.text for stage in stages),
-        *_step_functions(header, stages, bool(work)),
-        *_state_functions(header),
+        *_step_functions(header, stages, turns),
+        *_state_functions(header, turns),
         _test(header),
         f"#endif /* {upper}_H */",
     ]
     flash = 4 * sum(np.size(array) for array in tables.values())
     code = "\n\n".join(part for part in parts if part) + "\n"
-    return HeaderParts(code, flash, sum(max(size, 1) for size in work.values()))
+    return HeaderParts(code, flash, sum(max(size, 1) for size in work.values()) + turns)
 
 
 def cell_sizes(network: Network) -> list[tuple[int, int]]:
@@ -107,10 +110,11 @@ def cell_sizes(network: Network) -> list[tuple[int, int]]:
     return [(p.recurrent_size, p.hidden_size) for p in cells]
 
 
-def _interface(header: Header) -> str:
+def _interface(header: Header, turns: bool) -> str:
     network, p, upper = header.network, header.name, header.name.upper()
     sizes = cell_sizes(network)
     members = " ".join(f"float h{n}[{h}], c{n}[{c}];" for n, (h, c) in enumerate(sizes))
+    members += " uint32_t turn;" * turns
     inputs = 1 if network.embedding is not None else network.num_features
     gates = sum(4 * c for _, c in sizes)
     return f"""\
@@ -123,7 +127,7 @@ def _interface(header: Header) -> str:
 typedef struct {p}_state {{ {members} }} {p}_state;"""
 
 
-def _table(name: str, array: Array) -> str:
+def _table(upper: str, name: str, array: Array) -> str:
     """Return the text of a table of numbers."""
     values = [literal(float(value)) for value in np.asarray(array, np.float64).reshape(-1)]
     lines, line = list[str](), ""
@@ -134,7 +138,7 @@ def _table(name: str, array: Array) -> str:
         line += f"{value}, "
     lines.append(line.rstrip(", "))
     body = "\n    ".join(lines)
-    return f"static const float {name}[{len(values)}] = {{\n    {body}\n}};"
+    return f"static const float {name}[{len(values)}] {upper}_ALIGNED = {{\n    {body}\n}};"
 
 
 def _work(p: str, work: Mapping[str, int]) -> str:
@@ -165,13 +169,11 @@ def _network_tables(header: Header) -> dict[str, Array]:
     return tables
 
 
-def _step_functions(header: Header, stages: list[StageCode], has_work: bool) -> Iterator[str]:
+def _step_functions(header: Header, stages: list[StageCode], turns: bool) -> Iterator[str]:
     """Yield the functions that run a step, with and without its gates, and a block of steps."""
     network, p, upper = header.network, header.name, header.name.upper()
     cells, head = [s for s in stages if s.stage.gates], [s for s in stages if s.stage.name == "head"]
-    body = list[str]()
-    if has_work:
-        body.append(f"    {p}_work work, *t = &work;")
+    body = [f"    {p}_work work {upper}_ALIGNED, *t = &work;"]
     if network.embedding is not None:
         count, size = network.embedding.shape
         body.append(
@@ -185,7 +187,7 @@ def _step_functions(header: Header, stages: list[StageCode], has_work: bool) -> 
     places, layers = 0, []
     for number, stage in enumerate(cells):
         at = f"gates ? gates + {places} : gates" if places else "gates"
-        layers.append(f"    {at_gates(stage.call, at)}")
+        layers.append(f"    {stage.call.replace('gates', at)}")
         places += 4 * cell_sizes(network)[number][1]
     if network.masked is not None:
         tests = " && ".join(f"x[{k}] == {literal(network.masked)}" for k in range(_inputs(network)))
@@ -202,6 +204,8 @@ def _step_functions(header: Header, stages: list[StageCode], has_work: bool) -> 
     else:
         source = "top" if network.masked is not None else f"s->h{len(cells) - 1}"
         body.append(f"    memcpy(y, {source}, {network.num_outputs} * sizeof(float));")
+    if turns:
+        body.append("    s->turn ^= 1u;")
     statements = "\n".join(body)
     yield f"""\
 {upper}_ONE_BODY void {p}_run({p}_state *s, const float *x, float *y, float *gates)
@@ -219,11 +223,6 @@ static inline void {p}_block({p}_state *s, const float *x, float *y, size_t n)
 #ifdef {upper}_WITH_GATES
 static inline void {p}_step_gates({p}_state *s, const float *x, float *y, float *gates) {{ {p}_run(s, x, y, gates); }}
 #endif"""
-
-
-def at_gates(call: str, at: str) -> str:
-    """Return the call of a layer's function with where its gates begin."""
-    return call.replace("gates", at) if at != "gates" else call
 
 
 def _inputs(network: Network) -> int:
@@ -247,7 +246,7 @@ def _scaling(header: Header) -> Iterator[str]:
         begin += branch.size
 
 
-def _state_functions(header: Header) -> Iterator[str]:
+def _state_functions(header: Header, turns: bool) -> Iterator[str]:
     """Yield the functions that set, read and write the state."""
     p, sizes = header.name, cell_sizes(header.network)
     copies = {"get": ("flat + {at}", "s->{name}"), "set": ("s->{name}", "flat + {at}")}
@@ -258,6 +257,8 @@ def _state_functions(header: Header) -> Iterator[str]:
                 to, what = target.format(at=at, name=name), source.format(at=at, name=name)
                 lines.append(f"    memcpy({to}, {what}, {size} * sizeof(float));")
                 at += size
+        if turns and verb == "set":
+            lines.append("    s->turn = 0u;")
         arguments = f"const {p}_state *s, float *flat" if verb == "get" else f"{p}_state *s, const float *flat"
         yield f"static inline void {p}_{verb}({arguments})\n{{\n" + "\n".join(lines) + "\n}"
     reset = f"{p}_set(s, {p}_initial);" if header.initial is not None else "memset(s, 0, sizeof *s);"
@@ -272,11 +273,11 @@ def _test(header: Header) -> str:
     steps = len(test.x)
     return f"""\
 #ifdef {upper}_TEST
-{_table(f"{p}_test_x", test.x)}
+{_table(upper, f"{p}_test_x", test.x)}
 
-{_table(f"{p}_test_y", test.y)}
+{_table(upper, f"{p}_test_y", test.y)}
 
-{_table(f"{p}_test_state", test.state)}
+{_table(upper, f"{p}_test_state", test.state)}
 
 /* 0 if a run of {steps} steps from reset comes out as it does in float64, else the place of the first wrong number,
    counted from 1: of the outputs, then of the last state. */

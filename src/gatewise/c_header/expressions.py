@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -127,16 +127,16 @@ class Expressions:
 
 
 NEEDS: Mapping[str, tuple[str, ...]] = {  # of each function, the others that it calls
+    "tanh": ("clip",),
     "sigmoid": ("tanh",),
     "sigmoid_of_half": ("tanh",),
     "clip": ("max", "min"),
 }
 
 
-def with_needed(functions: set[str]) -> list[str]:
+def with_needed(functions: Iterable[str]) -> list[str]:
     """Return functions and those that they call, each after what it calls."""
     ordered: dict[str, None] = {}
     for name in sorted(functions):
-        ordered.update(dict.fromkeys(NEEDS.get(name, ())))
-        ordered[name] = None
-    return [*[name for name in ordered if name not in NEEDS], *[name for name in ordered if name in NEEDS]]
+        ordered.update(dict.fromkeys([*with_needed(NEEDS.get(name, ())), name]))
+    return list(ordered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 WIDTHS = (16, 8, 4)
 
@@ -11,7 +11,7 @@ WIDTHS = (16, 8, 4)
 # neighbouring numbers of float32. Beyond 9.02 it is 1. From the highest power to the lowest.
 TANH_OVER = (1.3319062e-08, 2.0583479e-05, 0.0034940329, 0.13379724, 1.0)
 TANH_UNDER = (7.762014e-07, 0.00032830928, 0.02587107, 0.4671305, 1.0)
-LIMIT, INFINITE, SIGN, SIZE = 0x411051EC, 0x7F800000, -0x80000000, 0x7FFFFFFF  # 9.02, in bits
+LIMIT, SIZE = 9.0199966, 0x7FFFFFFF
 FAINT = 0x26901D7D  # 1e-15: cell states below it are 0, before they become numbers that processors are slow with
 
 
@@ -29,11 +29,6 @@ def build_macros(prefix: str) -> str:
         "#else",
         f"#define {upper}_ONE_BODY static inline",
         "#endif",
-        "#if defined(__clang__) || defined(__GNUC__)",
-        f"#define {upper}_INLINE static inline __attribute__((always_inline))",
-        "#else",
-        f"#define {upper}_INLINE static inline",
-        "#endif",
     ]
     lines += [
         f"#if defined({upper}_PLAIN) || !(defined(__GNUC__) || defined(__clang__))",
@@ -47,8 +42,28 @@ def build_macros(prefix: str) -> str:
         "#else",
         f"#define {upper}_LANES 1",
         "#endif",
+        f"#if {upper}_LANES > 1",
+        f"#define {upper}_ALIGNED __attribute__((aligned(64)))",
+        f"#define {upper}_INLINE static inline __attribute__((always_inline))",
+        "#ifdef __has_builtin",
+        *_extremes(upper),
+        "#endif",
+        "#else",
+        f"#define {upper}_ALIGNED",
+        f"#define {upper}_INLINE static inline",
+        "#endif",
     ]
     return "\n".join(lines)
+
+
+def _extremes(upper: str) -> Iterator[str]:
+    """Yield the C text of minimum and maximum as instructions of x86, whose second argument comes through if NaN."""
+    for name in ("min", "max"):
+        for width, builtin in ((4, f"{name}ps"), (8, f"{name}ps256"), (16, f"{name}ps512"), (16, f"{name}ps512_mask")):
+            arguments = {"ps512": "a, b, 4", "ps512_mask": "a, b, a, -1, 4"}.get(builtin[3:], "a, b")
+            yield f"#if {upper}_LANES >= {width} && __has_builtin(__builtin_ia32_{builtin})"
+            yield f"#define {upper}_{name.upper()}_{width}(a, b) __builtin_ia32_{builtin}({arguments})"
+            yield "#endif"
 
 
 def vectors_of(prefix: str, width: int) -> str:
@@ -80,15 +95,12 @@ def function(prefix: str, name: str, width: int) -> str:
     i = "int32_t" if n == 1 else f"{p}_i{n}"
     one = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a)"
     two = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a, {v} b)"
-    choose = f"return {p}_float_{n}(({p}_bits_{n}(a) & first) | ({p}_bits_{n}(b) & ~first));"
     match name:
         case "tanh":
             return f"""\
 {one}
 {{
-    const {i} bits = {p}_bits_{n}(a), size = bits & {SIZE:#x};
-    const {i} over = {p}_if_{n}(size > {LIMIT:#x}) & {p}_if_{n}(size <= {INFINITE:#x}); /* not where it is NaN */
-    const {v} x = {p}_float_{n}((bits & ~over) | (((bits & INT32_MIN) | {LIMIT:#x}) & over));
+    const {v} zero = {"0.0f" if n == 1 else "{0}"}, x = {p}_clip_{n}(a, zero - {LIMIT}f, zero + {LIMIT}f);
     const {v} t = x * x;
     const {v} above = {_horner(TANH_OVER)};
     const {v} below = {_horner(TANH_UNDER)};
@@ -98,10 +110,20 @@ def function(prefix: str, name: str, width: int) -> str:
             return f"{one} {{ return 0.5f + 0.5f * {p}_tanh_{n}(0.5f * a); }}"
         case "sigmoid_of_half":
             return f"{one} {{ return 0.5f + 0.5f * {p}_tanh_{n}(a); }}"
-        case "max":  # NaN in the second argument comes through, as everywhere below
-            return f"{two} {{ const {i} first = {p}_if_{n}(a > b); {choose} }}"
-        case "min":
-            return f"{two} {{ const {i} first = {p}_if_{n}(a < b); {choose} }}"
+        case "max" | "min":  # NaN in the second argument comes through, as everywhere below
+            sign, macro = ">" if name == "max" else "<", f"{p.upper()}_{name.upper()}_{n}"
+            if n == 1:
+                return f"{two} {{ return a {sign} b ? a : b; }}"
+            return f"""\
+#ifdef {macro}
+{two} {{ return {macro}(a, b); }}
+#else
+{two}
+{{
+    const {i} first = a {sign} b;
+    return {p}_float_{n}(({p}_bits_{n}(a) & first) | ({p}_bits_{n}(b) & ~first));
+}}
+#endif"""
         case "clip":
             return (
                 f"{p.upper()}_INLINE {v} {p}_clip_{n}({v} a, {v} low, {v} high)"
@@ -124,31 +146,15 @@ def function(prefix: str, name: str, width: int) -> str:
     return f"{one} {{ {v} r = a; int l; for (l = 0; l < {n}; l++) r[l] = {name}f(a[l]); return r; }}"
 
 
-def dot(prefix: str) -> str:
-    """Return the C text of a sum of products of two vectors, of which the first may have gaps."""
-    p, upper = prefix, prefix.upper()
-    return f"""\
-{upper}_INLINE float {p}_dot(const float *w, size_t step, const float *z, size_t n)
-{{
-    float sum = 0.0f;
-    size_t j = 0;
-#if {upper}_LANES >= 4
-    if (step == 1) {{
-        const size_t whole = n - n % 4;
-        {p}_v4 four = {p}_all_4(0.0f);
-#if {upper}_LANES >= 8
-        const size_t eights = n - n % 8;
-        {p}_v8 eight = {p}_all_8(0.0f);
-        for (; j < eights; j += 8) eight += {p}_load_8(w + j) * {p}_load_8(z + j);
-        sum = ((eight[0] + eight[4]) + (eight[2] + eight[6])) + ((eight[1] + eight[5]) + (eight[3] + eight[7]));
-#endif
-        for (; j < whole; j += 4) four += {p}_load_4(w + j) * {p}_load_4(z + j);
-        sum += (four[0] + four[2]) + (four[1] + four[3]);
-    }}
-#endif
-    for (; j < n; j++) sum += w[j * step] * z[j];
-    return sum;
-}}"""
+def in_every_build(prefix: str, widths: Sequence[int], lines: Callable[[int], Iterable[str]]) -> Iterator[str]:
+    """Yield lines of C for builds with vectors of each width, from the widest on, and for those without."""
+    for lanes in (*widths, 1):
+        if widths:
+            test = "if" if lanes == widths[0] else "elif"
+            yield "#else" if lanes == 1 else f"#{test} {prefix.upper()}_LANES >= {lanes}"
+        yield from lines(lanes)
+    if widths:
+        yield "#endif"
 
 
 def functions_of(prefix: str, names: Iterator[str] | list[str], width: int) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import numpy as np
-
 from gatewise.arrays import Array
 from gatewise.c_header.expressions import Expressions, literal
-from gatewise.c_header.functions import WIDTHS
-from gatewise.c_header.phases import Phase, ProductGroup, Schedule, identifier
+from gatewise.c_header.functions import WIDTHS, in_every_build
+from gatewise.c_header.phases import Phase, Schedule, identifier
+from gatewise.c_header.products import Products, plus, products_of
 from gatewise.c_header.stages import Stage, Vector
-from gatewise.symbolic.formula import Concatenation, Formula, FunctionCall, MatMul, Symbol, nodes, rebuild, symbols
+from gatewise.symbolic.formula import Concatenation, Formula, FunctionCall, Symbol, nodes, rebuild, symbols
 from gatewise.symbolic.program import Assignment
 
 PARAMETERS = {  # of the functions, by name
@@ -24,7 +23,6 @@ PARAMETERS = {  # of the functions, by name
     "y": "float *y",
     "gates": "float *gates",
     "u": "size_t u",
-    "w": "const float *w",
     "lanes": "size_t lanes",
 }
 
@@ -40,6 +38,8 @@ class StageCode:
         The arrays of the stage's own, with their sizes; 0 is a single number.
     functions : set of str
         The functions that the stage calls.
+    sums : set of tuple
+        Those that multiply matrices, by the width of their vectors and the number of these.
     """
 
     def __init__(self, prefix: str, stage: Stage) -> None:
@@ -47,6 +47,7 @@ class StageCode:
         self.tables: dict[str, Array] = {}
         self.work: dict[str, int] = {}
         self.functions: set[str] = set()
+        self.sums: set[tuple[int, int]] = set()
         self.call = ""
         self.text = "\n\n".join(self._functions())
 
@@ -66,26 +67,10 @@ class StageCode:
         """Return where a vector is: given, in its place of the outputs, or in an array of the stage's own."""
         if symbol in self.stage.inputs:
             return self.stage.inputs[symbol]
-        if symbol in self.stage.outputs and self._in_place(symbol):
+        if symbol in self.stage.outputs:  # in its place at once: nothing reads a state after its successor is there
             return self.stage.outputs[symbol]
         size = self.schedule.size_of(symbol)
         return Vector(self._own(symbol, size), size)
-
-    def _in_place(self, symbol: Symbol) -> bool:
-        """Whether an output may be written before its stage ends: nobody needs what is there any more."""
-        pointer, phases = self.stage.outputs[symbol].pointer, self.schedule.phases
-        mine = next(n for n, phase in enumerate(phases) if any(line.left == symbol for line in phase.lines))
-        for n, phase in enumerate(phases):
-            if n >= mine and any(self._reads(group.vector, pointer) for group in phase.groups):
-                return False
-            read = {s for line in (*phase.lines, *phase.reductions) for s in symbols(line.right)}
-            if n > mine and any(self._reads(s, pointer) for s in read):
-                return False
-        return True
-
-    def _reads(self, symbol: Symbol, pointer: str) -> bool:
-        """Whether a quantity is a vector that is given at a place in memory."""
-        return symbol in self.stage.inputs and self.stage.inputs[symbol].pointer == pointer
 
     # Functions
 
@@ -95,11 +80,6 @@ class StageCode:
             if phase.lines:
                 yield from self._phase_functions(number, phase, calls)
             calls += self._reductions(phase)
-        calls += [
-            f"    memcpy({target.pointer}, {self._memory(symbol).pointer}, {target.size} * sizeof(float));"
-            for symbol, target in self.stage.outputs.items()
-            if not self._in_place(symbol)
-        ]
         body = "\n".join(calls)
         if re.search(r"\bu\b", body):
             body = f"    size_t u;\n{body}"
@@ -108,9 +88,7 @@ class StageCode:
 
     def _used(self, body: str, always: tuple[str, ...]) -> list[str]:
         return [
-            name
-            for name in PARAMETERS
-            if name in always or (name not in ("u", "w") and re.search(rf"(?<![\w>]){name}\b", body))
+            name for name in PARAMETERS if name in always or (name != "u" and re.search(rf"(?<![\w>]){name}\b", body))
         ]
 
     def _declared(self, body: str, always: tuple[str, ...]) -> str:
@@ -121,54 +99,49 @@ class StageCode:
         p, base = self.prefix, f"{self.prefix}_{self.stage.name}_{number}"
         blocks = list(_blocks(phase.size))
         widest = max(width for width, _, _ in blocks)
-        products = sum(group.weights.shape[0] * group.weights.shape[2] for group in phase.groups)
-        always = ("u", "w") if phase.groups else ("u",)
-        table = self._table(f"w{number}", _tile(phase, blocks)) if phase.groups else ""
+        groups = sorted(phase.groups, key=lambda group: self._memory(group.vector).pointer.startswith("s->"))
+        products = list(products_of(groups, blocks))  # first of what is there before the state of the last step
+        for part in products:
+            table = self._table(f"w{number}_{identifier(part.vector)}", part.table())
+            calls += part.calls(p, table, self._memory(part.vector).pointer)
+            self.sums |= part.functions
+            self.work["sums"] = max(self.work.get("sums", 0), part.begin + len(part.weights))
         arguments: dict[int, list[str]] = {}
         for width in (*(w for w in WIDTHS if w <= widest), 1):
-            body = self._phase_body(phase, width)
-            arguments[width] = self._used(body, always)
-            text = f"{p.upper()}_INLINE void {base}_{width}({self._declared(body, always)})\n{{\n{body}\n}}"
+            body = self._phase_body(phase, products, width)
+            arguments[width] = self._used(body, ("u",))
+            text = f"{p.upper()}_INLINE void {base}_{width}({self._declared(body, ('u',))})\n{{\n{body}\n}}"
             yield f"#if {p.upper()}_LANES >= {width}\n{text}\n#endif" if width > 1 else text
-        offset = 0
-        for width, begin, count in blocks:
-            calls += self._loop(
-                base, arguments, width, (begin, count), f"{table} + {offset}" if table else "", products
-            )
-            offset += width * count * products
+        calls += self._loops(base, arguments, blocks)
 
-    def _loop(
-        self, base: str, arguments: dict[int, list[str]], width: int, place: tuple[int, int], table: str, products: int
-    ) -> Iterator[str]:
-        """Yield the lines that call a phase's function for some blocks of a width."""
-        begin, count = place
-        upper, end = self.prefix.upper(), begin + count * width
+    def _loops(self, base: str, arguments: dict[int, list[str]], blocks: list[tuple[int, int, int]]) -> Iterator[str]:
+        """Yield the lines that call a phase's functions for its blocks: in each build, with vectors of its width."""
 
-        def called(step: int) -> str:
-            first = f"(u - {begin})" if begin else "u"
-            within = (
-                f"{first} * {products}"
-                if step == width
-                else f"{first} / {width} * {width * products} + {first} % {width}"
-            )
-            weights = {"w": f"{table} + {within}", "lanes": str(width)}
-            joined = ", ".join(weights.get(name, name) for name in arguments[step])
+        def called(step: int, lanes: str, begin: int, end: int) -> str:
+            joined = ", ".join(lanes if name == "lanes" else name for name in arguments[step])
             return f"    for (u = {begin}; u < {end}; u += {step}) {base}_{step}({joined});"
 
-        steps = [step for step in (*WIDTHS, 1) if step <= width]
-        for n, step in enumerate(steps):
-            if len(steps) > 1:
-                yield f"#{'if' if n == 0 else 'elif'} {upper}_LANES >= {step}" if step > 1 else "#else"
-            yield called(step)
-        if len(steps) > 1:
-            yield "#endif"
+        def calls(lanes: int) -> Iterator[str]:
+            if lanes > 1:
+                for width, begin, count in blocks:
+                    yield called(min(width, lanes), str(width), begin, begin + count * width)
+            else:
+                places = "".join(f"u < {begin + width * count} ? {width} : " for width, begin, count in blocks[:-1])
+                width, begin, count = blocks[-1]
+                yield called(1, f"{places}{width}", 0, begin + count * width)
 
-    def _phase_body(self, phase: Phase, width: int) -> str:
+        return in_every_build(self.prefix, [width for width in arguments if width > 1], calls)
+
+    def _phase_body(self, phase: Phase, products: list[Products], width: int) -> str:
         """Return the statements that compute a block of a phase's entries."""
         p, kind = self.prefix, "float" if width == 1 else f"{self.prefix}_v{width}"
         lines, loaded = list[str](), set[Symbol]()
         in_phase = {line.left for line in phase.lines}
-        lines += self._products(phase, width, kind)
+        for part in (part for part in products if not part.more):
+            others = len(part.sums) - 1
+            first = plus("t->sums", part.begin, "u", others and f"{others} * (u & ~(lanes - 1))")
+            for n, name in enumerate(part.sums):
+                lines.append(f"    const {kind} {name} = {p}_load_{width}({plus(first, n and f'{n} * lanes')});")
 
         def value_of(symbol: Symbol) -> tuple[str, bool]:
             if symbol in in_phase:
@@ -205,62 +178,6 @@ class StageCode:
         if vector.size == 1 and outputs.size > 1 and symbol in self.stage.inputs:  # one for each of the outputs
             return f"{vector.pointer}[0]", True
         return vector.pointer, False
-
-    def _products(self, phase: Phase, width: int, kind: str) -> Iterator[str]:
-        """Yield the statements that multiply matrices by vectors, for a block of rows."""
-        sums = dict.fromkeys(_sum_of(product) for group in phase.groups for product in group.products)
-        if not sums:
-            return
-        zero = "0.0f" if width == 1 else f"{self.prefix}_all_{width}(0.0f)"
-        yield f"    {kind} {', '.join(f'{name} = {zero}' for name in sums)};"
-        if width == 1:
-            yield from self._row_products(phase)
-            return
-        wide = [group for group in phase.groups if group.weights.shape[2] > 1]
-        odd = dict.fromkeys(_sum_of(product) for group in wide for product in group.products)
-        if odd:  # every other column has sums of its own, so that no product waits for the one before it
-            yield f"    {kind} {', '.join(f'odd_{name} = {zero}' for name in odd)};"
-            yield "    size_t j;"
-        for group in phase.groups:
-            yield from self._column_products(group, width, last=group is phase.groups[-1])
-        for name in odd:
-            yield f"    {name} += odd_{name};"
-
-    def _row_products(self, phase: Phase) -> Iterator[str]:
-        """Yield the statements that multiply one row of each matrix: a row of a block, or one that is left over."""
-        for group in phase.groups:
-            count, _, columns = group.weights.shape
-            step, row = f"lanes > 1 ? {count} * lanes : 1", f"(lanes > 1 ? lanes : {columns})"
-            for n, product in enumerate(group.products):
-                start, vector = f"w + {n} * {row}" if n else "w", self._memory(group.vector).pointer
-                yield f"    {_sum_of(product)} += {self.prefix}_dot({start}, {step}, {vector}, {columns});"
-            if group is not phase.groups[-1]:
-                yield f"    w += {count * columns} * lanes;"
-
-    def _column_products(self, group: ProductGroup, width: int, *, last: bool) -> Iterator[str]:
-        """Yield the statements that multiply a block's columns, two at a time, by the entries of a vector."""
-        pointer = self._memory(group.vector).pointer
-        count, _, columns = group.weights.shape
-
-        def products(column: int, prefix: str, entry: str) -> Iterator[str]:
-            for n, product in enumerate(group.products):
-                at = n + column * count
-                start = f"w + {at} * lanes" if at > 1 else "w + lanes" if at else "w"
-                yield f"        {prefix}{_sum_of(product)} += {self.prefix}_load_{width}({start}) * {entry};"
-
-        if columns > 1:
-            yield f"    for (j = 0; j < {columns - columns % 2}; j += 2, w += {2 * count} * lanes) {{"
-            yield f"        const float z = {pointer}[j], odd = {pointer}[j + 1];"
-            yield from products(0, "", "z")
-            yield from products(1, "odd_", "odd")
-            yield "    }"
-        if columns % 2:
-            yield f"    {{ /* the last of {columns} */" if columns > 1 else "    {"
-            yield f"        const float z = {pointer}[{columns - 1}];"
-            yield from products(0, "", "z")
-            if not last:
-                yield f"        w += {count} * lanes;"
-            yield "    }"
 
     def _stores(self, line: Assignment, name: str, width: int) -> Iterator[str]:
         """Yield the statements that keep a quantity: in memory, in the state, and among the gates."""
@@ -321,12 +238,6 @@ def _substituted(formula: Formula, node: Formula, other: Formula) -> Formula:
     return rebuild(formula, lambda part: other if part == node else None)
 
 
-def _sum_of(product: MatMul) -> str:
-    """Return the name of the variable in which a matrix's products are summed."""
-    assert isinstance(product.left, Symbol)
-    return f"dot_{identifier(product.left)}"
-
-
 def _blocks(size: int) -> Iterator[tuple[int, int, int]]:
     """Yield the widths into which a vector is cut, each with where it begins and how many there are."""
     begin = 0
@@ -335,19 +246,3 @@ def _blocks(size: int) -> Iterator[tuple[int, int, int]]:
         if count:
             yield width, begin, count
             begin += count * width
-
-
-def _tile(phase: Phase, blocks: list[tuple[int, int, int]]) -> Array:
-    """Return the weights of a phase in the order in which its functions read them.
-
-    Block by block, in it vector by vector: for each of its entries, a row of the block for each matrix.
-    Of the rows that are left over each stands in one piece.
-    """
-    pieces = []
-    for width, begin, count in blocks:
-        for block in range(count):
-            rows = slice(begin + block * width, begin + (block + 1) * width)
-            for group in phase.groups:
-                weights = group.weights[:, rows]  # (matrices, rows, columns)
-                pieces.append((weights.transpose(2, 0, 1) if width > 1 else weights).reshape(-1))
-    return np.concatenate(pieces)
