@@ -27,8 +27,6 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
 
     Parameters
     ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes each for the input and the shares, or one for tokens; by default a new figure.
     kind : {"series", "features", "tokens"}, optional
         ``series``: the input, and below it a bar for the share of each step. ``features``: the share of each feature at
         each step as a colour, and below it the bars. ``tokens``: the tokens, or the names of the times, each on the

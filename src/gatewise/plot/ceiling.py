@@ -26,11 +26,6 @@ LAYERS = {  # from the output upwards
 def ceiling(record: Ceiling, ax: Any) -> Any:
     """Draw the output of a run, its ceiling, and the losses in between, stacked on each other.
 
-    Parameters
-    ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes for each output; by default a new figure.
-
     Returns
     -------
     Axes, or array of Axes

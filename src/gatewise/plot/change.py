@@ -20,11 +20,6 @@ STATES = ("cell_state", "hidden_state")
 def change(record: Change, ax: Any) -> Any:
     """Draw the effect of an intervention: the distance of two runs at every step, and one unit before and after.
 
-    Parameters
-    ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes for each panel; by default a new figure.
-
     Returns
     -------
     array of Axes

@@ -16,6 +16,8 @@ from gatewise.plot.drawing import fit_text, require_axes
 AxesT = TypeVar("AxesT")
 
 AX = "ax : Axes, Figure or SubFigure, optional\n    What to draw on; by default a new figure."
+PANELS = """ax : Figure, SubFigure or sequence of Axes, optional
+    What to draw on: an Axes for each panel; by default a new figure."""
 RAISES = [
     "MissingExtraError\n    If matplotlib is not installed.",
     "OptionError\n    If `ax` is neither Axes nor a Figure, or options are given with a record.",
@@ -85,7 +87,7 @@ def _picture_docstring(draw: Callable[..., Any], data: Callable[..., Any], recor
     subject = f"{head}, or {record.__name__}\n{description}".rstrip()
     subject += f"\n    A record, as `plot.data.{draw.__name__}` returns it, is drawn as it is."
     look = _entries(sections, "Parameters")
-    ax = look.pop(0) if look and look[0].startswith("ax :") else AX
+    ax = PANELS if "array" in sections.get("Returns", "").partition("\n")[0] else AX
     several = [option for option in options if option.startswith("**")]
     named = [option for option in options if option not in several]
     sections["Parameters"] = "\n".join([subject, ax, *named, *look, *several])

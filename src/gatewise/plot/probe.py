@@ -19,14 +19,10 @@ MOST_UNITS = 8
 def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
     """Draw what a probe predicts over time, and the units that correlate most.
 
-    Parameters
-    ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes each for the values and the units; by default a new figure.
-
     Returns
     -------
     array of two Axes
+        For the values, and for the units.
 
     Notes
     -----

@@ -22,11 +22,6 @@ def saturation(record: Saturation, ax: Any) -> Any:
     After figure 3 of Karpathy, Johnson and Fei-Fei, "Visualizing and Understanding Recurrent Networks" (2015): a gate
     in the lower right is always closed, one in the upper left always open, one on the diagonal never in between.
 
-    Parameters
-    ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes for each gate; by default a new figure.
-
     Returns
     -------
     array of Axes

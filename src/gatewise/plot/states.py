@@ -14,11 +14,6 @@ from gatewise.plot.records.states import States
 def states(record: States, ax: Any) -> Any:
     """Draw the cell state and the hidden state of a cell: units × time, from blue (negative) to red (positive).
 
-    Parameters
-    ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes for each state that was kept; by default a new figure.
-
     Returns
     -------
     array of Axes

@@ -17,11 +17,6 @@ GATE_LIMITS = (-0.05, 1.05)
 def unit(record: Unit, ax: Any) -> Any:
     """Draw the story of one unit: its input, gates, cell state and hidden state on one time axis.
 
-    Parameters
-    ----------
-    ax : Figure, SubFigure or sequence of Axes, optional
-        What to draw on: an Axes for each panel; by default a new figure.
-
     Returns
     -------
     array of Axes
