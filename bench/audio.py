@@ -1,24 +1,23 @@
-"""How fast are amplifiers, in blocks of audio as a player feeds them: python -m bench.audio; on one thread.
+"""How fast are models of amplifiers, sample by sample: python -m bench.audio; on one thread.
 
-Models of the sizes of NeuralPi, Proteus and two of Neural Amp Modeler, as streams: the state is carried from block to
-block. Beside gatewise run PyTorch, where it is installed, and RTNeural and Neural Amp Modeler's C++ core, where the
-paths of their drivers are given (bench/drivers says how to build them). Answers are verified before they are timed.
+The header in C that gatewise writes, RTNeural and NeuralAudio, each compiled here for AVX-512, AVX2 and SSE2, where the
+machine has them; and gatewise's streams and PyTorch in Python, in single samples and in blocks. Answers are verified
+before they are timed. The folders of the others' sources are arguments, or in the environment as GATEWISE_RTNEURAL,
+GATEWISE_NEURALAUDIO, GATEWISE_EIGEN and GATEWISE_XSIMD; bench/README.md says how to get them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
-import itertools
-import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -30,14 +29,22 @@ import numpy as np
 import gatewise as gw
 from bench.race import ROOT, environment
 
-RATE = 48_000  # samples in a second of audio
-BLOCKS = (1, 64, 128, 512)
 SAMPLES = 4096  # of noise, again and again
-CLOSE = 2e-5  # relative to the largest number of an answer, where that is above 1
+BLOCKS = (1, 64, 512)
+CLOSE = 4e-6  # float32's rounding in a run of all samples, relative to the largest number of an answer, if above 1
 README = ROOT / "bench" / "README.md"
 MARKS = ("<!-- audio: python -m bench.audio --write -->", "<!-- the end of audio -->")
+DRIVERS = ROOT / "bench" / "drivers"
+BUILDS = ROOT / "build" / "audio"
+INSTRUCTIONS = {  # the compiler's options, and the processor's flags that they need
+    "AVX-512": (("-march=native",), {"avx512f", "avx512dq", "avx512bw", "avx512vl"}),
+    "AVX2": (("-mavx2", "-mfma"), {"avx2", "fma"}),
+    "SSE2": ((), {"sse2"}),
+}
+ANY = {"this machine": (("-march=native",), set[str]())}  # where the system tells no flags
 
-Pass = Callable[[float], float]  # runs for some seconds, and returns the seconds that a sample takes
+Times = tuple[float, float]  # the median and the least time of a step, in nanoseconds
+Pass = Callable[[float], Times]  # runs for some seconds
 
 
 class Refused(Exception):
@@ -46,286 +53,344 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Model:
-    """A model of random weights: its sizes, and whether it starts from a state that is not zero."""
+    """An LSTM of random weights with a dense layer of one output."""
 
-    label: str
     inputs: int
     hidden: int
     layers: int = 1
-    skip: int = 1
-    nam: bool = False
+
+    def __str__(self) -> str:
+        return "→".join(map(str, (self.inputs, *[self.hidden] * self.layers)))
 
     @cached_property
-    def arrays(self) -> dict[str, Any]:
-        """The weights by PyTorch's names, and the initial states."""
-        rng, found = np.random.default_rng(0), {}
+    def network(self) -> gw.Network:
+        """The model, as gatewise runs it."""
+        rng = np.random.default_rng(0)
+        lstm = gw.LSTM(self.inputs, self.hidden, num_layers=self.layers, rng=rng)
         bound = self.hidden**-0.5
-        for layer in range(self.layers):
-            features = self.hidden if layer else self.inputs
-            for name, shape in (("weight_ih", (features,)), ("weight_hh", (self.hidden,)), ("bias_ih", ())):
-                drawn = rng.uniform(-bound, bound, (4 * self.hidden, *shape))
-                found[f"{name}_l{layer}"] = drawn.astype(np.float32)
-        found["head"] = rng.uniform(-bound, bound, (1, self.hidden)).astype(np.float32)
-        found["offset"] = rng.uniform(-bound, bound, 1).astype(np.float32)
-        found["h"], found["c"] = rng.normal(size=(2, self.layers, self.hidden)).astype(np.float32) * self.nam
-        return found
+        head = rng.uniform(-bound, bound, (1, self.hidden)), rng.uniform(-bound, bound, 1)
+        return gw.Network(lstm, head=gw.Linear(*(part.astype(np.float32) for part in head)))
+
+    @cached_property
+    def layer_arrays(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The matrices of each layer's input and hidden state, with columns for the gates i f g o, and the biases."""
+        arrays = []
+        for (cell,) in self.network.lstm.layers:
+            p = cell.parameters
+            flat = p.weight.reshape(4 * self.hidden, -1).T
+            arrays.append((flat[self.hidden :], flat[: self.hidden], p.bias.ravel()))
+        return arrays
 
     @cached_property
     def x(self) -> np.ndarray:
-        """Noise as audio, and knobs that stay where they are."""
-        x = np.full((SAMPLES, self.inputs), 0.5, np.float32)
-        x[:, 0] = np.random.default_rng(1).normal(0, 0.2, SAMPLES)
-        return x
+        """Noise as audio."""
+        return np.random.default_rng(1).normal(0, 0.2, (SAMPLES, self.inputs)).astype(np.float32)
+
+    def exact(self, x: np.ndarray) -> np.ndarray:
+        """Return the answer for some input, in float64 on gatewise's reference engine."""
+        lstm, head = self.network.lstm.astype(np.float64), self.network.head.astype(np.float64)
+        return gw.Network(lstm, head=head)(np.float64(x), engine="reference")[0].ravel()
 
     @cached_property
     def right(self) -> np.ndarray:
-        """The answer, in float64 on gatewise's reference engine."""
-        model = self.network()
-        initial = [[gw.State(*(np.float64(part) for part in one)) for one in row] for row in model.initial or ()]
-        lstm = model.lstm.astype(np.float64)
-        head = gw.Linear(np.float64(model.head.weight), np.float64(model.head.bias))
-        exact = gw.Network(lstm, head=head, skip=model.skip, initial=initial or None)
-        return exact(np.float64(self.x), engine="reference")[0]
+        """The answer for all of the input."""
+        return self.exact(self.x)
 
-    def network(self) -> gw.Network:
-        """Return the model as gatewise reads it from its file."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.json")
-            path.write_text(json.dumps(self.as_nam() if self.nam else self.as_guitarml()), encoding="utf-8")
-            return gw.load_network(path)
-
-    def as_guitarml(self) -> dict[str, Any]:
-        """Return the document that Automated-GuitarAmpModelling would write."""
-        state = {f"rec.{name}": one.tolist() for name, one in self.arrays.items() if "_l" in name}
-        state |= {name.replace("_ih_", "_hh_"): [0.0] * len(one) for name, one in state.items() if "bias" in name}
-        state |= {"lin.weight": self.arrays["head"].tolist(), "lin.bias": self.arrays["offset"].tolist()}
-        return {"model_data": {"model": "SimpleRNN", "unit_type": "LSTM", "skip": self.skip}, "state_dict": state}
-
-    def as_nam(self) -> dict[str, Any]:
-        """Return the document that Neural Amp Modeler would write."""
-        flat: list[np.ndarray] = []
-        for layer in range(self.layers):
-            w, u, b = (self.arrays[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih"))
-            flat += [np.concatenate([w, u], axis=1), b, self.arrays["h"][layer], self.arrays["c"][layer]]
-        weights = np.concatenate([np.ravel(one) for one in (*flat, self.arrays["head"], self.arrays["offset"])])
-        config = {"num_layers": self.layers, "input_size": self.inputs, "hidden_size": self.hidden}
-        return {"version": "0.5.4", "architecture": "LSTM", "config": config, "weights": weights.tolist()}
-
-    def as_rtneural(self) -> dict[str, Any]:
-        """Return the document that RTNeural would write."""
-        layers = []
-        for layer in range(self.layers):
-            parts = (self.arrays[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih"))
-            weights = [one.T.tolist() for one in parts]
-            layer = {"type": "lstm", "activation": "tanh", "shape": [None, None, self.hidden]}
-            layers.append(layer | {"weights": weights})
-        head = [self.arrays["head"].T.tolist(), self.arrays["offset"].tolist()]
-        layers.append({"type": "dense", "activation": "", "shape": [None, None, 1], "weights": head})
-        return {"in_shape": [None, None, self.inputs], "layers": layers}
+    def require_right(self, y: np.ndarray) -> None:
+        """Raise Refused where an answer is wrong."""
+        if y.size != self.right.size:
+            raise Refused(f"it puts out {y.size} samples of {self.right.size}")
+        off = np.abs(y.ravel() - self.right).max() / max(1, np.abs(self.right).max())
+        if not off <= CLOSE:
+            raise Refused(f"wrong by {off:.1e}")
 
 
-MODELS = (
-    Model("NeuralPi, 1→20→1", 1, 20),
-    Model("Proteus, 2→40→1", 2, 40),
-    Model("NAM, 1→3→1", 1, 3, skip=0, nam=True),
-    Model("NAM, 1→16→16→1", 1, 16, layers=2, skip=0, nam=True),
-)
+MODELS = tuple(Model(*sizes) for sizes in ((1, 8), (1, 20), (1, 40), (2, 40), (16, 16), (1, 64), (32, 128), (1, 16, 2)))
 
 
 class Contender(NamedTuple):
-    """A runtime: what it is called, and how it is made ready for a model and a size of blocks."""
+    """A runtime: what it is called, and how it is made ready for a model."""
 
     label: str
-    ready: Callable[[Model, int], Pass]
+    ready: Callable[[Model], Pass]
 
 
-def require_right(y: np.ndarray, model: Model, first: int = 0) -> None:
-    """Raise Refused where an answer is wrong, from a sample on."""
-    if y.size != model.right.size:
-        raise Refused(f"it puts out {y.size} samples of {model.right.size}")
-    off = np.abs(y.reshape(-1, 1) - model.right)[first:].max() / max(1, np.abs(model.right).max())
-    if not off <= CLOSE:
-        raise Refused(f"wrong by {off:.1e}")
+def built(program: str, compile_with: Iterable[list[str]], sources: Iterable[Path]) -> Path:
+    """Return a program, compiled by some commands that write to {}, if these and their sources are new."""
+    commands = [list(command) for command in compile_with]
+    parts = [*map(repr, commands), *(path.read_text(encoding="utf-8") for path in sources)]
+    folder = BUILDS / f"{program}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+    path = folder / "program"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        for command in commands:
+            done = subprocess.run(
+                [part.format(folder) for part in command], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                lines = [line for line in done.stderr.splitlines() if "error" in line]
+                raise Refused(f"{program} does not compile: {lines[0] if lines else done.stderr[-200:]}")
+    return path
 
 
-def blocks_of(x: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return an input in blocks, or in single samples."""
-    return list(x) if size == 1 else [x[at : at + size] for at in range(0, len(x), size)]
+def driven(command: list[str], model: Model, seconds: float) -> tuple[Times, np.ndarray]:
+    """Run a driver; return its times and what it puts out."""
+    done = subprocess.run([*command, str(seconds)], input=model.x.tobytes(), capture_output=True, check=False)
+    if done.returncode:
+        raise Refused(f"its driver ended with {done.returncode}: {done.stderr.decode(errors='replace')[-100:]}")
+    median, least = map(float, done.stderr.split())
+    return (median, least), np.frombuffer(done.stdout, np.float32)
+
+
+def driver(label: str, command: Callable[[Model], list[str]]) -> Contender:
+    """Return a runtime that a program runs."""
+
+    def ready(model: Model) -> Pass:
+        words = command(model)
+        model.require_right(driven(words, model, 0.0)[1])
+        return lambda seconds: driven(words, model, seconds)[0]
+
+    return Contender(label, ready)
+
+
+def weights_file(model: Model) -> str:
+    """Return the path of a model's weights, as the drivers read them."""
+    path = BUILDS / f"{model}.float32"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = model.network.head
+    arrays = [array for layer in model.layer_arrays for array in layer]
+    path.write_bytes(b"".join(np.ravel(array).tobytes() for array in (*arrays, head.weight, head.bias)))
+    return str(path)
+
+
+def header(options: tuple[str, ...]) -> Contender:
+    """Return the header that gatewise writes, compiled with some options."""
+
+    def command(model: Model) -> list[str]:
+        path = BUILDS / f"header-{model}" / "model.h"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gw.write_c(model.network, path, name="model", rest="none")
+        source, main = DRIVERS / "header.c", DRIVERS / "header.cpp"
+        folder, optimised = str(path.parent), ["-O3", *options]
+        commands = [
+            ["gcc", "-std=gnu99", *optimised, "-I", folder, "-c", str(source), "-o", "{}/header.o"],
+            ["g++", "-std=c++17", *optimised, str(main), "{}/header.o", "-o", "{}/program"],
+        ]
+        return [str(built("header", commands, (path, source, main, DRIVERS / "driver.hpp"))), str(model.inputs)]
+
+    return driver("gatewise header", command)
+
+
+def peer(label: str, source: str, words: list[str]) -> Contender:
+    """Return a runtime of C++ whose driver is compiled with some options, in one program for all models."""
+
+    def command(model: Model) -> list[str]:
+        path = DRIVERS / source
+        compiling = ["g++", "-O3", "-w", *words, str(path), "-o", "{}/program"]
+        program = built(path.stem, [compiling], (path, DRIVERS / "driver.hpp"))
+        return [str(program), weights_file(model), *map(str, (model.inputs, model.hidden, model.layers))]
+
+    return driver(label, command)
+
+
+def peers(asked: argparse.Namespace, options: tuple[str, ...], widest: int) -> Iterator[Contender]:
+    """Yield the runtimes of C++ whose sources are here, for a set of instructions whose vectors have so many bytes."""
+    if asked.rtneural:
+        own = ["-std=c++17", *options, "-I", asked.rtneural, "-I", f"{asked.rtneural}/modules/json"]
+        if asked.eigen:
+            eigen = ["-DRTNEURAL_USE_EIGEN=1", "-DEIGEN_STACK_ALLOCATION_LIMIT=0", "-I", asked.eigen]
+            aligned = f"-DRTNEURAL_DEFAULT_ALIGNMENT={min(widest, 32)}"  # it knows no wider one
+            yield peer("RTNeural (Eigen)", "rtneural.cpp", [*own, *eigen, aligned])
+        if asked.xsimd:
+            xsimd = ["-DRTNEURAL_USE_XSIMD=1", f"-DRTNEURAL_DEFAULT_ALIGNMENT={widest}", "-I", asked.xsimd]
+            yield peer("RTNeural (xsimd)", "rtneural.cpp", [*own, *xsimd])
+    if asked.neuralaudio and asked.eigen:
+        approximations = BUILDS / "include" / "math_approx" / "math_approx.hpp"  # which its std maths does without
+        approximations.parent.mkdir(parents=True, exist_ok=True)
+        approximations.touch()
+        includes = [f"-I{folder}" for folder in (asked.neuralaudio, asked.eigen, approximations.parent.parent)]
+        own = ["-std=c++20", "-DLSTM_MATH=StdMath", "-DEIGEN_STACK_ALLOCATION_LIMIT=0", *includes, *options]
+        yield peer("NeuralAudio (std)", "neuralaudio.cpp", own)
 
 
 def timed(push: Callable[[Any], Any], blocks: list[Any], size: int) -> Pass:
-    """Return how a way to push blocks is timed: the median of a call."""
+    """Return how a way to push blocks is timed: in bursts of some 50 microseconds."""
 
-    def run(seconds: float) -> float:
-        clock, times, around = time.perf_counter, [], itertools.cycle(blocks)
-        begin = clock()
-        while clock() < begin + 0.1 * seconds:
-            push(next(around))
+    def run(seconds: float) -> Times:
+        clock, times = time.perf_counter, []
+        count = max(1, 256 // size)
         end = clock() + seconds
-        while not times or clock() < end:
-            block = next(around)
+        while len(times) < 16 or clock() < end:
+            at = len(times) * count % len(blocks)
+            burst = (blocks + blocks[:count])[at : at + count]
             start = clock()
-            push(block)
-            times.append(clock() - start)
-        return statistics.median(times) / size
+            for block in burst:
+                push(block)
+            times.append(1e9 * (clock() - start) / (count * size))
+        return statistics.median(times), min(times)
 
     return run
 
 
-def gatewise(model: Model, size: int) -> Pass:
-    """Make gatewise ready: a stream of the network."""
-    stream = model.network().stream()
-    blocks = blocks_of(model.x, size)
-    require_right(np.concatenate([stream.push(block).reshape(-1, 1) for block in blocks]), model)
-    return timed(stream.push, blocks, size)
+def blocks_of(x: Any, size: int) -> list[Any]:
+    """Return an input in blocks, or in single samples."""
+    return list(x) if size == 1 else [x[at : at + size] for at in range(0, len(x), size)]
 
 
-def pytorch(model: Model, size: int) -> Pass:
-    """Make PyTorch ready: nn.LSTM and nn.Linear in inference mode."""
+def stream(size: int) -> Contender:
+    """Return gatewise's stream of the network, in blocks of a size."""
+
+    def ready(model: Model) -> Pass:
+        push, blocks = model.network.stream().push, blocks_of(model.x, size)
+        model.require_right(np.concatenate([np.ravel(push(block)) for block in blocks]))
+        return timed(push, blocks, size)
+
+    return Contender(f"stream, {size}", ready)
+
+
+def pytorch(size: int) -> Contender:
+    """Return PyTorch's nn.LSTM and nn.Linear in inference mode, in blocks of a size."""
     import torch
 
     torch.set_num_threads(1)
-    lstm = torch.nn.LSTM(model.inputs, model.hidden, model.layers)
-    head = torch.nn.Linear(model.hidden, 1)
-    named = {name: one for name, one in model.arrays.items() if "_l" in name}
-    named |= {name.replace("_ih_", "_hh_"): np.zeros_like(one) for name, one in named.items() if "bias" in name}
-    lstm.load_state_dict({name: torch.from_numpy(one) for name, one in named.items()})
-    head.load_state_dict({part: torch.from_numpy(model.arrays[name]) for part, name in
-                          (("weight", "head"), ("bias", "offset"))})  # fmt: skip
-    state = tuple(torch.from_numpy(model.arrays[name].copy()) for name in "hc")
 
-    def push(block: torch.Tensor) -> torch.Tensor:
-        nonlocal state
-        with torch.inference_mode():
-            h, state = lstm(block, state)
-            y = head(h)
-            return y + block[:, : model.skip] if model.skip else y
-
-    blocks = [torch.from_numpy(block.reshape(-1, model.inputs).copy()) for block in blocks_of(model.x, size)]
-    require_right(np.concatenate([push(block).numpy() for block in blocks]), model)
-    return timed(push, blocks, size)
-
-
-def driven(
-    command: Callable[[Path, Model, int], list[str]], document: Callable[[Model], dict[str, Any]], *, nam: bool
-) -> Contender:
-    """Return a runtime that a driver of bench/drivers runs; it is asked for its version.
-
-    That of Neural Amp Modeler has no skip connection. RTNeural starts from zeros: where the model does not, its answer
-    is compared when both have forgotten their beginnings.
-    """
-
-    def run(model: Model, size: int, seconds: float) -> tuple[float, str, np.ndarray]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.nam")
-            path.write_text(json.dumps(document(model)), encoding="utf-8")
-            asked = [*command(path, model, size), str(seconds)]
-            done = subprocess.run(asked, input=model.x.tobytes(), capture_output=True, check=False)
-        said = done.stderr.decode(errors="replace").splitlines()
-        if done.returncode or len(said) < 2:
-            raise Refused(f"its driver ended with {done.returncode}: {' '.join(said)[-100:]}")
-        return 1e-9 * float(said[-1]), said[-2], np.frombuffer(done.stdout, np.float32)
-
-    def ready(model: Model, size: int) -> Pass:
-        if nam and not model.nam:
-            raise Refused("it has no skip connection")
-        _, _, y = run(model, size, 0.0)
-        require_right(y, model, SAMPLES // 2 if model.nam and not nam else 0)
-        return lambda seconds: run(model, size, seconds)[0]
-
-    return Contender(run(MODELS[-1], 64, 0.0)[1], ready)
-
-
-def contenders(asked: argparse.Namespace) -> Iterator[Contender]:
-    """Go through the runtimes that are here; gatewise comes first."""
-    yield Contender(f"gatewise {gw.__version__}", gatewise)
-    if importlib.util.find_spec("torch"):
-        import torch
-
-        yield Contender(f"PyTorch {torch.__version__}", pytorch)
-    else:
-        print("PyTorch is not installed", file=sys.stderr)
-    for path in asked.rtneural:
-        yield driven(
-            lambda file, model, _, path=path: [
-                path,
-                *map(str, (file, model.inputs, model.hidden, model.layers, model.skip)),
-            ],
-            Model.as_rtneural,
-            nam=False,
+    def ready(model: Model) -> Pass:
+        lstm, head = torch.nn.LSTM(model.inputs, model.hidden, model.layers), torch.nn.Linear(model.hidden, 1)
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        for layer, (w, u, b) in enumerate(model.layer_arrays):
+            for name, array in zip(names, (w.T, u.T, b, np.zeros_like(b)), strict=True):
+                getattr(lstm, f"{name}_l{layer}").data = torch.from_numpy(array.copy())
+        head.weight.data, head.bias.data = (
+            torch.from_numpy(part.copy()) for part in (model.network.head.weight, model.network.head.bias)
         )
-    if asked.nam:
-        yield driven(lambda file, _, size: [asked.nam, str(file), str(size)], Model.as_nam, nam=True)
+        state = None
+
+        def push(block: torch.Tensor) -> torch.Tensor:
+            nonlocal state
+            with torch.inference_mode():
+                h, state = lstm(block, state)
+                return head(h)
+
+        blocks = blocks_of(torch.from_numpy(model.x), size) if size > 1 else list(torch.from_numpy(model.x)[:, None])
+        model.require_right(np.concatenate([push(block).numpy().ravel() for block in blocks]))
+        return timed(push, blocks, size)
+
+    return Contender(f"PyTorch, {size}", ready)
 
 
-def raced(
-    model: Model, size: int, found: list[Contender], seconds: float, rounds: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Let all contenders run in turns; return the seconds of a sample of each, and its ratio to gatewise's."""
+def raced(model: Model, contenders: list[Contender], seconds: float, rounds: int) -> dict[str, list[Times]]:
+    """Let contenders run in turns; return the times of each in each round."""
     passes: dict[str, Pass] = {}
-    for one in found:
+    for contender in contenders:
         try:
-            passes[one.label] = one.ready(model, size)
+            passes[contender.label] = contender.ready(model)
         except Refused as reason:
-            print(f"{model.label}, blocks of {size}: {one.label}: {reason}", file=sys.stderr)
-    times: dict[str, list[float]] = {label: [] for label in passes}
+            print(f"{model}: {contender.label}: {reason}", file=sys.stderr)
+    times: dict[str, list[Times]] = {label: [] for label in passes}
     for _ in range(rounds):
         for label, run in passes.items():
             times[label].append(run(seconds))
-    own = times[found[0].label]
-    ratios = {
-        label: statistics.median(one / mine for one, mine in zip(each, own, strict=True))
-        for label, each in times.items()
-    }
-    return {label: statistics.median(each) for label, each in times.items()}, ratios
+    return times
 
 
-def row(model: Model, size: int, labels: list[str], times: dict[str, float], ratios: dict[str, float]) -> str:
-    """Return a line of the table: how many times as fast as the audio, and the ratio to the fastest other."""
-    found = [1 / (RATE * times[label]) if label in times else None for label in labels]
-    speeds = ["–" if one is None else f"{one:.0f}" if one >= 10 else f"{one:.2g}" for one in found]
-    others = {label: ratio for label, ratio in ratios.items() if label != labels[0]}
-    least = min(others.values(), default=None)
-    ratio = "–" if least is None else f"{least:.2f}×" if least >= 1 else f"**{least:.2f}×**"
-    block = "1 sample" if size == 1 else f"{size}"
-    return f"| {model.label} | {block} | {' | '.join(speeds)} | {ratio} |"
+def ratio(times: dict[str, list[Times]], own: str, others: list[str]) -> str:
+    """Return how many times as fast the own runtime is as the fastest other, by the medians of a round."""
+    here = [label for label in others if label in times]
+    if own not in times or not here:
+        return "–"
+    rounds = zip(times[own], *(times[label] for label in here), strict=True)
+    middle = statistics.median(min(rest)[0] / mine[0] for mine, *rest in rounds)
+    return f"{middle:.2f}×" if middle >= 1 else f"**{middle:.2f}×**"
+
+
+def cell(times: list[Times] | None) -> str:
+    """Return the median of the rounds' medians, and the least time."""
+    if times is None:
+        return "–"
+    median, least = statistics.median(time[0] for time in times), min(time[1] for time in times)
+    return f"{median:,.0f} ({least:,.0f})"
+
+
+def tables(asked: argparse.Namespace) -> Iterator[str]:
+    """Yield the lines of the tables in Markdown, while they are measured."""
+    flags = set(Path("/proc/cpuinfo").read_text().split()) if Path("/proc/cpuinfo").is_file() else set()
+    builds = {name: build for name, build in INSTRUCTIONS.items() if build[1] <= flags} or ANY
+    each, best = asked.seconds / asked.rounds, []
+    for name, (options, _) in builds.items():
+        others = list(peers(asked, options, {"AVX-512": 64, "AVX2": 32}.get(name, 16)))
+        contenders = [header(options), *others]
+        best = best or others
+        yield from heading(f"one step a call, {name}", [contender.label for contender in contenders], ["ratio"])
+        for model in MODELS:
+            times = raced(model, contenders, each, asked.rounds)
+            cells = [cell(times.get(contender.label)) for contender in contenders]
+            last = ratio(times, contenders[0].label, [other.label for other in others])
+            yield f"| {model} | {' | '.join(cells)} | {last} |"
+    rest = [stream(size) for size in BLOCKS]
+    if importlib.util.find_spec("torch"):
+        rest += [pytorch(size) for size in BLOCKS[:: len(BLOCKS) - 1]]
+    yield from heading(
+        f"in Python; {next(iter(builds))}", [contender.label for contender in rest], ["ratio, 64", "ratio, 512"]
+    )
+    for model in MODELS:
+        times = raced(model, [*rest, *best], each, asked.rounds)
+        cells = [cell(times.get(contender.label)) for contender in rest]
+        last = [ratio(times, f"stream, {size}", [other.label for other in best]) for size in BLOCKS[1:]]
+        yield f"| {model} | {' | '.join((*cells, *last))} |"
+
+
+def heading(title: str, labels: list[str], ratios: list[str]) -> Iterator[str]:
+    """Yield the head of a table."""
+    yield ""
+    yield f"| {title} | {' | '.join((*labels, *ratios))} |"
+    yield "|---" * (1 + len(labels) + len(ratios)) + "|"
 
 
 def main() -> None:
-    """Time all models in all blocks, and print a table in Markdown."""
+    """Time all models, and print tables in Markdown: nanoseconds a step, the median and in brackets the minimum."""
     parser = argparse.ArgumentParser(prog="python -m bench.audio", description=main.__doc__)
-    parser.add_argument("--rtneural", action="append", default=[], help="path of its driver; may be given again")
-    parser.add_argument("--nam", help="path of the driver of Neural Amp Modeler's core")
-    parser.add_argument("--seconds", type=float, default=0.45, help="for each runtime, model and block, in all rounds")
+    for name in ("rtneural", "neuralaudio", "eigen", "xsimd"):
+        variable = f"GATEWISE_{name.upper()}"
+        parser.add_argument(
+            f"--{name}", default=os.environ.get(variable), help=f"the folder of its source ({variable})"
+        )
+    parser.add_argument("--seconds", type=float, default=0.3, help="for each runtime and model, in all rounds")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md")
     asked = parser.parse_args()
-    for path in filter(None, (*asked.rtneural, asked.nam)):
-        if not Path(path).is_file():
-            parser.error(f"there is no driver {path}")
     if os.environ.get("GATEWISE_NUM_THREADS") != "1":  # threads are counted when the libraries are imported
         command = [sys.executable, "-m", "bench.audio", *sys.argv[1:]]
         sys.exit(subprocess.run(command, env=environment(1), check=False).returncode)
-    found = list(contenders(asked))
-    labels = [one.label for one in found]
+    if asked.rtneural and not asked.eigen:
+        asked.eigen = f"{asked.rtneural}/modules/Eigen"  # which comes with it
+    if asked.xsimd is None and Path("/usr/include/xsimd").is_dir():
+        asked.xsimd = "/usr/include"
+    without = [name for name in ("rtneural", "neuralaudio", "eigen", "xsimd") if not getattr(asked, name)]
     lines = [
-        f"{datetime.now():%Y-%m-%d %H:%M}: one thread of {os.cpu_count()} processors, Python"
-        f" {platform.python_version()}; {asked.seconds:g} s for each runtime, model and block, in {asked.rounds}"
-        " rounds.",
-        "",
-        f"| model | block | {' | '.join(labels)} | ratio |",
-        "|---" * (len(labels) + 3) + "|",
+        f"{datetime.now():%Y-%m-%d %H:%M}: {processor()}, one thread of {os.cpu_count()} processors, Python"
+        f" {platform.python_version()}, {compiler()}; {asked.seconds:g} s for each runtime and model, in"
+        f" {asked.rounds} rounds. {'Left out: ' + ', '.join(without) + '.' if without else ''}".rstrip()
     ]
-    for model, size in itertools.product(MODELS, BLOCKS):
-        times, ratios = raced(model, size, found, asked.seconds / asked.rounds, asked.rounds)
-        lines.append(row(model, size, labels, times, ratios))
-        print(lines[-1], file=sys.stderr)
-    table = "\n".join(lines)
-    print(table)
+    print(lines[0])
+    for line in tables(asked):
+        lines.append(line)
+        print(line, flush=True)
     if asked.write:
         before, rest = README.read_text(encoding="utf-8").split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        README.write_text(f"{before}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{after}", encoding="utf-8")
+        text = "\n".join(lines)
+        README.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def compiler() -> str:
+    """Return the name and version of the compiler."""
+    return subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 if __name__ == "__main__":

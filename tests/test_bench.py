@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import gatewise as gw
 from bench import audio, report
 from bench.cases import TEN, WORKLOADS
 
@@ -50,24 +50,54 @@ def test_a_result_that_changes_is_seen_in_both_tables():
     assert report.markdown([file]) != before[1]
 
 
-@pytest.mark.parametrize("model", audio.MODELS, ids=lambda model: model.label)
-def test_the_documents_of_an_amplifier_are_one_network(model, tmp_path):
-    x, own = model.x[:300], model.network()
-    found = [own(x)[0]]
-    for document in (model.as_nam(), model.as_rtneural()):
-        (tmp_path / "model").write_text(json.dumps(document), encoding="utf-8")
-        read = gw.load_network(tmp_path / "model")
-        one = gw.Network(read.lstm, head=read.head, skip=model.skip, initial=own.initial)
-        found.append(one(x)[0])
-        if "architecture" in document and model.nam:
-            np.testing.assert_array_equal(read(x)[0], found[0])
-    for one in found[1:]:
-        np.testing.assert_array_equal(one, found[0])
+def answers_of(path, model, x):
+    """Return the outputs of a model in plain NumPy, from its weights as the drivers of other runtimes read them."""
+    numbers = iter(np.fromfile(path, np.float32).astype(np.float64))
+
+    def take(*shape):
+        return np.fromiter(numbers, float, int(np.prod(shape))).reshape(shape)
+
+    for features in [model.inputs, *[model.hidden] * (model.layers - 1)]:
+        w, u, b = take(features, 4, model.hidden), take(model.hidden, 4, model.hidden), take(4, model.hidden)
+        h, c, outputs = np.zeros(model.hidden), np.zeros(model.hidden), []
+        for step in x:
+            i, f, g, o = np.einsum("i,igh->gh", step, w) + np.einsum("i,igh->gh", h, u) + b
+            c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+            h = np.tanh(c) / (1 + np.exp(-o))
+            outputs.append(h)
+        x = np.array(outputs)
+    y = x @ take(model.hidden) + take(1)
+    assert not list(numbers)
+    return y
+
+
+@pytest.mark.parametrize("model", audio.MODELS, ids=str)
+def test_other_runtimes_read_the_weights_of_the_same_network(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "BUILDS", tmp_path)
+    x = model.x[:50]
+    y = answers_of(audio.weights_file(model), model, x)
+    np.testing.assert_allclose(model.exact(x), y, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(model.network(x)[0].ravel(), y, rtol=0, atol=audio.CLOSE)
 
 
 def test_a_wrong_answer_of_an_amplifier_is_not_timed():
-    model = audio.MODELS[2]
-    audio.require_right(model.right.ravel(), model)
-    for wrong in (model.right.ravel() + 1e-3, model.right.ravel()[1:], np.full(len(model.right), np.nan)):
+    model = audio.MODELS[0]
+    for wrong in (model.right + 1e-5, model.right[1:], np.full(len(model.right), np.nan)):
         with pytest.raises(audio.Refused):
-            audio.require_right(wrong, model)
+            model.require_right(wrong)
+
+
+def test_a_program_that_fails_is_refused_and_not_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "BUILDS", tmp_path)
+    with pytest.raises(audio.Refused, match="does not compile"):
+        audio.built("it", [[sys.executable, "-c", "raise SystemExit(1)"]], [])
+    with pytest.raises(audio.Refused, match="ended with 3"):
+        audio.driven([sys.executable, "-c", "raise SystemExit(3)"], audio.MODELS[0], 0)
+
+
+def test_a_ratio_is_that_to_the_fastest_other_and_a_loss_is_bold():
+    times = {"own": [(10.0, 9.0), (20.0, 9.0)], "fast": [(15.0, 9.0), (30.0, 9.0)], "slow": [(40.0, 9.0), (70.0, 9.0)]}
+    assert audio.ratio(times, "own", ["fast", "slow", "absent"]) == "1.50×"
+    assert audio.ratio(times, "fast", ["own", "slow"]) == "**0.67×**"
+    assert audio.ratio(times, "own", ["absent"]) == audio.ratio(times, "absent", ["own"]) == audio.cell(None) == "–"
+    assert audio.cell(times["own"]) == "15 (9)"
