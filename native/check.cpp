@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "around.hpp"
 #include "check_numbers.hpp"
 #include "team.hpp"
 
@@ -106,6 +107,42 @@ template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>
     check_same("what a stream gives", actual, run);
 }
 
+// A stream through a network gives what plain loops make of its LSTM's stream.
+template <class T> void check_around(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s) {
+    const int64_t F = dice.from(1, 9), I = s.cell.input, R = s.cell.recurrent, M = dice.from(1, 20), O = dice.from(1, F);
+    const int64_t rows = s.time * s.batch, skip = dice.once_in(2) ? dice.to(1) : O;
+    const Array<T> w[] = {dice.array<T>({I, F}, 1), dice.array<T>({M, R}, 1), dice.array<T>({O, M}, 1)};
+    const Array<T> b[] = {dice.array<T>({I}, 1), dice.array<T>({M}, 1), dice.array<T>({O}, 1)};
+    const Dense<T> before{w[0].data(), b[0].data(), F, I}, middle{w[1].data(), b[1].data(), R, M}, last{w[2].data(), b[2].data(), M, O};
+    Array<double> in = dice.array<double>({3, F}, 2), out = dice.array<double>({3, O}, 2);
+    for (int64_t k = 0; k < F; ++k) in(1, k) = dice.real(0.5, 2);
+    const Array<T> x = dice.array<T>({rows, F}, 2);
+    Array<T> own({rows, F}), from({rows, I}), h({rows, R}), y({rows, O});
+    for (int64_t n = 0; n < rows * F; ++n) own[n] = T((double(x[n]) - in(0, n % F)) / in(1, n % F));
+    before(own.data(), rows, from.data());
+    Stream<T> alone({cell}, s.batch), stream({cell}, s.batch);
+    alone.push(from.data(), s.time, h.data(), nullptr);
+    Around<T> around{{before}, {middle, last}, F, O, skip, in.data(), out.data(), {}, {}, {}};
+    for (int64_t t = 0; t < s.time;) {
+        const int64_t steps = dice.from(1, std::min<int64_t>(s.time - t, 9)), at = t * s.batch;
+        around.push(stream, x.data() + at * F, steps, y.data() + at * O, nullptr);
+        t += steps;
+    }
+    Array<Number<T>> expected({rows, O});
+    for (int64_t row = 0; row < rows; ++row)
+        for (int64_t k = 0; k < O; ++k) {
+            Number<T> sum(b[2](k));
+            for (int64_t m = 0; m < M; ++m) {
+                Number<T> inner(b[1](m));
+                for (int64_t r = 0; r < R; ++r) inner += Number<T>(w[1](m, r)) * Number<T>(h(row, r));
+                sum += Number<T>(w[2](k, m)) * inner;
+            }
+            if (skip) sum += Number<T>(own(row, skip == 1 ? 0 : k));
+            expected(row, k) = clip<T>(sum * Number<T>(out(1, k)) + Number<T>(out(0, k)), T(out(2, k)), std::numeric_limits<T>::infinity());
+        }
+    check_close("what a stream through a network gives", y, expected);
+}
+
 template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Subject<T>& s, const Plain<T>& plain) {
     const auto cell = std::make_shared<const Packed<T>>(kernel, weights_of(s));
     set_threads(1);
@@ -134,7 +171,10 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
     usual.unprojected = actual.unprojected;
     check_same("what a run that keeps gates and cell states gives", usual, actual);
     check_kept(dice, *cell, s, actual);
-    if (!s.reverse && !s.valid && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) check_stream(dice, cell, s, actual);
+    if (!s.reverse && !s.valid && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) {
+        check_stream(dice, cell, s, actual);
+        check_around(dice, cell, s);
+    }
 
     for (int threads = 2; threads <= 3; ++threads) {
         set_threads(threads);
