@@ -11,23 +11,8 @@ from gatewise.arrays import Array, Mask
 from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit
 from gatewise.grading.edits.words import full_name
 from gatewise.render import text
-from gatewise.symbolic.formula import (
-    TWO,
-    Formula,
-    FunctionCall,
-    MatMul,
-    Negative,
-    Number,
-    NumberRow,
-    Outer,
-    Sum,
-    Symbol,
-    Transpose,
-    add,
-    less,
-    rebuild,
-    times,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import TWO, Formula, Number, Symbol, add, less, rebuild, times
 from gatewise.symbolic.program import Assignment
 
 MOST_POWER = 3  # of ten, by which a number is off where its point is misplaced
@@ -41,7 +26,7 @@ def product_edits(
 
     `products` are the names of the products with a matrix, in the order of their sum.
     """
-    terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
+    terms = equation.right.terms if isinstance(equation.right, tree.Sum) else (equation.right,)
     if len(equation.axes) != 1 or not (products or len(terms) > 1):
         return
     entry, selector, count = entries[unit], one_hot(unit, len(entries)), 0
@@ -55,31 +40,31 @@ def product_edits(
                 ("one wrong sign", f"{term_name} has the wrong sign in {{}} at {entry}", times(TWO, at_unit)),
             )
             for kind, clause, difference in kinds:
-                yield EquationEdit(kind, clause, add(equation.right, Negative(difference)), ONE_ENTRY)
+                yield EquationEdit(kind, clause, add(equation.right, tree.Negative(difference)), ONE_ENTRY)
 
 
 def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[Formula, str]]:
     """Yield the products in which a slip can be made: a matrix's with a vector one by one, or the term itself."""
     match term:
-        case MatMul(Symbol() | Transpose() as matrix, vector) if names:
+        case tree.MatMul(Symbol() | tree.Transpose() as matrix, vector) if names:
             count = _column_count(matrix, names)
             for n, name in enumerate(names[:count]):
-                yield MatMul(matrix, times(one_hot(n, count), vector)), name
+                yield tree.MatMul(matrix, times(one_hot(n, count), vector)), name
         case _:
             yield term, ""
 
 
 def _column_count(matrix: Formula, names: tuple[str, ...]) -> int:
     """Return the number of leading product names of a slip that belong to a matrix; backward they name its gate."""
-    if not isinstance(matrix, Transpose):
+    if not isinstance(matrix, tree.Transpose):
         return len(names)
     gate = names[0].partition(":")[0]
     return sum(name.partition(":")[0] == gate for name in names)
 
 
-def one_hot(place: int, size: int) -> NumberRow:
+def one_hot(place: int, size: int) -> tree.NumberRow:
     """Return a row of numbers, 1 at one place and 0 elsewhere, for the formula of a slip in one entry."""
-    return NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
+    return tree.NumberRow(tuple(1.0 if n == place else 0.0 for n in range(size)))
 
 
 def number_edits(
@@ -88,7 +73,7 @@ def number_edits(
     """Yield the slips in writing the number of one entry, 1 in `selector`: of `value` to within a tolerance."""
     right = equation.right
     slips: list[tuple[str, str, Formula]] = [
-        ("sign lost", "the sign is lost", Negative(right)),
+        ("sign lost", "the sign is lost", tree.Negative(right)),
         ("power of ten", "the decimal point is one place too far to the right", times(Number(10.0), right)),
         ("power of ten", "the decimal point is one place too far to the left", times(Number(0.1), right)),
     ]
@@ -102,16 +87,16 @@ def number_edits(
 def unit_edits(equation: Assignment, unit: int, entries: Sequence[str]) -> Iterator[EquationEdit]:
     """Yield the slips that write another unit's number for a unit's; in an outer product, for its row."""
     right = equation.right
-    part = right.left if isinstance(right, Outer) else right
+    part = right.left if isinstance(right, tree.Outer) else right
     if part is right and len(equation.axes) != 1:
         return
     size = len(entries)
     for n in range(size):
         if n != unit:
-            other = FunctionCall("sum", (times(one_hot(n, size), part),))
+            other = tree.FunctionCall("sum", (times(one_hot(n, size), part),))
             changed = add(part, times(one_hot(unit, size), less(other, part)))
             clause = f"the number of {entries[n]} is written at {entries[unit]} in {{}}"
-            written = Outer(changed, right.right) if isinstance(right, Outer) else changed
+            written = tree.Outer(changed, right.right) if isinstance(right, tree.Outer) else changed
             yield EquationEdit("another unit", clause, written, ONE_ENTRY)
 
 
@@ -119,10 +104,10 @@ def exchange_edits(
     equation: Assignment, units: Sequence[int], entries: Sequence[str], vectors: Sequence[Symbol]
 ) -> Iterator[EquationEdit]:
     """Yield the slips that exchange two units in a vector of an equation."""
-    turn = NumberRow(tuple(float(n == units[0]) - float(n == units[1]) for n in range(len(entries))))
+    turn = tree.NumberRow(tuple(float(n == units[0]) - float(n == units[1]) for n in range(len(entries))))
     for vector in vectors:
-        difference = times(turn, FunctionCall("sum", (times(turn, vector),)))
-        replaced: dict[Formula, Formula] = {vector: add(vector, Negative(difference))}
+        difference = times(turn, tree.FunctionCall("sum", (times(turn, vector),)))
+        replaced: dict[Formula, Formula] = {vector: add(vector, tree.Negative(difference))}
         clause = f"{entries[units[0]]} and {entries[units[1]]} of {full_name(vector)} are exchanged in {{}}"
         yield EquationEdit("another unit", clause, rebuild(equation.right, replaced.get), ONE_ENTRY)
 

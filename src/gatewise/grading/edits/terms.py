@@ -18,31 +18,8 @@ from gatewise.grading.edits.edit import (
     subformulas,
 )
 from gatewise.render import text
-from gatewise.symbolic.formula import (
-    ONE,
-    TWO,
-    ZERO,
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    Power,
-    Product,
-    Quotient,
-    Slice,
-    Slope,
-    Sum,
-    Symbol,
-    Transpose,
-    add,
-    less,
-    rebuild,
-    symbols,
-    times,
-)
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import ONE, TWO, ZERO, Formula, Number, Symbol, add, less, rebuild, symbols, times
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DZ, H_PREV, UNITS, C, X, Z, d
 
@@ -52,7 +29,7 @@ SIGNED = ("x", "h_prev", "c_prev", "z", "a", "g", "c", "m", "W", "U", "b", "p", 
 @of_each_part
 def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave out or double a term of a sum, or turn its sign."""
-    if not isinstance(node, Sum) or equation.left.time is not None:
+    if not isinstance(node, tree.Sum) or equation.left.time is not None:
         return
     for n, term in enumerate(node.terms):
         others = replace_item(node.terms, n)
@@ -64,13 +41,13 @@ def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) 
         if len(node.terms) > 2:
             clause = f"only {name} is left of the sum in {{}}"
             yield EquationEdit("one term alone", clause, term)
-        if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, Negative):
+        if n and node.terms[0] == ONE and len(node.terms) == 2 and isinstance(term, tree.Negative):
             clause = f"{_formula_text(term.term)} is used instead of 1 - {_formula_text(term.term)} in {{}}"
             yield EquationEdit("1 - left out", clause, term.term, LIKELY)
         double_sum = add(*replace_item(node.terms, n, times(TWO, term)))
         kind, tier = ("doubled bias", LIKELY) if bias else ("doubled term", STRUCTURAL)
         yield EquationEdit(kind, f"{name} is added twice in {{}}", double_sum, tier)
-        negative = term.term if isinstance(term, Negative) else Negative(term)
+        negative = term.term if isinstance(term, tree.Negative) else tree.Negative(term)
         new_sum = add(*replace_item(node.terms, n, negative))
         yield EquationEdit("wrong sign", f"{name} has the wrong sign in {{}}", new_sum, sign_tier)
 
@@ -78,12 +55,12 @@ def change_terms(scene: Scene, equation: Assignment, path: Path, node: Formula) 
 @of_each_part
 def change_factors(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave out or square a factor of a product."""
-    if not isinstance(node, Product) or len(node.factors) < 2:
+    if not isinstance(node, tree.Product) or len(node.factors) < 2:
         return
     for n, factor in enumerate(node.factors):
         others = replace_item(node.factors, n)
-        rest, twice = Product(others) if len(others) > 1 else others[0], Product((*node.factors, factor))
-        if isinstance(factor, Slope):
+        rest, twice = tree.Product(others) if len(others) > 1 else others[0], tree.Product((*node.factors, factor))
+        if isinstance(factor, tree.Slope):
             name = "the derivative of the nonlinearity"
             yield EquationEdit("forgotten derivative", f"{name} is missing from {{}}", rest, LIKELY)
             yield EquationEdit("derivative twice", f"{name} is applied twice in {{}}", twice, LIKELY)
@@ -97,12 +74,12 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Eq
     """Yield the mistakes that multiply by a gate, by 1 minus a gate or by the bias, or that add a state."""
     if scene.program.axes[equation.left] != (UNITS,):
         return
-    is_sum = isinstance(equation.right, Sum)
-    terms = equation.right.terms if isinstance(equation.right, Sum) else (equation.right,)
+    is_sum = isinstance(equation.right, tree.Sum)
+    terms = equation.right.terms if isinstance(equation.right, tree.Sum) else (equation.right,)
     for gate in map(Symbol, LETTERS):
         for factor, name in ((gate, words.full_name(gate)), (less(ONE, gate), f"1 - {gate.base}")):
             for n, term in enumerate(terms):
-                if isinstance(term, MatMul) or _is_bias(term):
+                if isinstance(term, tree.MatMul) or _is_bias(term):
                     continue
                 where = f"the term {_formula_text(term)} in {{}}" if is_sum else "{}"
                 new_sum = add(*replace_item(terms, n, times(term, factor)))
@@ -127,33 +104,33 @@ def insert_factors_and_states(scene: Scene, equation: Assignment) -> Iterator[Eq
 def change_operations(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that exchange sum and product, or leave out a clip, a division or the projection."""
     match node:
-        case Product((first, second)):
+        case tree.Product((first, second)):
             clause = f"{_formula_text(first)} and {_formula_text(second)} are added instead of multiplied in {{}}"
             yield EquationEdit("sum for product", clause, add(first, second))
-        case Sum((first, second)) if not path and not _is_bias(second):
+        case tree.Sum((first, second)) if not path and not _is_bias(second):
             clause = f"{_formula_text(first)} and {_formula_text(second)} are multiplied instead of added in {{}}"
             yield EquationEdit("product for sum", clause, times(first, second))
-        case FunctionCall("clip", (argument, *_)):
+        case tree.FunctionCall("clip", (argument, *_)):
             yield EquationEdit("missing clip", "the clip is missing from {}", argument, LIKELY)
-        case Product((arrived, Holds())):
+        case tree.Product((arrived, tree.Holds())):
             yield EquationEdit("missing clip", "the clip is missing from {}", arrived, LIKELY)
-        case Quotient(over, _):
+        case tree.Quotient(over, _):
             clause = "the division by the standard deviation is missing from {}"
             yield EquationEdit("missing division", clause, over, LIKELY)
-            if isinstance(over, Sum):
+            if isinstance(over, tree.Sum):
                 clause = "layer norm is left out of {}"
                 yield EquationEdit("missing layer norm", clause, over.terms[0], LIKELY)
-        case MatMul(Symbol("R") | Transpose(Symbol("R")), vector):
+        case tree.MatMul(Symbol("R") | tree.Transpose(Symbol("R")), vector):
             yield EquationEdit("missing projection", "the projection is missing from {}", vector, LIKELY)
 
 
 def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that multiply a whole sum by the factors of one of its terms."""
-    if not isinstance(equation.right, Sum) or equation.left.time is not None:
+    if not isinstance(equation.right, tree.Sum) or equation.left.time is not None:
         return
     terms = equation.right.terms
     for n, term in enumerate(terms):
-        if isinstance(term, Product) and len(term.factors) > 1:
+        if isinstance(term, tree.Product) and len(term.factors) > 1:
             inner = add(*replace_item(terms, n, term.factors[0]))
             outer = term.factors[1:]
             clause = f"the whole sum is multiplied by {_formula_text(times(*outer))} in {{}}"
@@ -164,37 +141,37 @@ def misplace_bracket(scene: Scene, equation: Assignment) -> Iterator[EquationEdi
 def change_signs_and_powers(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that turn the sign of an equation or argument, or take another power."""
     if not path:
-        yield EquationEdit("wrong sign", "the sign of {} is wrong", Negative(node), LIKELY)
+        yield EquationEdit("wrong sign", "the sign of {} is wrong", tree.Negative(node), LIKELY)
     match node:
-        case FunctionCall(name, (argument,), nonlinearity) if nonlinearity is not None:
-            negated = FunctionCall(name, (Negative(argument),), nonlinearity)
+        case tree.FunctionCall(name, (argument,), nonlinearity) if nonlinearity is not None:
+            negated = tree.FunctionCall(name, (tree.Negative(argument),), nonlinearity)
             has_exponentials = nonlinearity in (SIGMOID, TANH)
             clause = "e^a is used instead of e^(-a) in {}" if has_exponentials else "-a is used instead of a in {}"
             yield EquationEdit("wrong sign", clause, negated, LIKELY)
-        case Power(base, Number(exponent)):
+        case tree.Power(base, Number(exponent)):
             clause = (
                 f"{_formula_text(base)} is not squared in {{}}"
                 if exponent == 2
                 else f"the exponent of {_formula_text(base)} is missing from {{}}"
             )
             yield EquationEdit("missing power", clause, base, LIKELY)
-        case Symbol() | FunctionCall() if path and _is_in_unsquared_slope(equation.right, path):
+        case Symbol() | tree.FunctionCall() if path and _is_in_unsquared_slope(equation.right, path):
             clause = f"{_formula_text(node)} is squared in {{}}"
-            yield EquationEdit("extra power", clause, Power(node, TWO))
+            yield EquationEdit("extra power", clause, tree.Power(node, TWO))
 
 
 def _is_in_unsquared_slope(formula: Formula, path: tuple[int, ...]) -> bool:
     """Return whether a part lies in a derivative but in no power, so that it may be squared by mistake."""
-    return any(isinstance(node, Slope) and path[: len(at)] == at for at, node in subformulas(formula)) and not any(
-        isinstance(node, Power) and path[: len(at)] == at for at, node in subformulas(formula)
+    return any(isinstance(node, tree.Slope) and path[: len(at)] == at for at, node in subformulas(formula)) and not any(
+        isinstance(node, tree.Power) and path[: len(at)] == at for at, node in subformulas(formula)
     )
 
 
 def lose_signs(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that lose the minus signs of all numbers of a quantity."""
-    h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
-    sizes = {part: FunctionCall("abs", (part,)) for part in (h, x, *symbols(equation.right))}
-    parts_of_z = {H_PREV: Concatenation((sizes[h], x)), X: Concatenation((h, sizes[x]))}
+    h, x = tree.Slice(Z, 0, scene.recurrent), tree.Slice(Z, scene.recurrent, scene.columns)
+    sizes = {part: tree.FunctionCall("abs", (part,)) for part in (h, x, *symbols(equation.right))}
+    parts_of_z = {H_PREV: tree.Concatenation((sizes[h], x)), X: tree.Concatenation((h, sizes[x]))}
     for symbol in symbols(equation.right):
         for name, new in ({symbol: sizes[symbol]} | (parts_of_z if symbol == Z else {})).items():
             if symbol.base in SIGNED or symbol.d:
@@ -206,10 +183,10 @@ def lose_signs(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
 def leave_out_gate(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave a gate's share out of a part of the gradient of the combined input z."""
     match equation.right:
-        case Slice(vector, start, stop) if vector == DZ:
+        case tree.Slice(vector, start, stop) if vector == DZ:
             for k in scene.program.form.weighted_gates:
-                weights = Slice(Symbol("W", k), start, stop)
-                share = MatMul(Transpose(weights), d(scene.program.form.weighted(k)))
+                weights = tree.Slice(Symbol("W", k), start, stop)
+                share = tree.MatMul(tree.Transpose(weights), d(scene.program.form.weighted(k)))
                 clause = f"the share of the {words.GATE_NAMES[k]} is missing from {{}}"
                 yield EquationEdit("missing term", clause, less(equation.right, share), LIKELY)
 
@@ -218,17 +195,17 @@ def leave_out_gate(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]
 def drop_input_part(scene: Scene, equation: Assignment, path: Path, node: Formula) -> Iterator[EquationEdit]:
     """Yield the mistakes that leave the old hidden state or the input out of z, or out of a product with z."""
     match node:
-        case Concatenation((h, x)) if equation.left == Z:
+        case tree.Concatenation((h, x)) if equation.left == Z:
             pass
         case Symbol() if node == Z:
-            h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
+            h, x = tree.Slice(Z, 0, scene.recurrent), tree.Slice(Z, scene.recurrent, scene.columns)
         case _:
             return
     for clause, stack in (
         ("the old hidden state h_prev is left out of {}", (times(ZERO, h), x)),
         ("the input x is left out of {}", (h, times(ZERO, x))),
     ):
-        yield EquationEdit("missing part", clause, Concatenation(stack), LIKELY)
+        yield EquationEdit("missing part", clause, tree.Concatenation(stack), LIKELY)
 
 
 def _is_bias(term: Formula) -> bool:
@@ -237,19 +214,19 @@ def _is_bias(term: Formula) -> bool:
 
 def _term_name(term: Formula) -> str:
     """Return the name of a term in the words of a mistake; a bias has the same name for every gate."""
-    term = term.term if isinstance(term, Negative) else term
+    term = term.term if isinstance(term, tree.Negative) else term
     if _is_bias(term):
         return "the bias"
     match term:
-        case MatMul(_, Symbol(d=False)):
+        case tree.MatMul(_, Symbol(d=False)):
             return "the product of weights and inputs"
-        case Product((Symbol(base="p"), Symbol() as state)):
+        case tree.Product((Symbol(base="p"), Symbol() as state)):
             return f"the peephole's product with {words.full_name(state)}"
     return f"the term {_formula_text(term)}"
 
 
 def _formula_text(formula: Formula) -> str:
     """Return a formula as text for the words of a mistake, a sum in brackets."""
-    formula = formula.body if isinstance(formula, Slope) else formula
+    formula = formula.body if isinstance(formula, tree.Slope) else formula
     formula_text = text.formula(formula)
-    return f"({formula_text})" if isinstance(formula, Sum) else formula_text
+    return f"({formula_text})" if isinstance(formula, tree.Sum) else formula_text
