@@ -346,6 +346,32 @@ def test_what_is_left_behind_is_said(here, capsys):
     assert Path("copy.safetensors").read_bytes() == Path("net.safetensors").read_bytes()
 
 
+def test_a_whole_network_is_converted_to_onnx_as_a_sequence_and_as_a_stream(here, capsys):
+    lstm = gw.LSTM(3, 4, rng=0)
+    scaling = gw.Scaling([1e4, 2, 3], [10, 2, 0.5])
+    labels = gw.Labels(features=("a", "b", "c"))
+    initial = lstm.zero_state(None)
+    network = gw.Network(
+        lstm, inputs=scaling, head=gw.Linear(sequence(2, 4), None, "elu"), skip=2, initial=initial, labels=labels
+    )
+    gw.save(network, "net.safetensors")
+    left = "; not carried over: the names of features and outputs"
+    for options, kind, lost in [
+        ([], "onnx", left),
+        (["--gates"], "onnx, with every gate", left),
+        (["--stream"], "onnx, one step", f"{left}, the initial state"),
+        (["--stream", "--gates"], "onnx, one step, with every gate", f"{left}, the initial state"),
+    ]:
+        shown = output_of(capsys, "convert", "net.safetensors", "net.onnx", *options)
+        assert shown == f"net.safetensors: lstm (gatewise) -> net.onnx ({kind}){lost}\n"
+        x = scaling.undo(sequence(5, 2, 3).astype("float32")).astype("float32")
+        back = gw.load_network("net.onnx", strict=True)
+        np.testing.assert_allclose(back(x)[0], network(x)[0], rtol=1e-6, atol=1e-6)
+    gw.save(network.replace(inputs=None, skip=0, masked=0.0), "masked.safetensors")
+    assert "masked" in refusal_of(capsys, "convert", "masked.safetensors", "masked.onnx")
+    assert not Path("masked.onnx").exists()
+
+
 def test_what_the_target_cannot_express_is_refused_and_nothing_is_written(here, capsys):
     saved("variant")
     Path("out.pt").write_bytes(b"what was there")
@@ -355,6 +381,7 @@ def test_what_the_target_cannot_express_is_refused_and_nothing_is_written(here, 
         (["model.safetensors", "out"], "the name of out must end in one of"),
         (["model.safetensors", "out.onnx", "--to", "torch"], "must end in .pt"),
         (["model.safetensors", "out.pt", "--gates"], "--gates belongs to ONNX"),
+        (["model.safetensors", "out.keras", "--stream"], "--stream belongs to ONNX"),
         (["model.safetensors", "out.pt", "--name", "x"], "'x'"),
         (["no.pt", "out.safetensors"], "no such file"),
         (["model.safetensors", "model.safetensors"], "model.safetensors is the file that is read"),

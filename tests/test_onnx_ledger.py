@@ -58,9 +58,6 @@ UNUSED = {  # by the model, what is left out; of the others, nothing
     "exported copied given": "n1 n3 n4 n5 n6 n7 n8 all",
     **dict.fromkeys(("exported computed expanded", "exported computed None"), "n5 n6 n7 n8 end"),
     "batch first": "n0 n1 n2 n3 n4 n5 n6 n7 n8 end all hn cn",
-    "gates": "cell.body unsqueeze_8 unsqueeze_10 hn cn Y constant_7 constant_9",
-    "gates both ways": "cell_0_forward.body cell_0_backward.body unsqueeze_14 unsqueeze_15 unsqueeze_17 unsqueeze_18 hn"
-    " cn layer_output Y constant_13 constant_16",
     "cell of one matrix": "U",
     "chain": "first half",
     "refused": "rnn rnn.hidden_size W R B X",

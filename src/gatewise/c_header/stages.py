@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.layers.wired import wiring_of as lstm_wiring
-from gatewise.network import Linear, Network
-from gatewise.network.wired import head_of
+from gatewise.network import Network
+from gatewise.network.wired import dense_of, head_of
 from gatewise.symbolic import binding
 from gatewise.symbolic.formula import Symbol
-from gatewise.symbolic.heads import OUTPUT, READ, SKIPPED, Dense, Head, constants, head_forward, head_inputs
+from gatewise.symbolic.heads import OUTPUT, READ, SKIPPED, Head, constants, head_forward, head_inputs
 from gatewise.symbolic.program import PARAMETER, Assignment
 from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 from gatewise.symbolic.wiring import WiredCell
@@ -99,12 +99,8 @@ def _branch_stages(network: Network, features: Vector) -> Iterator[Stage]:
     for number, branch in enumerate(network.branches):
         if branch.layers:
             gathered, target = Vector(f"t->f{number}", len(branch.features)), Vector(f"(t->z + {begin})", branch.size)
-            yield _head_stage(f"branch{number}", Head(_dense(branch.layers)), gathered, target, features)
+            yield _head_stage(f"branch{number}", Head(dense_of(branch.layers)), gathered, target, features)
         begin += branch.size
-
-
-def _dense(layers: Sequence[Linear]) -> tuple[Dense, ...]:
-    return tuple(Dense(layer.weight, np.asarray(layer.bias), layer.activation) for layer in layers)
 
 
 def _cell_stage(number: int, cell: WiredCell, read: Vector) -> Stage:

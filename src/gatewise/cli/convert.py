@@ -24,6 +24,7 @@ SUFFIXES = {
     "keras": (".keras", ".h5"),
     "onnx": (".onnx",),
 }
+WHOLE = ("gatewise", "onnx")  # those that hold a whole network
 if TYPE_CHECKING:
     Target = str
 else:
@@ -46,12 +47,13 @@ def convert(
     settings: FileSettings | None = None,
     to: Annotated[Target | None, Parameter(group=TARGET)] = None,
     gates: Annotated[bool, Parameter(group=TARGET)] = False,
+    stream: Annotated[bool, Parameter(group=TARGET)] = False,
 ) -> None:
     """Convert an LSTM from one framework's file to another's, exactly or not at all.
 
     No framework needs to be installed. If the target cannot express something, the error names it and nothing is
-    written. A .safetensors file of gatewise's own holds the whole network if FILE describes one; the other formats hold
-    the LSTM alone.
+    written. A .safetensors file of gatewise's own and an ONNX file hold the whole network if FILE describes one; the
+    other formats hold the LSTM alone.
 
     For example:
 
@@ -64,20 +66,24 @@ def convert(
         The framework, if the file's suffix does not determine it: a .safetensors file is gatewise's own by default, and
         PyTorch's with torch.
     gates
-        For ONNX: write a graph of standard operators that also outputs every gate of every step.
+        For ONNX: the graph also outputs every gate of every step.
+    stream
+        For ONNX: the graph runs one step, and takes and returns the state: h_in, c_in, h_out, c_out.
     """
     target = _target_framework(output, to)
-    if gates and target != "onnx":
-        raise OptionError(f"--gates belongs to ONNX; {output} is written for {target}")
+    if (gates or stream) and target != "onnx":
+        raise OptionError(f"--{'gates' if gates else 'stream'} belongs to ONNX; {output} is written for {target}")
     require_other(output, file)
     contents = inspect_file(file, settings)
     model = opened_model(contents, contents.pick(name))
-    network = model.network if target == "gatewise" else None
-    if target == "gatewise":
+    network = model.network if target in WHOLE else None
+    if network is not None and stream:
+        network = network.replace(initial=None)
+    if target in WHOLE:
         print_notes(model.notes)
-    _write_model(target, model.lstm if network is None else network, output, gates)
-    kind = f"{target}{', with every gate' * gates}"
-    left = left_behind(model, target)
+    _write_model(target, model.lstm if network is None else network, output, gates=gates, stream=stream)
+    kind = f"{target}{', one step' * stream}{', with every gate' * gates}"
+    left = left_behind(model, target, network)
     print_line(f"{file}: {model.found.name} ({contents.format}) -> {output} ({kind}){left}")
 
 
@@ -95,32 +101,35 @@ def _target_framework(output: Path, to: str | None) -> str:
     return to
 
 
-def _write_model(target: str, model: LSTM | Network, output: Path, gates: bool) -> None:
-    """Write an LSTM to a file of a framework, or for gatewise's own format a whole network."""
+def _write_model(target: str, model: LSTM | Network, output: Path, *, gates: bool, stream: bool) -> None:
+    """Write an LSTM to a file of a framework, or a whole network where the format holds one."""
     from gatewise.interop import keras, onnx, save, torch  # not with the program's help
 
     lstm = model.lstm if isinstance(model, Network) else model
     if target == "gatewise":
         save(model, output)
     elif target == "onnx":
-        onnx.write(lstm, output, gates=gates)
+        onnx.write(model, output, gates=gates, stream=stream)
     else:
         {"torch": torch, "keras": keras}[target].write(lstm, output)
 
 
-def left_behind(model: OpenedModel, target: str) -> str:
-    """Return the clause about what a converted file does not carry over from its source; empty if that is nothing."""
-    contents, entry, network = model.contents, model.found, model.network
+def left_behind(model: OpenedModel, target: str, network: Network | None) -> str:
+    """Return the clause about what a converted file does not carry over from its source; empty if that is nothing.
+
+    `network` is written to it, or None where that is the LSTM alone.
+    """
+    contents, entry = model.contents, model.found
     left = []
     written = set[str]()
-    if network is None or target != "gatewise":
-        left += [] if network is None else _network_alone(network)
-    else:
+    if model.network is not None and target != "gatewise":
+        left += _left_of_network(model.network, alone=network is None)
+    if network is not None:
         written = {part.name for part in contents.parts}  # a network that a file describes has all of them
     left += unused_layers(contents, entry, written)
     if target != "gatewise" and any(cell.labels != NO_LABELS for row in entry.lstm.layers for cell in row):
         left.append("the labels")
-    if entry.state is not None and not (target == "gatewise" and network is not None and network.initial is not None):
+    if entry.state is not None and (network is None or network.initial is None):
         left.append("the initial state")
     if entry.time_reversed:
         left.append("that its outputs have the last step first")
@@ -130,17 +139,19 @@ def left_behind(model: OpenedModel, target: str) -> str:
     return f"; not carried over: {', '.join(left)}"
 
 
-def _network_alone(network: Network) -> list[str]:
-    """Return what a network has that its LSTM alone has not, but for layers, which have names in the file."""
+def _left_of_network(network: Network, *, alone: bool) -> list[str]:
+    """Return what another format leaves out of a network, whose LSTM may be `alone` in it; but no layers, which have
+    names in the file.
+    """
     return [
         words
         for words, present in {
-            "the scaling of features": network.inputs is not None,
-            "the scaling of outputs": network.outputs is not None,
-            "the branches before the LSTM": bool(network.branches),
-            "the features that are added to the outputs": bool(network.skip),
-            "that the last step alone is read": network.reads == "last",
-            "which steps are masked": network.masked is not None,
+            "the scaling of features": alone and network.inputs is not None,
+            "the scaling of outputs": alone and network.outputs is not None,
+            "the branches before the LSTM": alone and bool(network.branches),
+            "the features that are added to the outputs": alone and bool(network.skip),
+            "that the last step alone is read": alone and network.reads == "last",
+            "which steps are masked": alone and network.masked is not None,
             "that outputs are those of windows": network.windows is not None,
             "the names of features and outputs": bool(network.labels.features or network.labels.outputs),
         }.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from gatewise.network.dense import Linear
 from gatewise.network.network import Network
 
 if TYPE_CHECKING:
-    from gatewise.symbolic.heads import Head
+    from gatewise.symbolic.heads import Dense, Head
     from gatewise.symbolic.wiring import Wiring
 
 
@@ -34,13 +35,19 @@ def wiring_of(network: Network) -> Wiring:
 
 def head_of(network: Network) -> Head | None:
     """Return the part of a network after the LSTM as data; None if there is none."""
-    from gatewise.symbolic.heads import Dense, Head
+    from gatewise.symbolic.heads import Head
 
     scaling = network.outputs
     if not network.dense and not network.skip and scaling is None:
         return None
     layers = network.dense or (Linear(np.eye(network.num_outputs, dtype=network.lstm.dtype)),)
-    dense = tuple(Dense(layer.weight, np.asarray(layer.bias), layer.activation) for layer in layers)
     if scaling is None:
-        return Head(dense, network.skip)
-    return Head(dense, network.skip, scaling.scale, scaling.center, scaling.least)
+        return Head(dense_of(layers), network.skip)
+    return Head(dense_of(layers), network.skip, scaling.scale, scaling.center, scaling.least)
+
+
+def dense_of(layers: Sequence[Linear]) -> tuple[Dense, ...]:
+    """Return linear layers as data."""
+    from gatewise.symbolic.heads import Dense
+
+    return tuple(Dense(layer.weight, np.asarray(layer.bias), layer.activation) for layer in layers)

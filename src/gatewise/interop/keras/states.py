@@ -62,12 +62,6 @@ def write_state(state: States) -> list[list[Array]]:
         If the state is not nested in this way, or h and c differ in size: Keras has no projection.
     ShapeError
         If it has no batch axis.
-
-    Examples
-    --------
-    >>> import gatewise as gw
-    >>> [[array.shape for array in layer] for layer in write_state(gw.LSTM(3, 2, num_layers=2, rng=0).zero_state(5))]
-    [[(5, 2), (5, 2)], [(5, 2), (5, 2)]]
     """
     rows = conventions.state_lists(state, batched=True)
     for h, c in (cell for row in rows for cell in row):

@@ -251,14 +251,6 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
         If Keras cannot express the LSTM, or the gradients are not those of one of its layers and directions.
     ShapeError
         If they are those of an LSTM of other sizes.
-
-    Examples
-    --------
-    >>> import numpy as np, gatewise as gw
-    >>> lstm = gw.LSTM(3, 2, rng=0)
-    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
-    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
-    {'lstm/lstm_cell/kernel': (3, 8), 'lstm/lstm_cell/recurrent_kernel': (2, 8), 'lstm/lstm_cell/bias': (8,)}
     """
     require_expressible(lstm)
     converted = conventions.gradients_as_parameters(lstm, gradients)

@@ -26,6 +26,7 @@ from gatewise.interop.onnx.reading import read_model
 from gatewise.interop.onnx.states import read_state, write_state
 from gatewise.interop.onnx.writing import model_of, write_gradients
 from gatewise.layers import LSTM
+from gatewise.network import Network
 
 if TYPE_CHECKING:
     import onnx
@@ -87,28 +88,38 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
 
 
 def write(
-    lstm: LSTM, path: str | os.PathLike[str] | None = None, *, gates: bool = False, opset: int = 17
+    model: Network | LSTM,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    gates: bool = False,
+    stream: bool = False,
+    opset: int = 17,
 ) -> onnx.ModelProto:
-    """Write an LSTM as an ONNX model, and return the model.
+    """Write a network or an LSTM as an ONNX model, and return the model.
 
     Parameters
     ----------
-    lstm : LSTM
+    model : Network or LSTM
     path : path, optional
         Of the file; by default none is written.
     gates : bool
-        False: one LSTM node for each layer. True: a Scan of standard operators for each cell, which also outputs every
-        gate, the cell state and the hidden state of every step.
+        Every gate, the cell state and the hidden state of every step are outputs, too. A cell that the operator LSTM
+        cannot express is written in standard operators then.
+    stream : bool
+        One step, with the state as inputs and outputs.
     opset : int
         14 to 22.
 
     Returns
     -------
     onnx.ModelProto
-        Its inputs are X (time, batch, input), and h0 and c0 of each layer (direction, batch, ·); its outputs Y, as the
-        LSTM returns it, and hn and cn of each layer. With several layers their names end in ``_0``, ``_1`` … With
+        Its inputs are X (time, batch, input), or tokens (time, batch), and h0 and c0 of each layer (direction, batch,
+        ·) unless the network has an initial state; its outputs Y, as the network returns it, and hn and cn of each
+        layer. With several layers their names end in ``_0``, ``_1`` … With `stream` they are X and Y without the time,
+        and h_in, c_in, h_out and c_out (layer, batch, ·), of each layer by itself where layers differ in size. With
         `gates` also input_gate, forget_gate, candidate, output_gate, cell_state and hidden_state (time, batch, ·); with
-        several cells, their names end in the layer and the direction: ``forget_gate_0_backward``.
+        several cells, their names end in the layer and the direction: ``forget_gate_0_backward``. Labels and windows
+        are not in it.
 
     Raises
     ------
@@ -117,11 +128,11 @@ def write(
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """
-    model: onnx.ModelProto = model_of(lstm, gates=gates, opset=opset)
+    proto: onnx.ModelProto = model_of(model, gates=gates, stream=stream, opset=opset)
     if path is not None:
         with storage.beside(path) as temporary:
-            temporary.write_bytes(model.SerializeToString())
-    return model
+            temporary.write_bytes(proto.SerializeToString())
+    return proto
 
 
 def capture(

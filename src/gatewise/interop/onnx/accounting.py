@@ -93,6 +93,7 @@ def _extents_of(named: NamedNodes) -> Iterator[Extent]:
     for part in named.parts:
         if part.layer.weight is not None:
             yield Extent(part.layer.name, [OnnxValue(part.node.scope, part.output)], [part.data])
+    yield from (Extent(name, others=[*named.of_gates]) for name in [*names.values()][:1])
 
 
 def _extents_of_chain(named: NamedNodes) -> Iterator[Extent]:

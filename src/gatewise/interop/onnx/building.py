@@ -1,4 +1,4 @@
-"""A builder of ONNX graphs, and of the bodies of Scans."""
+"""A builder of ONNX graphs, and of the bodies of Scans and Loops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatewise.interop.onnx import packages
 
 
 class Graph:
-    """An ONNX graph of numbers of a type, or the body of a Scan in `parent`; `prefix` begins the names of its nodes."""
+    """An ONNX graph of numbers of a type, or a body in `parent`; `prefix` begins the names of its nodes."""
 
     def __init__(self, dtype: Any, parent: Graph | None = None, prefix: str = "") -> None:
         self.onnx: Any = packages.import_onnx()
@@ -22,28 +22,29 @@ class Graph:
         self.outputs: list[Any] = []
         self._count = 0
 
-    def _value_info(self, name: str, shape: list[str | int] | None) -> Any:
+    def _value_info(self, name: str, shape: list[str | int] | None, dtype: Any) -> Any:
         helper = self.onnx.helper
-        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.dtype), shape)
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype or self.dtype))
+        return helper.make_tensor_value_info(name, kind, shape)
 
-    def input(self, name: str, shape: list[str | int] | None) -> str:
-        """Add an input, and return its name."""
-        self.inputs.append(self._value_info(name, shape))
+    def input(self, name: str, shape: list[str | int] | None, dtype: Any = None) -> str:
+        """Add an input, of the graph's type unless another is given, and return its name."""
+        self.inputs.append(self._value_info(name, shape, dtype))
         return name
 
-    def output(self, name: str, shape: list[str | int] | None, *, first: bool = False) -> None:
+    def output(self, name: str, shape: list[str | int] | None, dtype: Any = None, *, first: bool = False) -> None:
         """Make a name of the graph an output of it."""
-        self.outputs.insert(0 if first else len(self.outputs), self._value_info(name, shape))
+        self.outputs.insert(0 if first else len(self.outputs), self._value_info(name, shape, dtype))
 
     def new_name(self, stem: str) -> str:
         """Return an unused name for a tensor of the ONNX graph."""
         self._count += 1
         return f"{self.prefix}{stem}_{self._count}"
 
-    def constant(self, array: Any, name: str | None = None) -> str:
-        """Add a constant to the outermost ONNX graph, and return its name; integers keep their type."""
+    def constant(self, array: Any, name: str | None = None, dtype: Any = None) -> str:
+        """Add a constant to the outermost ONNX graph, and return its name; integers stay integers."""
         array = np.asarray(array)
-        array = array.astype(np.int64 if array.dtype.kind in "iu" else self.dtype)
+        array = array.astype(np.int64 if array.dtype.kind in "iu" else dtype or self.dtype)
         name = name or self.new_name("constant")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
@@ -53,6 +54,10 @@ class Graph:
         names = outputs or (self.new_name(operator.lower()),)
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), list(names), name=name, **attributes))
         return names[0]
+
+    def slice(self, name: str, start: int, end: int, axis: int = 0) -> str:
+        """Add a part of a tensor along an axis, and return its name."""
+        return self.node("Slice", [name, *(self.constant([bound]) for bound in (start, end, axis))])
 
     def graph(self, name: str) -> Any:
         """Return the graph as ONNX has it."""

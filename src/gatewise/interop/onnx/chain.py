@@ -6,19 +6,22 @@ Operators are followed from the graph's output back to its input; identities are
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatewise.activations import Activation
+from gatewise.arrays import Array
 from gatewise.errors import CapacityError, FileError, GatewiseError, shown
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.conventions import first_sequence, has_one_state
 from gatewise.interop.graphs import BATCH_FIRST, TIME_FIRST, exchange_time_and_batch
 from gatewise.interop.onnx.attributes import NotConstant
-from gatewise.interop.onnx.edges import is_exchange, is_identity
-from gatewise.interop.onnx.lstm_outputs import positions_taken, stated_axes
+from gatewise.interop.onnx.cells import match_name, output_of
+from gatewise.interop.onnx.edges import equal_source, is_exchange, is_identity
+from gatewise.interop.onnx.lstm_outputs import MOST, UNMERGED, positions_taken, stated_axes
 from gatewise.interop.onnx.nonlinearities import (
     FUSED_BIAS,
     MICROSOFT,
@@ -27,13 +30,12 @@ from gatewise.interop.onnx.nonlinearities import (
     unchanged_tokens,
 )
 from gatewise.interop.onnx.parts import Matrix, matrix_of, read_tensor, softmax_axis
-from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope
+from gatewise.interop.onnx.scopes import DEEPEST, OnnxNode, OnnxScope, OnnxValue
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.onnx.stacks import LstmGraph
-from gatewise.interop.stacks import network_around
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
-from gatewise.network import SOFTMAX, Linear, Network
+from gatewise.network import SOFTMAX, Branch, Linear, Network, Scaling
 from gatewise.showing import with_article
 
 
@@ -50,11 +52,32 @@ class Chain(NamedTuple):
 
     def network(self, reads: str | None = None) -> Network:
         """Return the network of these layers; `reads` may be other than the graph's."""
-        initial = None if self.state is None else first_sequence(self.state)
-        table, dtype = self.before.embedding, self.lstm.dtype
-        before, head = self.before.linears(dtype), self.head.linears(dtype)
-        words = None if table is None else table.read()
-        return network_around(self.lstm, words, before, head, reads=reads or self.reads, initial=initial)
+        before, dtype = self.before, self.lstm.dtype
+        walks = [walk for walk in (before, *before.beside) if walk.layers or walk.features]
+        return Network(
+            self.lstm,
+            embedding=None if before.embedding is None else before.embedding.read().astype(dtype),
+            inputs=before.scaling,
+            branches=[
+                Branch(walk.features or range(walk.layers[0].matrix.shape[1]), walk.linears(dtype)) for walk in walks
+            ],
+            head=self.head.linears(dtype),
+            skip=self.head.skip,
+            outputs=self.head.scaling,
+            reads=reads or self.reads,
+            initial=None if self.state is None else first_sequence(self.state),
+        )
+
+
+_UNSCALED = ("Add", ("Mul", "scale", "y"), "center")
+
+
+def _vectors(*names: OnnxValue) -> list[Array]:
+    """Return the numbers of the file under names of an ONNX graph, one for each feature; NotConstant of others."""
+    arrays = [scope.value(name) for scope, name in names]
+    if any(array.dtype.kind != "f" or array.shape[-1:] != (array.size,) for array in arrays):
+        raise NotConstant("it does not have a number for each feature")
+    return [array.reshape(-1).astype(np.float64) for array in arrays]
 
 
 def require_one_state(description: StoredLSTM) -> None:
@@ -77,45 +100,70 @@ def refusing_by_name(advice: str = "") -> Iterator[None]:
 
 
 def follow_head(
-    graph: LstmGraph, nodes: Sequence[OnnxNode], lstm: LSTM, end: str, *, named: bool = False
+    graph: LstmGraph, nodes: Sequence[OnnxNode], lstm: LSTM, end: str, before: ChainWalk | None = None
 ) -> tuple[LSTM, ChainWalk, str]:
     """Return the walk from a name of an ONNX graph back to an LSTM's output, and which of its steps are read.
 
-    The LSTM comes with its directions merged as they are there; `named` says that the walk begins at a named layer.
+    The LSTM comes with its directions merged as they are there. Without the walk `before` it, the walk begins at a
+    named layer.
     """
     top = nodes[-1]
     head = ChainWalk(top.scope, "after the LSTM", graph.sizes)
-    head.begins_inside = named
-    results = {name: output for name, output in graph.results[top].items() if output.merge == lstm.merge[-1]}
+    head.begins_inside = before is None
+    if before is not None:
+        head.one_step = before.one_step
+        end = head.take_outputs(end, before.scaled)
+    results = {name: output for name, output in graph.results[top].items() if output.is_result(lstm.merge[-1])}
     if lstm.merge[-1] == "concat":  # which a Reshape may do that also makes one axis of steps and sequences
         results |= {name: output for name, output in graph.results[top].items() if output.is_result("none")}
-    results |= {name: h for name, h in graph.states.items() if h.kind == 1 and h.merge is not None and h.node is top}
+    finals = {name: h for name, h in graph.states.items() if h.kind == 1 and h.node is top}
+    results |= {name: h for name, h in finals.items() if h.merge is not None or h.timed == UNMERGED}
     y = results[head.follow(end, results)]
     reads = "last" if y.kind or head.last_step_of is not None else "every"
-    if y.kind and y.merge is not None:
+    if y.kind:
         if head.last_step_of is not None or head.layout == BATCH_FIRST:
             raise FileError("its head takes a step of final states")
-        if y.merge != lstm.merge[-1]:
-            lstm = LSTM.from_cells(lstm.layers, merge=[*lstm.merge[:-1], y.merge])
+        if (merge := y.merge or "none") != lstm.merge[-1]:
+            lstm = LSTM.from_cells(lstm.layers, merge=[*lstm.merge[:-1], merge])
     elif head.last_step_of is not None:
         batch_first = (y.layout == BATCH_FIRST) != (head.layout == BATCH_FIRST)
         if head.last_step_of != (1 if batch_first else 0) or lstm.directions != ("forward",):
             raise FileError("its head reads one step that is not the final one of the LSTM")
         if any(node.input("sequence_lens") for node in nodes):
             raise FileError("its head reads the last step, which of a sequence that has ended before holds zeros")
-    head.require_last_axis(reads, lstm.output_size, stated=y.merge is None)
-    return lstm, head, reads
+    head.require_last_axis(reads, lstm.output_size, stated=y.merge is None and lstm.merge[-1] != "none")
+    if head.skip and before is not None and before.layout != head.layout:
+        raise FileError("the features that are added to its outputs have steps and sequences exchanged")
+    if head.one_step and (reads == "every" or y.kind):
+        raise FileError("its LSTM is given one step, and its head does not read that step alone")
+    return lstm, head, "every" if head.one_step else reads
 
 
 def follow_input(node: OnnxNode, sizes: Sizes) -> ChainWalk:
-    """Return the walk from the input of an LSTM node back to the ONNX graph's, through an embedding or dense layers."""
-    walk = ChainWalk(node.scope, "before the LSTM", sizes)
+    """Return the walk from the input of an LSTM node back to the ONNX graph's, through an embedding or dense layers.
+
+    Where several branches of layers meet, it is the first's, and has the others `beside` it.
+    """
     inputs = node.scope.inputs - node.scope.tensors.keys() - node.scope.computed.keys()
-    walk.follow(node.input("X"), inputs, embedding=True)
-    walk.require_last_axis("every")
-    if walk.layers and walk.embedding is not None:
-        raise FileError("it has a linear layer between its embedding and its LSTM")
-    return walk
+    name, walks = node.input("X"), list[ChainWalk]()
+    step = output_of(node.scope, name, "Unsqueeze")
+    if step is not None and stated_axes(step.node) == [0] and not node.attributes.get("layout", "i", 0):
+        name = step.node.inputs[0]
+    joined = output_of(node.scope, name, "Concat")
+    branches = [name] if joined is None or joined.node.attributes.get("axis", "i") != -1 else joined.node.inputs
+    if len(branches) > MOST:
+        raise FileError(f"it has {len(branches):,} branches before its LSTM; at most {MOST} are read")
+    for branch in branches:
+        walks.append(walk := ChainWalk(node.scope, "before the LSTM", sizes))
+        end = walk.follow(branch, inputs, embedding=True)
+        walk.scaled, walk.one_step = walk.scaled or end, name != node.input("X")
+        walk.require_last_axis("every")
+        if (walk.layers or walk.features) and walk.embedding is not None:
+            raise FileError("it has a linear layer between its embedding and its LSTM")
+    first, *first.beside = walks
+    if any((walk.scaled, walk.layout, walk.embedding) != (first.scaled, first.layout, None) for walk in first.beside):
+        raise FileError("the branches before its LSTM do not begin at the same features")
+    return first
 
 
 class ChainLayer(NamedTuple):
@@ -130,7 +178,8 @@ class ChainWalk:
     """Goes from a name of a graph back to others, through linear layers and what changes no number.
 
     `layout` is `BATCH_FIRST` where time and batch were exchanged an odd number of times; `last_step_of` is the axis of
-    which the last position is taken alone; `embedding` is the table at its beginning.
+    which the last position is taken alone; `embedding` is the table at its beginning. Features are `scaled` there, some
+    of them taken; at its end `skip` features are added and outputs scaled. `one_step` says that there is no time.
     """
 
     def __init__(self, scope: OnnxScope, where: str, sizes: Sizes) -> None:
@@ -139,6 +188,9 @@ class ChainWalk:
         self.layout = TIME_FIRST
         self.last_step_of: int | None = None
         self.embedding: Matrix | None = None
+        self.scaling: Scaling | None = None
+        self.scaled, self.features, self.skip, self.one_step = "", list[int](), 0, False
+        self.beside: list[ChainWalk] = []
         self._activation: Activation | str | None = None
         self._bias = ""
         self.begins_inside = False  # whether it begins at a named layer, where steps and sequences may be one axis
@@ -186,6 +238,8 @@ class ChainWalk:
             return inputs[0]
         if is_identity(node):
             return inputs[0]
+        if embedding and nothing_pending and (read := self._take_features(node)) is not None:
+            return read
         takes_step = nothing_pending and not embedding and self.last_step_of is None and self._rows is None
         if takes_step and (read := self._take_last_step(node)) is not None:
             return read
@@ -204,7 +258,7 @@ class ChainWalk:
             return self._take_bias(node, inputs[::-1])
         table = node.operator == "Gather" and nothing_pending and embedding
         product = node.operator != "Gather" and (not self._bias or len(inputs) == 2)
-        matrix = matrix_of(node) if table or product else None
+        matrix = matrix_of(node) if (table or product) and not (embedding and (self.features or self.scaling)) else None
         if matrix is None or (matrix.bias and not matrix.has_bias(matrix.bias)):
             return None
         if table:
@@ -216,6 +270,36 @@ class ChainWalk:
             self._activation = activation
         self._add_linear(matrix)
         return inputs[0]
+
+    def take_outputs(self, end: str, scaled: str) -> str:
+        """Note the scaling of an ONNX graph's output and the features added to it; return the name of the rest."""
+        for pattern in (("Max", _UNSCALED, "least"), _UNSCALED):
+            for values in match_name(self.scope, end, pattern) if self.scaling is None else ():
+                with suppress(NotConstant):
+                    keys = [key for key in ("center", "scale", "least") if key in values]
+                    self.scaling, end = Scaling(*_vectors(*(values[key] for key in keys))), values["y"].name
+        total = output_of(self.scope, end, "Add")
+        for rest, name in () if total is None else permutations(total.node.inputs, 2):
+            if (part := output_of(self.scope, name, "Slice")) is not None:
+                axis, places, _ = positions_taken(part.node)
+                source, count = equal_source(self.scope, part.node.inputs[0]).name, getattr(places, "stop", 0)
+                if (source, axis, places) == (scaled, -1, slice(0, count, 1)):
+                    self.skip, end = count, rest
+        return end
+
+    def _take_features(self, node: OnnxNode) -> str | None:
+        """Note the features that an ONNX Gather takes, or the scaling of all; return what is read, None of others."""
+        if node.operator == "Gather" and node.attributes.get("axis", "i", 0) == -1 and not self.features:
+            taken = positions_taken(node)
+            self.features = [] if taken.drops_axis else taken.of(2**31)
+            return node.inputs[0] if self.features else None
+        difference = output_of(self.scope, node.inputs[0], "Sub") if node.operator == "Div" else None
+        if difference is None or self.scaling is not None:
+            return None
+        x, center = difference.node.inputs
+        self.scaling = Scaling(*_vectors(*(OnnxValue(self.scope, name) for name in (center, node.inputs[1]))))
+        self.scaled = node.outputs[0]
+        return x
 
     def _take_bias(self, node: OnnxNode, biases: Sequence[str]) -> str | None:
         """Keep the bias that an ONNX node adds to a product, one of some of its inputs; return the product's name."""
@@ -278,6 +362,9 @@ class ChainWalk:
         """Note that an ONNX node takes the last step, a Squeeze or a Reshape after a Slice; None if it does not."""
         if node.operator not in ("Squeeze", "Reshape", "Gather"):
             return None
+        if self.one_step and node.operator == "Squeeze" and stated_axes(node) == [0]:
+            self.last_step_of = 0
+            return node.inputs[0]
         taking = node
         if node.operator != "Gather":
             source = self.scope.source(node.inputs[0])

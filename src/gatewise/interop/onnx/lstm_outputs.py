@@ -128,8 +128,9 @@ def _move_axes(node: OnnxNode, value: LstmOutput) -> LstmOutput | None:
         layouts = (NODE_OUTPUT, UNMERGED, TIME_FIRST, BATCH_FIRST, *FORWARD, *BACKWARD)
         return moved if sorted(order) == [*range(len(layout))] and moved.timed in layouts else None
     if node.operator == "Unsqueeze":
-        restored = len(value.directions) == 1 and layout == ONE_DIRECTION and stated_axes(node) in ([2], [-2])
-        return replace(value, layout=UNMERGED) if restored else None
+        restored = len(value.directions) == 1 and value.timed == ONE_DIRECTION
+        is_before_units = stated_axes(node) in ([len(layout) - 1], [-2])
+        return replace(value, layout=UNMERGED[-len(layout) - 1 :]) if restored and is_before_units else None
     if node.operator != "Squeeze":
         return value if is_identity(node) else None
     if Axis.DIRECTION not in layout or len(value.directions) != 1:

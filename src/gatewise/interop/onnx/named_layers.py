@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,9 @@ from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import JoinedNetwork
 from gatewise.interop.onnx.cells import StoredCell
 from gatewise.interop.onnx.chain import Chain, ChainWalk, follow_head, refusing_by_name, require_one_state
+from gatewise.interop.onnx.lstm_outputs import NODE_OUTPUT
 from gatewise.interop.onnx.parts import Part
+from gatewise.interop.onnx.reach import Key
 from gatewise.interop.onnx.scopes import OnnxNode
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.layers import LSTM
@@ -30,6 +32,7 @@ class NamedNodes:
     cells: Mapping[str, StoredCell]
     parts: Sequence[Part]
     walk_before: Callable[[OnnxNode], ChainWalk]  # from an LSTM's node back to the graph's input
+    of_gates: Collection[Key] = ()  # of which the graph computes gates as outputs beside, in a file of gatewise's
 
     @cached_property
     def chain(self) -> Chain:
@@ -38,12 +41,11 @@ class NamedNodes:
         advice = "; its LSTM can be read alone, and with an embedding or a head next to it that is named"
         with np.errstate(all="ignore"), refusing_by_name(advice):
             ends = [name for name in graph.outputs if name not in graph.states]
-            if not ends and len(graph.outputs) == 1:
-                ends = [*graph.outputs]
+            ends = ends or [name for name in graph.outputs if graph.states[name].timed != NODE_OUTPUT]
             if nodes[-1].scope.parent is not None or len(ends) != 1:
                 raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
-            lstm, head, reads = follow_head(graph, nodes, stored.lstm, ends[0])
             before = self.walk_before(nodes[0])
+            lstm, head, reads = follow_head(graph, nodes, stored.lstm, ends[0], before)
         require_one_state(stored)
         return Chain(lstm, stored.state, nodes, ends[0], before, head, reads)
 
@@ -89,7 +91,7 @@ class NamedNodes:
             try:
                 with refusing_by_name():
                     if name not in self.cells:
-                        return follow_head(self.graph, self.nodes[name], lstm, part.output, named=True)
+                        return follow_head(self.graph, self.nodes[name], lstm, part.output)
                     cell = self.cells[name]
                     walk = ChainWalk(cell.node.scope, "after the LSTM", self.graph.sizes)
                     walk.follow(part.output, cell.outputs)

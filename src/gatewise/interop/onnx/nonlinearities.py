@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +122,11 @@ def _activation(kind: str, *constants: Any) -> Activation | None:
 
 
 def _of_several(end: OnnxNode) -> Nonlinearity | None:
-    """Return the nonlinearity that several ONNX operators compute, one number at a time; None if it is not known."""
+    """Return the nonlinearity that several ONNX operators compute, one number at a time; None if it is not known.
+
+    Of several it is the longest: the max(0, ·) that ends a hard sigmoid is a ReLU by itself.
+    """
+    longest = None
     for part in _functions_to(end):
         kinks = [sign * value * near for value in part.constants.values() for sign in (-1, 1) for near in (0.9, 1, 1.1)]
         points = np.concatenate([POINTS, [kink for kink in kinks if abs(kink) < 1e30]])
@@ -130,10 +135,20 @@ def _of_several(end: OnnxNode) -> Nonlinearity | None:
             continue
         values = _known_values()
         near = (np.abs(values - result[: len(POINTS)]) <= 1e-6 * (1 + np.abs(values))).all(axis=1)
-        for known in (KNOWN[number] for number in np.flatnonzero(near)):
+        for known in (*(KNOWN[number] for number in np.flatnonzero(near)), *_with_own_constants(part)):
             if np.allclose(result, activate(known, points), rtol=1e-6, atol=1e-6):
-                return Nonlinearity(known, part.argument, frozenset(part.nodes))
-    return None
+                longest = Nonlinearity(known, part.argument, frozenset(part.nodes))
+    return longest
+
+
+def _with_own_constants(part: _Function) -> Iterator[Activation]:
+    """Yield the nonlinearities that have the constants of an ONNX function."""
+    own = [*{value for value in part.constants.values() if value not in (0, 1)}, 1.0]
+    for kind in KINDS if 1 < len(own) <= 3 else ():
+        count = 2 - [KINDS[kind].alpha, KINDS[kind].beta].count(None)
+        for constants in product(own, repeat=count) if count else ():
+            if (activation := _activation(kind, *constants)) is not None:
+                yield activation
 
 
 @cache

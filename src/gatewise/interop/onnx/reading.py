@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise import gates as gate_names
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
@@ -25,13 +26,15 @@ from gatewise.interop.onnx.graph_names import graph_input
 from gatewise.interop.onnx.lstm import QUANTISED_OPERATOR, read_node
 from gatewise.interop.onnx.named_layers import NamedNodes
 from gatewise.interop.onnx.parts import Part, parts_of
-from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, nodes_of
+from gatewise.interop.onnx.reach import Key, upstream
+from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope, OnnxValue, nodes_of
 from gatewise.interop.onnx.sizes import Sizes
 from gatewise.interop.onnx.stacks import LstmGraph
 from gatewise.interop.onnx.unrolled import unrolled_lstms
 from gatewise.interop.refusals import reading
 
 PRODUCER = "gatewise"
+GATES = (*gate_names.NAMES, "cell_state", "hidden_state")  # with which outputs of gatewise's begin beside Y
 STEPS = 200  # of work that one LSTM takes, besides its numbers
 
 
@@ -50,6 +53,8 @@ def read_model(
     names = [proto.name for proto in model.graph.input]
     check_options(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
+    gates = [name for name in outputs if model.producer_name == PRODUCER and name.startswith(GATES)]
+    outputs = dict.fromkeys(name for name in outputs if name not in gates)
     arrays = {name: _input_array(name, array) for name, array in omitted.items()}
     file = OnnxFile(model, source, arrays, budget, kept_out)
 
@@ -65,14 +70,20 @@ def read_model(
 
     with reading(path, GatewiseError), np.errstate(all="ignore"):  # NaN and infinity are kept
         nodes, sizes = list(nodes_of(file)), Sizes()
+        main = file.scopes[0]
+        needed = {*upstream(OnnxValue(main, name) for name in outputs)} if gates else set()
+        keys: list[Key] = [*nodes, *(OnnxValue(main, name) for name in main.tensors)] if gates else []
+        of_gates = {key for key in keys if key not in needed and key.scope.owner not in needed}
+        read = [node for node in nodes if node not in of_gates]
         unrolled = {} if single else unrolled_lstms(file.scopes[0], sizes)
         steps = {node for cell in unrolled.values() for node in cell.nodes}
-        others = [node for node in nodes if node not in steps or node in unrolled]
+        others = [node for node in read if node not in steps or node in unrolled]
         lstms = _read_lstms(others, budget, unrolled)
         graph = LstmGraph(lstms.of_nodes, outputs, budget, unrolled, sizes)
         refused = (*lstms.refused, *unrecognised_cells(others, lstms.scopes))
-        parts = parts_of(nodes, outputs, entries, steps)
+        parts = parts_of(read, outputs, entries, steps)
         named = _named_nodes(model, graph, lstms, parts, stacks_all=not refused, single=single)
+        named = replace(named, of_gates=of_gates)
         every = [*named.lstms.values()]
         connected = graph.sole is not None and not refused and not single
         connected = connected and (len(every) == 1 or every[-1].stacked)

@@ -30,14 +30,6 @@ def read_state(state: Any, lstm: LSTM) -> States:
     ------
     ShapeError
         If the number of arrays, or a shape, is not that of the LSTM's state.
-
-    Examples
-    --------
-    >>> import numpy as np, gatewise as gw
-    >>> lstm = gw.LSTM(3, 2, bidirectional=True, rng=0)
-    >>> state = read_state((np.zeros((2, 5, 2)), np.ones((2, 5, 2))), lstm)
-    >>> state[0][1].c.shape
-    (5, 2)
     """
     nodes = [arrays.numbers("a state", array, lstm.dtype) for array in conventions.iterate_arrays(state)]
     directions = len(lstm.directions)
@@ -69,13 +61,6 @@ def write_state(state: States) -> list[tuple[Array, Array]]:
         If the state is not nested in this way.
     ShapeError
         If it has no batch axis, or the directions of a layer differ in size.
-
-    Examples
-    --------
-    >>> import gatewise as gw
-    >>> ((h, c),) = write_state(gw.LSTM(3, 2, bidirectional=True, rng=0).zero_state(5))
-    >>> h.shape
-    (2, 5, 2)
     """
     pairs = []
     for number, row in enumerate(conventions.state_lists(state, batched=True)):

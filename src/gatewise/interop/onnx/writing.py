@@ -1,11 +1,12 @@
-"""ONNX models of an LSTM: one node LSTM for each layer, or every gate of every step from standard operators.
+"""ONNX models of a network or an LSTM: one node LSTM for each layer, or every gate of every step as well.
 
 The operator LSTM cannot express every `Variant`; `plain_reason` says what it lacks. A graph of standard operators can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,41 +16,141 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array, size
 from gatewise.errors import OptionError
 from gatewise.interop import conventions
+from gatewise.interop.onnx.accumulation import add_accumulation, can_accumulate
 from gatewise.interop.onnx.building import Graph
 from gatewise.interop.onnx.lstm import ACTIVATIONS, DIRECTIONS, number
-from gatewise.interop.onnx.scan_cell import fill_scan_body
+from gatewise.interop.onnx.translation import CellTranslation, add_head, add_scan
 from gatewise.layers import LSTM
+from gatewise.network import Network
+from gatewise.network.wired import dense_of, head_of
 from gatewise.parameters import Parameters
 from gatewise.records.gradients import LSTMGradients
+from gatewise.symbolic.heads import Head
+from gatewise.symbolic.symbols import C_PREV, H_PREV, X
 
 OPSETS = (14, 22)
 INEXPRESSIBLE = "ONNX's operator LSTM cannot express this LSTM"
 LARGEST = 2**31 - 2**24  # bytes of weights; protobuf's own limit, less all else
 
 
-def model_of(lstm: LSTM, *, gates: bool, opset: int) -> Any:
-    """Return an LSTM as an ONNX model; see `gatewise.interop.onnx.write`."""
-    if not isinstance(lstm, LSTM):
-        raise OptionError(f"write takes an LSTM, not {type(lstm).__name__}")
+def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) -> Any:
+    """Return a network or an LSTM as an ONNX model; see `gatewise.interop.onnx.write`."""
+    if not isinstance(model, (LSTM, Network)):
+        raise OptionError(f"write takes a Network or an LSTM, not {type(model).__name__}")
+    network = model if isinstance(model, Network) else Network(model)
+    _require_expressible(network, gates=gates, stream=stream, opset=opset)
+    lstm = network.lstm
+    graph = Graph(lstm.dtype)
+    steps: list[str | int] = ["batch"] if stream else ["time", "batch"]
+    if network.embedding is None:
+        x = graph.input("X", [*steps, network.num_features])
+    else:
+        x = graph.input("X", steps, np.int64)
+    read, scaled = _add_before(graph, network, x)
+    axis = graph.constant([0]) if stream else ""
+    read = graph.node("Unsqueeze", [read, axis]) if stream else read
+    groups = _state_groups(lstm, stream=stream)
+    starts, finals = _add_start(graph, network, groups, x, stream=stream), list[Sequence[str]]()
+    for layer in range(lstm.num_layers):
+        outputs, final = add_layer(graph, lstm, layer, read, starts[layer], gates=gates, stream=stream)
+        read = _merge_directions(graph, outputs, lstm.merge[layer], f"layer{_name_ending(lstm, layer)}")
+        finals.append(final)
+    _add_final(graph, lstm, groups, finals, stream=stream)
+    if stream:
+        read = graph.node("Squeeze", [read, axis])
+    elif network.reads == "last":
+        places = map(graph.constant, range(len(lstm.directions)))
+        ends = [graph.node("Gather", [final[0], place], axis=0) for place in places]
+        read = _merge_directions(graph, ends, lstm.merge[-1], "last")
+    if (head := head_of(network)) is not None:
+        read = add_head(graph, head, read, graph.slice(scaled, 0, network.skip, -1) if network.skip else "")
+    graph.node("Identity", [read], "Y")
+    apart = (2,) if lstm.bidirectional and lstm.merge[-1] == "none" else ()
+    graph.output("Y", [*(steps if network.reads == "every" else ["batch"]), *apart, network.num_outputs], first=True)
+    return graph.model(opset)
+
+
+def _add_before(graph: Graph, network: Network, x: str) -> tuple[str, str]:
+    """Add what a network has before its LSTM; return the names of the LSTM's input, and of the scaled features."""
+    if network.embedding is not None:
+        return graph.node("Gather", [graph.constant(network.embedding, "embedding"), x]), x
+    if (scaling := network.inputs) is not None:  # in double precision, since centers may be large
+        kinds = [graph.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)) for dtype in (np.float64, graph.dtype)]
+        center, scale = (graph.constant(array, dtype=np.float64) for array in (scaling.center, scaling.scale))
+        centered = graph.node("Sub", [graph.node("Cast", [x], to=kinds[0]), center])
+        x = graph.node("Cast", [graph.node("Div", [centered, scale])], to=kinds[1])
+    ends = []
+    for branch in network.branches:
+        end = graph.node("Gather", [x, graph.constant(branch.features)], axis=-1)
+        ends.append(add_head(graph, Head(dense_of(branch.layers)), end) if branch.layers else end)
+    return graph.node("Concat", ends, axis=-1) if ends else x, x
+
+
+def _require_expressible(network: Network, *, gates: bool, stream: bool, opset: int) -> None:
+    """Raise OptionError for what ONNX, or this form of it, cannot express of a network."""
+    lstm = network.lstm
     if not OPSETS[0] <= size("opset", opset) <= OPSETS[1]:
         raise OptionError(f"opset must lie between {OPSETS[0]} and {OPSETS[1]}, but is {opset}")
+    if network.masked is not None:
+        raise OptionError(f"ONNX has no steps that are masked by a value; this network's are, by {network.masked:g}")
+    if stream and lstm.directions != ("forward",):
+        raise OptionError(f"a stream goes step by step; this LSTM runs {' and '.join(lstm.directions)}")
+    if stream and network.initial is not None:
+        raise OptionError("a stream starts from h_in and c_in, and this network has an initial state; write it without")
     if not gates and (reason := plain_reason(lstm)):
         raise OptionError(f"{INEXPRESSIBLE}: {reason}; with gates=True it can be written")
-    if lstm.num_parameters * lstm.dtype.itemsize > LARGEST:
-        raise OptionError(
-            f"an ONNX file holds less than 2 GiB; this LSTM has {lstm.num_parameters:,} numbers of {lstm.dtype}"
-        )
-    graph = Graph(lstm.dtype)
-    name, features = "X", lstm.input_size
-    graph.input("X", ["time", "batch", features])
     for layer, row in enumerate(lstm.layers):
-        end = _name_ending(lstm, layer)
-        outputs = (add_scans if gates else add_lstm_node)(graph, lstm, layer, name, end)
-        name = _merge_directions(graph, outputs, lstm.merge[layer], f"layer{end}", len(row))
-    graph.node("Identity", [name], "Y")
-    apart = lstm.bidirectional and lstm.merge[-1] == "none"
-    graph.output("Y", ["time", "batch", *((2,) if apart else ()), lstm.output_size], first=True)
-    return graph.model(opset)
+        sizes = {"h": [cell.recurrent_size for cell in row], "c": [cell.hidden_size for cell in row]}
+        if any(len(set(of_state)) > 1 for of_state in sizes.values()):
+            raise OptionError(
+                f"the directions of layer {layer} have sizes {sizes}; ONNX's initial states need equal ones"
+            )
+    if network.num_parameters * lstm.dtype.itemsize > LARGEST:
+        raise OptionError(
+            f"an ONNX file holds less than 2 GiB; this model has {network.num_parameters:,} numbers of {lstm.dtype}"
+        )
+
+
+def _state_groups(lstm: LSTM, *, stream: bool) -> dict[str, range]:
+    """Return the layers whose states are one input of an ONNX graph, by the ending of its name.
+
+    Those of a stream are all layers, as in PyTorch, unless they differ in size; else it is each layer by itself.
+    """
+    sizes = {(row[0].recurrent_size, row[0].hidden_size) for row in lstm.layers}
+    if stream and len(sizes) == 1:
+        return {"": range(lstm.num_layers)}
+    return {_name_ending(lstm, layer): range(layer, layer + 1) for layer in range(lstm.num_layers)}
+
+
+def _add_start(graph: Graph, network: Network, groups: Mapping[str, range], x: str, *, stream: bool) -> list[list[str]]:
+    """Add the initial states, as inputs or those of the network; return h and c (direction, batch, ·) by layer."""
+    starts: list[list[str]] = [[] for _ in network.lstm.layers]
+    if network.initial is not None:
+        one = graph.constant([1])
+        batch = graph.node("Concat", [one, graph.slice(graph.node("Shape", [x]), 1, 2), one], axis=0)
+        for start, states in zip(starts, network.initial, strict=True):
+            for arrays in zip(*states, strict=True):
+                start.append(graph.node("Expand", [graph.constant(np.stack(arrays)[:, None]), batch]))
+        return starts
+    for end, layers in groups.items():
+        row = network.lstm.layers[layers[0]]
+        for letter, width in (("h", row[0].recurrent_size), ("c", row[0].hidden_size)):
+            name = graph.input(f"{letter}{'_in' if stream else 0}{end}", [len(layers) * len(row), "batch", width])
+            for layer in layers:
+                starts[layer].append(graph.slice(name, layer, layer + 1) if len(layers) > 1 else name)
+    return starts
+
+
+def _add_final(
+    graph: Graph, lstm: LSTM, groups: Mapping[str, range], finals: Sequence[Sequence[str]], *, stream: bool
+) -> None:
+    """Make final states outputs of the graph, named after the inputs of initial ones."""
+    for end, layers in groups.items():
+        row = lstm.layers[layers[0]]
+        for place, width in enumerate((row[0].recurrent_size, row[0].hidden_size)):
+            name, parts = f"{'hc'[place]}{'_out' if stream else 'n'}{end}", [finals[layer][place] for layer in layers]
+            graph.node("Concat", parts, name, axis=0) if len(parts) > 1 else graph.node("Identity", parts, name)
+            graph.output(name, [len(layers) * len(row), "batch", width])
 
 
 def _name_ending(lstm: LSTM, layer: int) -> str:
@@ -78,14 +179,6 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
         If the operator LSTM cannot express the LSTM, or the gradients are not those of its layers and directions.
     ShapeError
         If they are those of an LSTM of other sizes.
-
-    Examples
-    --------
-    >>> import numpy as np, gatewise as gw
-    >>> lstm = gw.LSTM(3, 2, rng=0)
-    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
-    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
-    {'W': (1, 8, 3), 'R': (1, 8, 2), 'B': (1, 16)}
     """
     if reason := plain_reason(lstm):
         raise OptionError(f"{INEXPRESSIBLE}: {reason}")
@@ -96,19 +189,19 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     return named
 
 
-def _merge_directions(graph: Graph, outputs: list[str], how: str, name: str, directions: int) -> str:
+def _merge_directions(graph: Graph, outputs: list[str], how: str, name: str) -> str:
     """Return the name of a layer's ONNX output, its directions merged; with ``none``, they are an axis."""
-    if directions == 1:
+    if len(outputs) == 1:
         return outputs[0]
     if how == "concat":
-        return graph.node("Concat", outputs, f"{name}_output", axis=2)
+        return graph.node("Concat", outputs, f"{name}_output", axis=-1)
     if how in ("sum", "mul"):
         return graph.node("Add" if how == "sum" else "Mul", outputs, f"{name}_output")
     if how == "average":
         return graph.node("Mul", [graph.node("Add", outputs), graph.constant(0.5)], f"{name}_output")
-    axis = graph.constant([2])
+    axis = graph.constant([-2])
     parts = [graph.node("Unsqueeze", [output, axis]) for output in outputs]
-    return graph.node("Concat", parts, f"{name}_apart", axis=2)
+    return graph.node("Concat", parts, f"{name}_apart", axis=-2)
 
 
 _ONNX_NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
@@ -165,13 +258,52 @@ def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Arra
     return arrays | {"P": np.stack(peepholes)} if peepholes else arrays
 
 
-def add_lstm_node(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
-    """Add a layer to an ONNX graph as a node LSTM; return the names of its directions' outputs."""
-    cells = [cell.parameters for cell in lstm.layers[layer]]
+def add_layer(
+    graph: Graph, lstm: LSTM, layer: int, x: str, start: Sequence[str], *, gates: bool, stream: bool
+) -> tuple[list[str], Sequence[str]]:
+    """Add a layer to an ONNX graph; return the names of its directions' outputs, and of its final h and c.
+
+    Where the operator LSTM is enough, `gates` are computed beside it of all steps at once; else the steps are written.
+    """
+    row, end = lstm.layers[layer], _name_ending(lstm, layer)
+    alone = LSTM.from_cells([row], direction=lstm.directions[0])
+    is_node = not plain_reason(alone)
+    if gates:  # of which runtimes have none in double precision
+        is_node &= lstm.dtype == np.float32 and (stream or all(can_accumulate(cell.variant) for cell in row))
+    outputs, finals = _add_lstm_node(graph, alone, x, start, end) if is_node else ([], [])
+    written: list[list[str]] = []
+    for place, cell in enumerate(row if gates else ()):
+        p, backward = cell.parameters, lstm.directions[place] == "backward"
+        name = "cell" if lstm.num_layers * len(row) == 1 else f"cell_{layer}_{lstm.directions[place]}"
+        h, c = (graph.node("Gather", [state, graph.constant([place])], axis=0) for state in start)
+        if stream:
+            values = CellTranslation(graph, {X: x, H_PREV: h, C_PREV: c}, p).translate_program(name)
+        elif is_node:
+            accumulate = partial(add_accumulation, graph, c=c, backward=backward)
+            others = graph.slice(outputs[place], *((1, 2**62) if backward else (0, -1)))  # before each step
+            h = graph.node("Concat", [others, h] if backward else [h, others], axis=0)
+            values = CellTranslation(graph, {X: x, H_PREV: h}, p).translate_program(name, accumulate)
+        else:
+            values = add_scan(graph, p, h, c, x, name, backward=backward)
+        written.append(values)
+        for quantity, value in zip((*gate_names.NAMES, "cell_state", "hidden_state"), values, strict=False):
+            output = f"{quantity}{name.removeprefix('cell')}"
+            graph.node(*(("Squeeze", [value, graph.constant([0])]) if stream else ("Identity", [value])), output)
+            width = p.recurrent_size if quantity == "hidden_state" else p.hidden_size
+            graph.output(output, ["batch", width] if stream else ["time", "batch", width])
+    if is_node:
+        return outputs, finals
+    last = [[values[place] for values in written] for place in (-1, -2)]
+    return [values[5] for values in written], [graph.node("Concat", parts, axis=0) for parts in last]
+
+
+def _add_lstm_node(graph: Graph, lstm: LSTM, x: str, start: Sequence[str], end: str) -> tuple[list[str], list[str]]:
+    """Add an LSTM of one layer as a node; return the names of its directions' outputs, and of its final h and c."""
+    (row,) = lstm.layers
+    cells = [cell.parameters for cell in row]
     hidden, variant = cells[0].hidden_size, cells[0].variant
     names = {role: graph.constant(array, f"{role}{end}") for role, array in node_arrays(cells, np.zeros_like).items()}
-    inputs = [x, names["W"], names["R"], names["B"], ""]
-    inputs += [graph.input(f"{state}0{end}", [len(cells), "batch", hidden]) for state in "hc"]
+    inputs = [x, names["W"], names["R"], names["B"], "", *start]
     if "P" in names:
         inputs.append(names["P"])
     activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
@@ -184,59 +316,16 @@ def add_lstm_node(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> lis
         attributes["clip"] = variant.gate_clip
     if variant.coupled:
         attributes["input_forget"] = 1
-    raw = f"layer{end}_raw"
+    raw, finals = f"layer{end}_raw", [graph.new_name(f"final_{letter}") for letter in "hc"]
     graph.node(
         "LSTM",
         inputs,
-        *(raw, f"hn{end}", f"cn{end}"),
+        *(raw, *finals),
         name=f"lstm{end}",
         hidden_size=hidden,
         direction=_DIRECTION[lstm.directions],
         **attributes,
     )
-    for state in "hc":
-        graph.output(f"{state}n{end}", [len(cells), "batch", hidden])
     if len(cells) == 1:
-        return [graph.node("Squeeze", [raw, graph.constant([1])])]
-    return [graph.node("Gather", [raw, graph.constant(position)], axis=1) for position in range(2)]
-
-
-def add_scans(graph: Graph, lstm: LSTM, layer: int, x: str, end: str) -> list[str]:
-    """Add a layer to an ONNX graph as a Scan for each direction; return the names of their hidden states."""
-    finals: list[tuple[str, str]] = []
-    outputs: list[str] = []
-    row = lstm.layers[layer]
-    sizes = {"h": [cell.recurrent_size for cell in row], "c": [cell.hidden_size for cell in row]}
-    if any(len(set(of_state)) > 1 for of_state in sizes.values()):
-        raise OptionError(f"the directions of layer {layer} have sizes {sizes}; ONNX's initial states need equal ones")
-    initial = {state: graph.input(f"{state}0{end}", [len(row), "batch", sizes[state][0]]) for state in "hc"}
-    sole_cell = lstm.num_layers * len(row) == 1
-    for position, (cell, direction) in enumerate(zip(row, lstm.directions, strict=True)):
-        suffix = "" if sole_cell else f"_{layer}_{direction}"
-        body = Graph(graph.dtype, graph, f"cell_{layer}_{direction}_")
-        results = fill_scan_body(body, cell.parameters, f"cell{suffix}")
-        start = [graph.node("Gather", [initial[state], graph.constant(position)], axis=0) for state in "hc"]
-        names = [f"{quantity}{suffix}" for quantity in (*gate_names.NAMES, "cell_state", "hidden_state")]
-        final = (graph.new_name("final_h"), graph.new_name("final_c"))
-        backward = int(direction == "backward")
-        graph.node(
-            "Scan",
-            [*start, x],
-            *(*final, *names),
-            name=f"cell{suffix}",
-            body=body.graph(f"cell{suffix}"),
-            num_scan_inputs=1,
-            scan_input_directions=[backward],
-            scan_output_directions=[backward] * len(results),
-        )
-        for name in names:
-            width = cell.recurrent_size if name == names[-1] else cell.hidden_size
-            graph.output(name, ["time", "batch", width])
-        finals.append(final)
-        outputs.append(names[-1])
-    for position, state in enumerate("hc"):
-        axis = graph.constant([0])
-        parts = [graph.node("Unsqueeze", [final[position], axis]) for final in finals]
-        graph.node("Concat", parts, f"{state}n{end}", axis=0)
-        graph.output(f"{state}n{end}", [len(row), "batch", sizes[state][0]])
-    return outputs
+        return [graph.node("Squeeze", [raw, graph.constant([1])])], finals
+    return [graph.node("Gather", [raw, graph.constant(position)], axis=1) for position in range(2)], finals

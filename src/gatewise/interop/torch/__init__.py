@@ -181,14 +181,6 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
         If PyTorch cannot express the LSTM, or the gradients are not those of one of its layers and directions.
     ShapeError
         If they are those of an LSTM of other sizes.
-
-    Examples
-    --------
-    >>> import numpy as np, gatewise as gw
-    >>> lstm = gw.LSTM(3, 2, rng=0)
-    >>> gradients = gw.backward(lstm.trace(np.ones((5, 3))), np.ones((5, 2)))
-    >>> {name: array.shape for name, array in write_gradients(gradients, lstm).items()}
-    {'weight_ih_l0': (8, 3), 'weight_hh_l0': (8, 2), 'bias_ih_l0': (8,), 'bias_hh_l0': (8,)}
     """
     _require_expressible(lstm)
     return _named_arrays(conventions.gradients_as_parameters(lstm, gradients), np.copy)

@@ -95,13 +95,6 @@ def write_state(state: States) -> tuple[Array, Array]:
         If the state is not nested in this way.
     ShapeError
         If its layers have different sizes, which PyTorch cannot stack.
-
-    Examples
-    --------
-    >>> import gatewise as gw
-    >>> h, c = write_state(gw.LSTM(3, 2, num_layers=2, rng=0).zero_state(5))
-    >>> h.shape
-    (2, 5, 2)
     """
     flat = [cell_state for row in conventions.state_lists(state) for cell_state in row]
     for name in ("h", "c"):
