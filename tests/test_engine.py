@@ -59,8 +59,9 @@ def test_an_engine_that_cannot_run_the_cell_says_why_and_auto_passes_it_over(mon
         def refusal(parameters):
             return "it is a Tuesday"
 
-    monkeypatch.setattr("gatewise.engine.ENGINES", {"timid": Timid, "reference": reference})
     run = cases.run_of("plain")
+    run.lstm(run.x)  # imports what would take the table below for good
+    monkeypatch.setattr("gatewise.engine.ENGINES", {"timid": Timid, "reference": reference})
     assert run.lstm.trace(run.x)[0].engine == "reference"
     with cases.refusal("timid", "it is a Tuesday", by=gw.OptionError):
         run.lstm(run.x, engine="timid")
