@@ -288,7 +288,7 @@ def _draw_pytorch(rng: np.random.Generator, shapes: Shapes, recurrent: int, opti
     """Return random weights of a cell as PyTorch draws them: uniform within ±1/sqrt(hidden)."""
     _, hidden, columns = shapes["weight"]
     bound = 1 / math.sqrt(hidden)
-    arrays = {
+    arrays: Arrays = {
         "weight": rng.uniform(-bound, bound, (4, hidden, columns)),
         "bias": rng.uniform(-bound, bound, (2, 4, hidden)).sum(0),
     }

@@ -48,7 +48,7 @@ class Catalogue:
         self.by_place: dict[SymbolAtStep, list[AppliedEdit]] = {}
         self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # by the id of an edit in `by_place`
         self.families: dict[Hashable, Mistake] = {}
-        forms: dict[Hashable, object] = {}  # an object for each canonical form: quick to compare
+        forms: dict[object, object] = {}  # an object for each canonical form: quick to compare
         edits = enumerate_edits(self.scene)
         for line in chain.lines:
             is_computed = line.asked and not line.total

@@ -305,7 +305,7 @@ class _QuantitySearch:
         if prediction is None:
             return []
         value, margin = prediction
-        growth = float(np.prod((margin / self.margin)[self.wrong]) ** (self.errors.free / max(1, self.wrong.sum())))
+        growth = float(np.prod((margin / self.margin)[self.wrong]) ** (self.errors.free / (self.wrong.sum() or 1)))
         fits: list[_Fit] = []
         for mistake in mistakes if len(self.search.wrong) > 1 else mistakes[:1]:
             explanation = self._explain_others(mistake)

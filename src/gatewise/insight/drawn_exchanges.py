@@ -131,7 +131,7 @@ class DrawnExchanges:
             early = float(self.exchanges.one_step(small).sum() / self.exchanges.one_step(whole).sum())
             ends = (run(small, lags).differences, outcome.differences[:, lasting])
             later = [d[-lags - 1 :, :, place][late_lags(lags + 1)] for d in ends]
-            late = float(np.divide(*(d.sum(dtype=np.float64) for d in later)))
+            late = float(later[0].sum(dtype=np.float64) / later[1].sum(dtype=np.float64))
         return Checks(
             plain=len(plain.at.times),
             counting=int((run(plain, lags).sums[:, place] > PLAIN * sums.mean()).sum()),

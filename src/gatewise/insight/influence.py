@@ -250,7 +250,7 @@ def _weights(count: int) -> Array:
 
 
 def _residual(norms: Norms, gradient: Array) -> float:
-    return relative_error(norms.combined - gradient, norms.terms.max(initial=0))
+    return relative_error(norms.combined - gradient, float(norms.terms.max(initial=0)))
 
 
 def _influence_answer(

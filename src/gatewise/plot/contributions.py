@@ -58,7 +58,7 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     if unit is None:
         by_step, initial = record.shares
         layers, names, colours = _stacked_layers(by_step, record.units)
-        first = [initial.sum()]
+        first = [float(initial.sum())]
         label, title = "share of the cell state", f"who wrote the cell state {at}"
     else:
         place = unit_of(list(record.units), unit)
@@ -108,7 +108,7 @@ def _steps_in_picture(sizes: Array, step: int) -> tuple[slice, float]:
     if 2 * count > len(sizes):
         return slice(step, None) if backward else slice(0, step + 1), 0.0
     window = slice(step, step + count) if backward else slice(max(step + 1 - count, 0), step + 1)
-    return window, float(total - sizes[window].sum()) / total
+    return window, float((total - sizes[window].sum()) / total)
 
 
 def _draw_stack(

@@ -52,7 +52,7 @@ def horizon(record: Horizon, ax: Any) -> drawing.Axes:
     for end in {record.steps, -record.ahead} - {0}:
         axes.axvline(end, color=drawing.ink(), linestyle=":", linewidth=1)
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
-    axes.set_xlim(lag.min(), max(1, lag.max()))
+    axes.set_xlim(float(lag.min()), max(1.0, float(lag.max())))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     title = (
         "how long a change of one step's input shows" if record.stable else "an unstable run: no horizon can be told"

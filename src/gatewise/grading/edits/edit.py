@@ -32,7 +32,7 @@ class EquationEdit:
     words: str
     right: Formula  # the new right side; of an edit of a part, what that becomes
     tier: str = STRUCTURAL
-    form: Hashable = None  # shared by right sides that give the same numbers
+    form: object = None  # shared by right sides that give the same numbers
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def _fold_elementwise(call: OperatorCall) -> AnyArray:
 
 def _fold_reduced(call: OperatorCall) -> AnyArray:
     """Return the products that ONNX's ReduceProd makes of constants along some axes."""
-    keep = bool(call.attributes.get("keepdims", "i", 1))
+    keep: Any = bool(call.attributes.get("keepdims", "i", 1))  # NumPy's types know True and False, not bool
     return np.asarray(np.prod(call.input(0), call.axes() or None, keepdims=keep), call.input(0).dtype)
 
 
