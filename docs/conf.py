@@ -25,7 +25,7 @@ extensions = [
     "repository_links",
     "public_names",
     "made_pages",
-    "contents_for_models",
+    "contents",
     "mathml",
 ]
 exclude_patterns = ["extensions", "lesson", "static"]

@@ -136,7 +136,7 @@ def write_reference(app: Sphinx) -> None:
     for package in PACKAGES:
         for page, names in pages(package).items():
             shown = "\n".join(directive(package, name) for name in names)
-            texts[page] = titled(f"{package}.{' and '.join(names)}") + shown
+            texts[page] = titled(f"gw{package.removeprefix('gatewise')}.{' and '.join(names)}") + shown
     write_folder("api", {f"{name}.rst": text for name, text in texts.items()} | {"commands.md": commands()})
 
 

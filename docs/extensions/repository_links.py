@@ -98,16 +98,20 @@ def relocate_page(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = relocated(source[0], path, docname)
 
 
-def drop_empty_heads(app: Sphinx, doctree: nodes.document) -> None:
-    """Take the heads from tables in which nothing stands: Markdown has no tables without."""
+def fill_heads(app: Sphinx, doctree: nodes.document) -> None:
+    """Remove the empty heads of tables, which Markdown has no tables without, and fill empty corners of others."""
     for head in list(doctree.findall(nodes.thead)):
         if not head.astext().strip():
             head.parent.remove(head)
+            continue
+        for entry in head.findall(nodes.entry):
+            if not entry.astext().strip():
+                entry += nodes.inline("", "row", classes=["visually-hidden"])  # for who hears the table
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("builder-inited", write_project_pages)
     app.connect("source-read", relocate_page)
-    app.connect("doctree-read", drop_empty_heads)
+    app.connect("doctree-read", fill_heads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

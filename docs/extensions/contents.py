@@ -1,11 +1,11 @@
-"""`llms.txt` at the root of the site: its table of contents in Markdown, for programs that read (llmstxt.org)."""
+"""The table of contents: each part lists its pages with their first sentences, and so does `llms.txt` (llmstxt.org)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from docutils import nodes
-from sphinx.addnodes import toctree
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 
@@ -23,7 +23,7 @@ def contents(app: Sphinx) -> str:
 
 def entries(app: Sphinx, page: str) -> list[tuple[str, str]]:
     """Return the entries of a page's table of contents: the title and name of each."""
-    listed = [entry for tree in app.env.get_doctree(page).findall(toctree) for entry in tree["entries"]]
+    listed = [entry for tree in app.env.get_doctree(page).findall(addnodes.toctree) for entry in tree["entries"]]
     return [(title or app.env.titles[name].astext(), name) for title, name in listed]
 
 
@@ -34,6 +34,20 @@ def first_sentence(document: nodes.document) -> str:
     return text.partition(". ")[0].rstrip(".:") + "."
 
 
+def describe_entries(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let the list of a part of the site say of each of its pages what it is about."""
+    if docname not in app.env.toctree_includes.get(app.config.root_doc, []):
+        return
+    for tree in doctree.findall(addnodes.toctree):
+        tree["hidden"] = True  # in the text; the sidebar has it
+        listed = nodes.definition_list()
+        for title, page in entries(app, docname):
+            link = nodes.reference("", title, refuri=app.builder.get_relative_uri(docname, page))
+            about = nodes.paragraph(text=first_sentence(app.env.get_doctree(page)))
+            listed += nodes.definition_list_item("", nodes.term("", "", link), nodes.definition("", about))
+        tree.parent += listed
+
+
 def write_contents(app: Sphinx, problem: Exception | None) -> None:
     """Write the file beside the pages."""
     if problem is None and app.builder.format == "html":
@@ -42,5 +56,6 @@ def write_contents(app: Sphinx, problem: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.connect("doctree-resolved", describe_entries)
     app.connect("build-finished", write_contents)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
