@@ -83,8 +83,9 @@ def table(names: list[str], columns: list[dict[str, float]]) -> list[list[str]]:
     """Return the cells of a table, with its head."""
     rows = [["what", *names], ["---"] * (1 + len(names))]
     for name in columns[-1]:
-        measure = Measure.MEDIAN if name.endswith("time") else Measure.MEMORY
-        rows.append([name, *(measure.text(column[name]) if name in column else "–" for column in columns)])
+        text = Measure.MEDIAN.text if name.endswith("time") else "{:,.0f} kB".format
+        scale = 1 if name.endswith("time") else 1000
+        rows.append([name, *(text(column[name] / scale) if name in column else "–" for column in columns)])
     return rows
 
 
