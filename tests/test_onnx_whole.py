@@ -126,5 +126,6 @@ def test_a_graph_with_gates_is_used_whole():
     network = network_of(PLAIN | {"before": "scaling", "layers": "two", "ways": "concat", "head": "elu"})
     contents = contents_of(gw_onnx.write(network, gates=True))
     assert [entry.name for entry in contents.ledger if not entry.used] == []
+    assert [part.name for part in contents.parts] == ["head.V1", "head.V"]
     x = input_of(network)
     assert distance(contents.network()(x)[0], network(x)[0]) <= 1e-6

@@ -32,9 +32,9 @@ _OPERATORS = {kind: (operator, letters) for operator, (kind, letters) in ACTIVAT
 del _OPERATORS["affine"], _OPERATORS["scaled_tanh"]  # which are of the operator LSTM alone
 
 
-def add_head(graph: Graph, head: Head, read: str, skipped: str = "") -> str:
+def add_head(graph: Graph, head: Head, read: str, name: str, skipped: str = "") -> str:
     """Add the equations of dense layers, a skip connection and a scaling; return the name of what they put out."""
-    translation = _Translation(graph, {READ: read, SKIPPED: skipped}, constants(head))
+    translation = _Translation(graph, {READ: read, SKIPPED: skipped}, constants(head), f"{name}.")
     for line in head_forward(head):
         translation.names[line.left] = translation.translate(line.right)
     return translation.names[OUTPUT]
@@ -74,8 +74,8 @@ def add_scan(graph: Graph, p: Parameters, h: str, c: str, x: str, name: str, *, 
 class _Translation:
     """Formulas as they are translated into a graph: each symbol has the name of its tensor there, or is a parameter."""
 
-    def __init__(self, body: Graph, names: Mapping[Symbol, str], parameters: Mapping[Symbol, Array]) -> None:
-        self.body, self.parameters = body, parameters
+    def __init__(self, body: Graph, names: Mapping[Symbol, str], parameters: Mapping[Symbol, Array], stem: str) -> None:
+        self.body, self.parameters, self.stem = body, parameters, stem  # with which names of parameters begin
         self.names: dict[Any, str] = dict(names)
         self.outputs: dict[tuple[str, ...], str] = {}  # of nodes, by operator and inputs: nothing is computed twice
 
@@ -85,7 +85,8 @@ class _Translation:
         match formula:
             case Symbol():
                 if formula not in self.names:
-                    self.names[formula] = body.constant(self.parameters[formula].reshape(1, -1))
+                    name = self.stem and f"{self.stem}{formula.base}{formula.sub}"
+                    self.names[formula] = body.constant(self.parameters[formula].reshape(1, -1), name)
                 return self.names[formula]
             case tree.Number(value):
                 if formula not in self.names:
@@ -112,7 +113,8 @@ class _Translation:
                 square = self._add_node("Mul", root, root)
                 return square if exponent == 2 else self._add_node("Mul", square, root)
             case tree.MatMul(Symbol() as matrix, vector):
-                return body.node("MatMul", [self.translate(vector), body.constant(self.parameters[matrix].T)])
+                name = self.stem and f"{self.stem}{matrix.base}{matrix.sub}"
+                return body.node("MatMul", [self.translate(vector), body.constant(self.parameters[matrix].T, name)])
             case tree.Holds(left, relation, right):
                 truth = self._add_node(RELATIONS[relation].operator, self.translate(left), self.translate(right))
                 return self._add_node("Where", truth, self.translate(tree.ONE), self.translate(tree.ZERO))
@@ -148,7 +150,7 @@ class CellTranslation(_Translation):
     def __init__(self, body: Graph, names: Mapping[Symbol, str], p: Parameters, sequence: str = "") -> None:
         self.sequence, self.scanned = sequence, list[str]()
         self.program = program(binding.form_of(p, NO_DROPOUT, split=bool(sequence)))
-        super().__init__(body, names, binding.parameters(self.program.form, p))
+        super().__init__(body, names, binding.parameters(self.program.form, p), "")
         self.gates = self.program.form.weighted_gates
         self.sizes = binding.sizes(p)
         self.stacked: dict[Symbol, tuple[str, dict[str, str]]] = {}  # sums of all gates side by side, and their parts

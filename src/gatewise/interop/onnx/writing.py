@@ -42,10 +42,8 @@ def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) ->
     lstm = network.lstm
     graph = Graph(lstm.dtype)
     steps: list[str | int] = ["batch"] if stream else ["time", "batch"]
-    if network.embedding is None:
-        x = graph.input("X", [*steps, network.num_features])
-    else:
-        x = graph.input("X", steps, np.int64)
+    features = [network.num_features] if network.embedding is None else []
+    x = graph.input("X", [*steps, *features], None if features else np.int64)
     read, scaled = _add_before(graph, network, x)
     axis = graph.constant([0]) if stream else ""
     read = graph.node("Unsqueeze", [read, axis]) if stream else read
@@ -63,7 +61,7 @@ def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) ->
         ends = [graph.node("Gather", [final[0], place], axis=0) for place in places]
         read = _merge_directions(graph, ends, lstm.merge[-1], "last")
     if (head := head_of(network)) is not None:
-        read = add_head(graph, head, read, graph.slice(scaled, 0, network.skip, -1) if network.skip else "")
+        read = add_head(graph, head, read, "head", graph.slice(scaled, 0, network.skip, -1) if network.skip else "")
     graph.node("Identity", [read], "Y")
     apart = (2,) if lstm.bidirectional and lstm.merge[-1] == "none" else ()
     graph.output("Y", [*(steps if network.reads == "every" else ["batch"]), *apart, network.num_outputs], first=True)
@@ -80,9 +78,9 @@ def _add_before(graph: Graph, network: Network, x: str) -> tuple[str, str]:
         centered = graph.node("Sub", [graph.node("Cast", [x], to=kinds[0]), center])
         x = graph.node("Cast", [graph.node("Div", [centered, scale])], to=kinds[1])
     ends = []
-    for branch in network.branches:
+    for place, branch in enumerate(network.branches):
         end = graph.node("Gather", [x, graph.constant(branch.features)], axis=-1)
-        ends.append(add_head(graph, Head(dense_of(branch.layers)), end) if branch.layers else end)
+        ends.append(add_head(graph, Head(dense_of(branch.layers)), end, f"branch{place}") if branch.layers else end)
     return graph.node("Concat", ends, axis=-1) if ends else x, x
 
 
