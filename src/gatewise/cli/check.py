@@ -114,7 +114,7 @@ def check(
     if template:
         chain = Chain(cell_run.steps, cell_run.dh, cell_run.dc)
         handout.write_template(answers, chain, backward)
-        print(f"{answers}: fill in what you have worked out, then: gatewise check {answers}")
+        print(f"{answers}: fill in what you have worked out, then give the same command without --template")
         for quantity in [quantity for quantity in chain.quantities if quantity.term and backward][:1]:
             print(f"There {quantity.equation},\nand likewise the other sums.")
         return
