@@ -117,12 +117,16 @@ private:
             in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
     }
 
-    // For a single row, two tiles at once while panels are small, so that more sums are in flight. Larger panels are read
-    // one at a time, at every other step from the last to the first: what was read last is still in the caches.
+    // For a single row, two tiles at once while panels are small, so that more sums are in flight, and three where the last
+    // one is not whole. Larger panels are read one at a time, at every other step from the last to the first: what was read
+    // last is still in the caches.
     void one_row(bool back) {
         int64_t tile = first_tile;
         if ((sums ? R : I + R) * 4 * int64_t(sizeof(V)) <= PAIRED) {
-            for (; tile + 1 < last_tile; tile += 2) block<2, 1>(tile, 0);
+            for (; tile + 1 < last_tile; tile += 2) {
+                if (tile + 3 == last_tile && last_tile * L > H) return block<3, 1>(tile, 0);
+                block<2, 1>(tile, 0);
+            }
             if (tile < last_tile) block<1, 1>(tile, 0);
         } else {
             for (; tile < last_tile; ++tile) block<1, 1>(back ? last_tile - 1 - (tile - first_tile) : tile, 0);
@@ -144,9 +148,11 @@ private:
         const int64_t apart = (I + R) * 4 * L;
         if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I);
         accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R);
-        const bool full = (tile + S) * L <= H;
-        if (plain && full && slot < 0) return quick_states<S, N, false>(tile, first, acc);
-        if (plain && full && usual) return quick_states<S, N, true>(tile, first, acc);
+        if constexpr (S < 3) {
+            const bool full = (tile + S) * L <= H;
+            if (plain && full && slot < 0) return quick_states<S, N, false>(tile, first, acc);
+            if (plain && full && usual) return quick_states<S, N, true>(tile, first, acc);
+        }
         for (int s = 0; s < S; ++s) plain ? states<true>(tile + s, first, N, acc[s]) : states<false>(tile + s, first, N, acc[s]);
     }
 
