@@ -11,9 +11,11 @@ import schemas
 from cases import run_of
 from pairwise import thinned
 from slips.by_hand import GATES, Cell, Line, Page, sigmoid
+from slips.entries import products_of_units
 from slips.enumeration import slips
 from slips.groups import ALSO_AS, NAMED_AS
-from slips.judging import measured, plain_shared_cell, small_cell
+from slips.judging import Planted, chain_of, measured, plain_shared_cell, small_cell
+from slips.judging import judged as judge_sheets
 from slips.work import Slip, work, wrong_work
 from written import FEW, MANY, MOST, PROVEN, Cells, Numbers, cells, first_off, given, rounded, shown
 
@@ -240,6 +242,29 @@ def test_a_wrong_mean_has_no_units_to_exchange():
     subject = Cell.random(np.random.default_rng(3), "layer norm")
     written = {name: value + 0.3 for name, value in work(subject).items() if name in ("μ_f", "v_o")}
     assert [verdict.status for verdict in gw.check(written, Chain(subject.trace())).verdicts] == ["wrong", "wrong"]
+
+
+@pytest.mark.parametrize(("kind", "sheet"), [("projection", "c and h"), ("layer norm", "gates and states")])
+def test_a_product_slip_in_one_unit_is_named_where_all_units_follow_from_it(kind, sheet):
+    """With a projection every hidden state is wrong, with layer norm every output gate."""
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        cell = Cell.random(rng, kind)
+        of_gate = [slip for slip in products_of_units(cell, rng) if [*slip.lines] == [cell.weighted("o")]]
+        for slip in of_gate:
+            (one,) = judge_sheets(Planted(cell, chain_of(cell), slip, False, False), 8, only=[sheet])
+            assert one.first.others
+            assert one.named, str(one)
+
+
+def test_a_number_of_another_unit_is_named_in_a_sum_over_the_steps():
+    """It was written in one step, which is not on the sheet, and added to those of the others."""
+    subject = Cell.random(np.random.default_rng(2), steps=3)
+    right = work(subject)
+    written, step = {name: right[name].copy() for name in PARAMETERS}, right["dW_i[1]"]
+    written["dW_i"][0, 1] += step[0, 2] - step[0, 1]
+    causes = gw.check(written, Chain(subject.trace(), subject.dh, subject.dc), digits=7).first.causes
+    assert [str(cause) for cause in causes] == ["the number that belongs at entry 2 is written in dW_i[1]"]
 
 
 # The classes of mistakes.

@@ -21,7 +21,8 @@ from gatewise.grading.edits.entries import (
     unit_edits,
 )
 from gatewise.grading.edits.enumeration import enumerate_edits
-from gatewise.symbolic.formula import Formula, Outer, symbols
+from gatewise.symbolic.formula import Formula, MatMul, Outer, nodes, symbols
+from gatewise.symbolic.functions import OVER_A_VECTOR
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ class Catalogue:
         self.by_place: dict[SymbolAtStep, list[AppliedEdit]] = {}
         self._scopes: dict[int, list[tuple[Mistake, Key]]] = {}  # by the id of an edit in `by_place`
         self.families: dict[Hashable, Mistake] = {}
-        forms: dict[object, object] = {}  # an object for each canonical form: quick to compare
+        forms: dict[object, object] = {}  # an object for each form: quick to compare
         edits = enumerate_edits(self.scene)
         for line in chain.lines:
             is_computed = line.asked and not line.total
             for edit in edits.get(line.symbol, ()) if is_computed else self._edits_between_steps(line):
-                applied = AppliedEdit(edit, line.place, forms.setdefault(edit.form or edit.right, object()))
+                applied = AppliedEdit(
+                    edit, line.place, forms.setdefault(edit.right if edit.form is None else edit.form, object())
+                )
                 self.by_place.setdefault(line.place, []).append(applied)
                 key = words.family_key(edit, line.symbol, line.backward)
                 self.families.setdefault(key, {}).setdefault(line.place, applied)
@@ -148,7 +151,7 @@ def _effect_key(effect: Effect) -> Key:
 def entry_slips(
     chain: Chain, lines: Sequence[Quantity], wrong: Mask, values: Mapping[SymbolAtStep, Array], tolerance: float
 ) -> Iterator[tuple[Effect, list[Mistake]]]:
-    """Yield slips in one entry of the last of some lines, or of a line before it, if no other entry is wrong.
+    """Yield slips in one entry of the last of some lines, or of a line before it that changes the wrong entries alone.
 
     Where two are wrong, they may have changed places. `wrong` tells the wrong entries of the last line, `values` the
     numbers to be written for each line, and `tolerance` half of their last digit.
@@ -156,25 +159,43 @@ def entry_slips(
     last = lines[-1]
     entries = {tuple(map(int, place)) for place in np.argwhere(wrong)[:, -last.rank :]} if last.rank else set()
     units = sorted({place[0] for place in entries})
-    for line in lines if len(units) in (1, 2) else ():
-        if not line.asked or line.over != last.over or line.rank > last.rank:
+    for line in lines:
+        if not line.asked or line.rank > last.rank:
             continue
-        equation, names, unit = line.assignment, chain.names[line.over], units[0]
-        if len(units) == 2:
+        equation, names, edits = line.assignment, chain.names[line.over], list[EquationEdit]()
+        if line.over == last.over and len(units) == 2:
             vectors = [symbol for symbol in symbols(line.right) if chain.program.axes.get(symbol) == (last.over,)]
-            edits = [*exchange_edits(equation, units, names, vectors)]
-        else:
-            edits = [*product_edits(equation, unit, names, line.products), *unit_edits(equation, unit, names)]
-        if line is not last and len(units) == 1:
-            selector: Formula = one_hot(unit, len(names))
-            value = values.get(line.place, np.zeros(0))
-            is_number = line.rank == 1 and value.size == value.shape[-1]
-            number = float(value.reshape(-1)[unit]) if is_number else 0.0
-            edits += number_edits(equation, selector, names[unit], number, tolerance * is_number)
-            if len(entries) == 1 and (line.rank, line.across) == (2, last.across):
-                ((_, column),), across = entries, chain.names[line.across]
-                selector = Outer(selector, one_hot(column, len(across)))
-                edits += number_edits(equation, selector, f"{names[unit]}, {across[column]}", 0.0, 0.0)
+            edits += exchange_edits(equation, units, names, vectors)
+        if line.over == last.over and len(units) == 1:
+            (unit,) = units
+            edits += [*product_edits(equation, unit, names, line.products), *unit_edits(equation, unit, names)]
+            if line is not last:
+                selector: Formula = one_hot(unit, len(names))
+                value = values.get(line.place, np.zeros(0))
+                is_number = line.rank == 1 and value.size == value.shape[-1]
+                number = float(value.reshape(-1)[unit]) if is_number else 0.0
+                edits += number_edits(equation, selector, names[unit], number, tolerance * is_number)
+                if len(entries) == 1 and (line.rank, line.across) == (2, last.across):
+                    ((_, column),), across = entries, chain.names[line.across]
+                    selector = Outer(selector, one_hot(column, len(across)))
+                    edits += number_edits(equation, selector, f"{names[unit]}, {across[column]}", 0.0, 0.0)
+        elif len(units) > 1 and _mixes_entries(chain, lines, line):
+            for unit in range(len(names)):
+                edits += product_edits(equation, unit, names, line.products)
         for edit in edits:
             effect = {line.place: AppliedEdit(edit, line.place, edit.right)}
             yield effect, [effect]
+
+
+def _mixes_entries(chain: Chain, lines: Sequence[Quantity], line: Quantity) -> bool:
+    """Return whether an entry of a line reaches several of the last in its step: by a projection or a mean."""
+    reached, last = {line.place}, lines[-1]
+    if (line.step, line.backward, line.rank) != (last.step, last.backward, 1):
+        return False
+    for later in lines[lines.index(line) + 1 :]:
+        if any(maker.place in reached for maker in chain.inputs[later.place]):
+            reached.add(later.place)
+            for node in nodes(later.right):
+                if isinstance(node, MatMul) or getattr(node, "name", "") in OVER_A_VECTOR:
+                    return True
+    return False

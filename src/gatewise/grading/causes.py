@@ -14,7 +14,7 @@ from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
 from gatewise.grading.chain import Quantity, rounding
 from gatewise.grading.chance import WrongNumbers, share
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
-from gatewise.grading.edits.entries import swap_entries, writing_slips
+from gatewise.grading.edits.entries import writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
 from gatewise.grading.judging import Judge
 from gatewise.grading.predicting import Indices, Predictor
@@ -278,12 +278,17 @@ class _QuantitySearch:
             yield from self._predictions_without_sum()
         if quantity.total:
             for name, values in self.search.gradients_of_steps(quantity):
-                for exchanged in swap_entries(values.sum(0), self.wrong):
-                    says = f"two numbers have changed places in {name}"
-                    yield Cause("another unit", says, ONE_ENTRY, self.expected + exchanged - values.sum(0)), 1.0
-        written = self.expected, self.answer.values, self.wrong, self.answer.tolerance, self.margin
-        for kind, says, value, growth in writing_slips(*written, quantity.rank > 1):
-            yield Cause(kind, f"{says} in {quantity.name}", ONE_ENTRY, value), growth
+                for cause, growth in self._writing_slips(name, values.sum(0)):
+                    if cause.kind == "another unit":  # others in a step are edits of its equation
+                        yield cause, growth
+        yield from self._writing_slips(quantity.name, self.expected)
+
+    def _writing_slips(self, name: str, part: Array) -> Iterator[tuple[Cause, float]]:
+        """Yield the slips in writing a part of a quantity's sum, or all of it."""
+        rest = self.expected - part
+        written = part, self.answer.values - rest, self.wrong, self.answer.tolerance, self.margin
+        for kind, says, value, growth in writing_slips(*written, self.quantity.rank > 1):
+            yield Cause(kind, f"{says} in {name}", ONE_ENTRY, rest + value), growth
 
     def _predictions_without_sum(self) -> Iterator[tuple[Cause, float]]:
         """Yield the gradient of one sequence, or their mean, for the sum over the batch: at all steps, or at one."""

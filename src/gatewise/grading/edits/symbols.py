@@ -37,8 +37,10 @@ def substitute_quantity(scene: Scene, equation: Assignment) -> Iterator[Equation
             kind, likely = _classify_substitute(old, new)
             clause = f"{words.used_clause(new)} instead of {words.full_name(old)}"
             yield from _substitute_symbol(equation, old, new, kind, clause, LIKELY if likely else STRUCTURAL)
-        if old in GATES:
-            yield from _substitute_complement(equation, old)
+        for gate in map(Symbol, LETTERS if old in GATES else ""):
+            clause = f"1 - {gate.base} is used instead of {words.full_name(old)}"
+            tier = LIKELY if {old, gate} == {I, F} else STRUCTURAL
+            yield from _substitute_symbol(equation, old, less(ONE, gate), "one minus a gate", clause, tier)
 
 
 def take_old_state(scene: Scene, equation: Assignment) -> Iterator[EquationEdit]:
@@ -84,16 +86,6 @@ def _classify_substitute(old: Symbol, new: Symbol) -> tuple[str, bool]:
         flows = {old.base, new.base} <= {"c", "h", "c_next", "h_next", "m"}
         return "another gradient", (old.base == new.base and "" not in both) or flows
     return "another quantity", False
-
-
-def _substitute_complement(equation: Assignment, old: Symbol) -> Iterator[EquationEdit]:
-    """Yield the mistakes that use 1 minus a gate instead of a gate in an equation."""
-    for gate in (old, *(Symbol(letter) for letter in LETTERS if Symbol(letter) != old)):
-        likely = {old, gate} == {I, F}
-        clause = f"1 - {gate.base} is used instead of {words.full_name(old)}"
-        yield from _substitute_symbol(
-            equation, old, less(ONE, gate), "one minus a gate", clause, LIKELY if likely else STRUCTURAL
-        )
 
 
 # Gates that are exchanged.
