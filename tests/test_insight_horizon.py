@@ -210,9 +210,9 @@ def test_what_a_horizon_cannot_be_asked_of_is_refused():
     with refusal("not the same at every step", by=gw.OptionError):
         insight.horizon(lstm, x)
     for seed in (-1, "x"):
-        with refusal("seed must be", by=gw.OptionError):
-            insight.horizon(lstm, x, seed=seed)
-    with refusal("a horizon of a run takes lags and seed alone", by=gw.OptionError):
+        with refusal("rng must be", by=gw.OptionError):
+            insight.horizon(lstm, x, rng=seed)
+    with refusal("a horizon of a run takes lags and rng alone", by=gw.OptionError):
         insight.horizon(lstm.trace(x), x)
     deaf = gw.Network(lstm, head=gw.Linear(np.zeros((1, 3), np.float32), None))
     assert str(insight.horizon(deaf, RNG.normal(size=(50, 2)))).startswith("No exchanged step of the input changes")
@@ -304,7 +304,7 @@ def test_outputs_have_their_names():
 
 def test_the_same_seed_gives_the_same_horizon():
     lstm, x = gw.LSTM(2, 16, rng=0), RNG.normal(size=(300, 2))
-    first, again = (insight.horizon(lstm, x, seed=3) for _ in range(2))
+    first, again = (insight.horizon(lstm, x, rng=3) for _ in range(2))
     assert first.to_csv() == again.to_csv()
     np.testing.assert_array_equal(first.curve, again.curve)
 

@@ -143,9 +143,9 @@ def test_the_steps_that_were_planted_are_named_in_every_draw():
     held, bits = planted.held_bit(steps=60, write=7)
     network, signal = planted.distracted(steps=40)
     for seed in range(6):
-        assert insight.occlusion(gw.LSTM.from_cells(cell).trace(x), seed=seed).named == (0, 6)
-        assert insight.occlusion(held.trace(bits), seed=seed).named == (7, 59)
-        found = insight.occlusion(network.trace(signal), seed=seed)
+        assert insight.occlusion(gw.LSTM.from_cells(cell).trace(x), rng=seed).named == (0, 6)
+        assert insight.occlusion(held.trace(bits), rng=seed).named == (7, 59)
+        found = insight.occlusion(network.trace(signal), rng=seed)
         assert found.named == (4,)
         assert found.shares["x1"] == 0
 
@@ -155,7 +155,7 @@ def test_of_a_gate_that_opens_at_every_seventh_step_that_step_is_named_for_each_
     lstm, x = planted.gated(seed=seed)
     trace = lstm.trace(x)
     for t in range(12 + seed, 60, 4):
-        assert insight.occlusion(trace, t=t, seed=seed).named == (t - (t - 6) % 7,)
+        assert insight.occlusion(trace, t=t, rng=seed).named == (t - (t - 6) % 7,)
 
 
 def test_steps_that_change_it_equally_are_not_named():
@@ -180,7 +180,7 @@ def test_of_many_rows_a_sample_comes_close_to_all_of_them():
     lstm = gw.LSTM(2, 3, rng=0, dtype=np.float64)
     x = np.random.default_rng(0).normal(size=(60, 1, 2))  # whatever other tests draw
     trace, steps = lstm.trace(x), range(55, 60)
-    found = [insight.occlusion(trace, seed=seed, steps=5).columns for seed in range(20)]
+    found = [insight.occlusion(trace, rng=seed, steps=5).columns for seed in range(20)]
     for step in steps:
         inputs = np.repeat(x, 60, axis=1)
         inputs[step] = x[:, 0]
@@ -230,7 +230,7 @@ def test_the_step_that_another_method_names_is_told_by_how_much_it_changes():
 
 def test_the_same_seed_exchanges_for_the_same_steps():
     trace = gw.LSTM(2, 3, rng=0).trace(RNG.normal(size=(30, 2)))
-    first, again, other = (insight.occlusion(trace, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (insight.occlusion(trace, rng=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.columns["change"], again.columns["change"])
     assert (first.columns["change"] != other.columns["change"]).any()
     assert first.reading == again.reading
@@ -249,7 +249,7 @@ def test_what_an_occlusion_cannot_be_asked_is_refused():
     lstm, x = gw.LSTM.from_cells(latch().cell).astype(np.float32), latch().x
     for options, words in (
         ({"steps": 0}, "steps must be"),
-        ({"seed": -1}, "seed must be"),
+        ({"rng": -1}, "rng must be"),
         ({"t": 99}, "99"),
         ({"work": 0}, "work must be"),
         ({"width": 8}, "width must be at most 7"),

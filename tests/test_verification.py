@@ -434,3 +434,13 @@ def test_the_verdict_is_the_same_each_time():
     lstm, x, state, _ = drawn(5)
     y, final = lstm(x, state)
     assert verify(lstm, x, y, state=state, final=final) == verify(lstm, x, y, state=state, final=final)
+
+
+def test_a_verdict_takes_a_seed_or_a_generator_and_refuses_anything_else():
+    lstm, x, *_ = drawn(0)
+    y, _ = lstm(x)
+    for rng in (3, np.random.default_rng(3)):
+        assert gw.verify(lstm, x, y, rng=rng).agrees
+    for rng in (-1, "x", None):
+        with cases.refusal("rng must be", by=gw.OptionError):
+            gw.verify(lstm, x, y, rng=rng)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.peers
 def test_of_a_gate_that_opens_at_every_seventh_step_that_step_is_named_for_all_targets(seed):
     lstm, x = planted.gated(seed=seed)
     trace = lstm.trace(x)
-    named = [insight.occlusion(trace, t=t, seed=seed).named for t in range(12, 60)]
+    named = [insight.occlusion(trace, t=t, rng=seed).named for t in range(12, 60)]
     assert sum(steps == (t - (t - 6) % 7,) for t, steps in zip(range(12, 60), named, strict=True)) >= 47
     assert all(set(steps) <= {t - (t - 6) % 7} for t, steps in zip(range(12, 60), named, strict=True))
 
@@ -24,7 +24,7 @@ def test_what_is_named_changes_it_more_than_other_random_sets_and_other_rows_sho
     counts = {"named": 0, "rivals": 0}
     for seed in range(60):
         lstm, x = planted.steep(seed)
-        found = insight.occlusion(lstm.trace(x), seed=seed)
+        found = insight.occlusion(lstm.trace(x), rng=seed)
         counts["rivals"] += found.rivals > 0
         assert not (found.rivals and found.named)
         if not found.named:

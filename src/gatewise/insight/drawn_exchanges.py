@@ -51,8 +51,8 @@ class Checks(NamedTuple):
 class DrawnExchanges:
     """The exchanges of a run that are drawn to tell how long they last."""
 
-    def __init__(self, exchanges: Exchanges, seed: int) -> None:
-        self.exchanges, self.rng = exchanges, np.random.default_rng(seed)
+    def __init__(self, exchanges: Exchanges, rng: np.random.Generator) -> None:
+        self.exchanges, self.rng = exchanges, rng
 
     def drawn(self, count: int, lags: int) -> Swaps:
         """Return so many random exchanges of steps by others with another input, or all; each has lags behind it."""

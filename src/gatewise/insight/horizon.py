@@ -103,7 +103,7 @@ def horizon(
     state: States | None = None,
     *,
     lags: int | None = None,
-    seed: int = 0,
+    rng: int | np.random.Generator = 0,
     **options: Any,
 ) -> Horizon:
     """Return how long a change of the input shows in the output, by experiment.
@@ -125,8 +125,8 @@ def horizon(
         The last lag to look at: up to half of the longest sequence, a third if the model is bidirectional, and less
         than its windows. By default 256, and four times as many while more than a tenth of the effects would be cut
         off; at most 8,192, and no more than some 25 billion multiplications allow.
-    seed : int
-        Of the random numbers that draw the exchanges.
+    rng : int or numpy.random.Generator
+        Draws the exchanges: with the same seed the same ones.
     **options
         As in a call: ``lengths``, ``mask``, ``axes``.
 
@@ -167,19 +167,17 @@ def horizon(
     >>> print(horizon(gw.LSTM.from_cells(latch().cell), x))
     A change of one step's input shows in the output for 19 steps, and then no more.
     """
-    size("seed", seed, least=0, most=None)
+    draws = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(size("rng", rng, least=0, most=None))
     if not isinstance(model, (LSTM, Network)):
         if x is not None or state is not None or options:
-            raise OptionError(
-                "a horizon of a run takes lags and seed alone: its input and its state are those of the run"
-            )
+            raise OptionError("a horizon of a run takes lags and rng alone: its input and state are those of the run")
         run = stored_run(model)
     else:
         run = stored_run(model.trace(x, state, **options))
     run.require_unedited("a horizon")
     if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
         raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
-    drawn = DrawnExchanges(Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm), seed)
+    drawn = DrawnExchanges(Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm), draws)
     most = _most_lags(drawn.exchanges)
     for values in (drawn.exchanges.cell_states, drawn.exchanges.y):
         require_finite(values, "a horizon")

@@ -126,7 +126,7 @@ def occlusion(
     width: int = 1,
     steps: int = MOST,
     work: float = WORK,
-    seed: int = 0,
+    rng: int | np.random.Generator = 0,
 ) -> Occlusion:
     """Return how an output changes where the input of a step is exchanged for that of other steps.
 
@@ -149,8 +149,8 @@ def occlusion(
         How many steps are looked at, those nearest to the output.
     work : float
         How many multiplications this may take, about: if it were more, fewer steps are looked at, but 20.
-    seed : int
-        Of the random numbers that draw rows and sets.
+    rng : int or numpy.random.Generator
+        Draws rows and sets: with the same seed the same ones.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def occlusion(
     >>> answer.named, round(answer.together, 3)
     ((0, 6), 0.0)
     """
-    steps, wide, start = size("steps", steps), size("width", width), size("seed", seed, least=0, most=None)
+    steps, wide = size("steps", steps), size("width", width)
     most = finite_number("work", work, "a positive number", lambda value: value > 0)
     aim = target(trace, output, t, sequence)
     aim.lstm.require_unedited("an occlusion")
@@ -204,11 +204,11 @@ def occlusion(
         raise OptionError(f"an occlusion of this model takes {expected:.2g} multiplications; work must be as many")
     if wide > count:
         raise OptionError(f"width must be at most {count}, the number of steps that are looked at, not {wide}")
-    rng = np.random.default_rng(start)
-    runs = OccludedRuns(trace.stored, aim, np.sort(able[:count]), output, baseline, rng)
+    draws = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(size("rng", rng, least=0, most=None))
+    runs = OccludedRuns(trace.stored, aim, np.sort(able[:count]), output, baseline, draws)
     outside = "" if count == len(able) else _outside(runs)
-    shares, past = _shares(runs, trace.labels, outside, rng), float(np.abs(runs.by_pasts).max()) if outside else 0.0
-    answer = replace(_changes_by_steps(runs, wide, few, rng), shares=shares, past=past)
+    shares, past = _shares(runs, trace.labels, outside, draws), float(np.abs(runs.by_pasts).max()) if outside else 0.0
+    answer = replace(_changes_by_steps(runs, wide, few, draws), shares=shares, past=past)
     instead = "that of other steps" if baseline is None else "the baseline"
     return replace(
         answer, sentence=_sentence(answer, runs, instead, outside), reading=(*_reading(answer, runs, outside),)

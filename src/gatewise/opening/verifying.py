@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import AXES
+from gatewise.arrays import AXES, size
 from gatewise.diagnostics.verification import Verification
 from gatewise.diagnostics.verification import verify as verify_model
 from gatewise.errors import OptionError, ShapeError
@@ -50,7 +50,7 @@ def verify(
     *,
     final: Sequence[Sequence[tuple[npt.ArrayLike | None, npt.ArrayLike | None]]] | None = None,
     mask: npt.ArrayLike | None = None,
-    seed: int = 0,
+    rng: int | np.random.Generator = 0,
     eight_bits: bool | None = None,
     name: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -76,8 +76,8 @@ def verify(
         The runtime's final states, ``[layer][direction]``; either of a pair may be None.
     mask : boolean array (time, batch) or (time,), optional
         For an LSTM or a network in memory: which steps are valid, where padding is not only on the right.
-    seed : int
-        Random seed for the simulated rounding; the same seed gives the same verdict.
+    rng : int or numpy.random.Generator
+        Draws the simulated rounding; the same seed gives the same verdict.
     eight_bits : bool, optional
         Whether the weights are 8-bit integers in the file, so that the runtime rounds the input and the hidden state to
         8 bits before each product (onnxruntime's DynamicQuantizeLSTM): what that may change is then no mistake. By
@@ -121,6 +121,7 @@ def verify(
     >>> gw.verify(lstm, x[::-1], y).causes
     ('the runtime was given the steps in the reverse order',)
     """
+    seed = int(rng.integers(2**32)) if isinstance(rng, np.random.Generator) else size("rng", rng, least=0, most=None)
     opens = isinstance(y, Mapping) and not is_labelled(y)
     opens = opens or any(isinstance(data, (str, os.PathLike)) for data in (x, y))
     windowed = isinstance(model, Network) and model.windows is not None
