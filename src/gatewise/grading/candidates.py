@@ -54,20 +54,16 @@ class Catalogue:
         for line in chain.lines:
             is_computed = line.asked and not line.total
             for edit in edits.get(line.symbol, ()) if is_computed else self._edits_between_steps(line):
-                applied = AppliedEdit(
-                    edit, line.place, forms.setdefault(edit.right if edit.form is None else edit.form, object())
-                )
+                form = edit.right if edit.form is None else edit.form
+                applied = AppliedEdit(edit, line.place, forms.setdefault(form, object()))
                 self.by_place.setdefault(line.place, []).append(applied)
                 key = words.family_key(edit, line.symbol, line.backward)
                 self.families.setdefault(key, {}).setdefault(line.place, applied)
 
     def _edits_between_steps(self, line: Quantity) -> Iterator[EquationEdit]:
         """Yield the mistakes in a state that a step takes from its neighbour, or in a sum over all steps."""
-        chain = self.chain
-        if line.step is None:
-            edits = total_edits(line.right)
-        else:
-            edits = carry_edits(chain.program, line.symbol, line.step, chain.steps)
+        program, symbol, steps = self.chain.program, line.symbol, self.chain.steps
+        edits = total_edits(line.right) if line.step is None else carry_edits(program, symbol, line.step, steps)
         return (edit for edit in edits if edit.right != line.right)
 
     def scopes(self, applied: AppliedEdit) -> list[tuple[Mistake, Key]]:

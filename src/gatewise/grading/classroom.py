@@ -84,7 +84,6 @@ def marks_csv(grades: Grades) -> str:
 
 
 def _escape_formula(cell: str) -> str:
-    """Return text that a spreadsheet does not interpret as a formula."""
     return f"'{cell}" if cell.lstrip()[:1] in FORMULA else cell
 
 

@@ -84,7 +84,6 @@ class Plan:
         return best
 
     def _draw_problem(self, rng: np.random.Generator) -> Problem:
-        """Return a randomly drawn cell with inputs and states, for a student to work out by hand."""
         recurrent = self.projection_size or self.hidden_size
         columns = recurrent + self.input_size
         unit = 10**self.digits

@@ -108,7 +108,6 @@ class Judge:
     # A single quantity
 
     def _judge_quantity(self, quantity: Quantity, answer: SheetAnswer) -> Verdict:
-        """Return the verdict on the numbers written for one quantity."""
         name, equation, key = quantity.name, quantity.equation, quantity.key
         if answer.values.shape != key.shape:
             return Verdict(name, equation, WRONG, f"its shape is {answer.values.shape}, not {key.shape}")

@@ -203,7 +203,6 @@ def _count_repeats_once(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _explain_verdicts(judge: Judge) -> list[Verdict]:
-    """Return the verdicts on a sheet, with the causes of its wrong lines."""
     wrong = [quantity.name for quantity in judge.wrong]
     judges = [judge, Judge(judge.chain, judge.written, wrong, cut=judge.cut)] if len(wrong) > 1 else [judge]
     turns = count()

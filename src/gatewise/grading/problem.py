@@ -101,7 +101,6 @@ def read_problem(sheet: Sheet, switches: Mapping[str, Any] | None = None) -> Pro
 
 
 def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
-    """Return the variant of the cell that an exercise's file and the given switches describe."""
     written = sheet.more.get("variant", {})
     if not isinstance(written, dict) or not all(isinstance(key, str) for key in written):
         raise FileError(f'{sheet.source}: its variant must be an object of switches, like {{"peephole": "full"}}')
@@ -123,7 +122,6 @@ def _parameter_names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ..
 
 
 def _named_parameters(p: Parameters) -> Iterable[tuple[str, Array]]:
-    """Yield an exercise's parameters by their names in the equations: W_f, b_f."""
     arrays = p.arrays()
     for name, owner, place in _parameter_names(p.variant):
         yield name, np.asarray(arrays[owner][place])

@@ -166,7 +166,6 @@ def _html_table(marking: Marking, lang: str) -> str:
 
 
 def _html_row(row: VerdictRow, lang: str) -> str:
-    """Return an HTML row about one line of a marked sheet; without numbers, its equation takes their place."""
     notes = "".join(f"<small>{html_text(note)}</small>" for note in _row_notes(row, lang))
     numbers = f"<td>{html_text(row.written)}</td><td>{html_text(row.right)}</td>" if row.written else ""
     colspan = "" if numbers else ' colspan="3"'

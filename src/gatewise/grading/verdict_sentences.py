@@ -122,7 +122,6 @@ def _describe_right_start(before: Sequence[Verdict]) -> str:
 
 
 def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
-    """Return a sentence about a wrong line of a sheet: its equation, its entry, the written and the right number."""
     equation = EquationText(short(verdict.equation, MOST_EQUATION))
     itself = equation.startswith(f"{verdict.name} = ")
     line = (f"{opening} ", equation) if itself else (f"{opening} ", f"{clean(verdict.name)} (", equation, ")")

@@ -30,7 +30,6 @@ def _at_step(symbol: Symbol, step: int) -> Symbol:
 
 
 def _wrong_states(carry: Carry, step: int) -> Iterator[EquationEdit]:
-    """Yield the mistakes that take something else for the state of the step before."""
     before, first = _at_step(carry.source, step - 1), _at_step(carry.into, 0)
     instead = "instead of the state of the step before in {}"
     yield EquationEdit(_STATE, f"the initial state is used again {instead}", first, LIKELY)

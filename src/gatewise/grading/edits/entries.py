@@ -47,19 +47,12 @@ def _split_products(term: Formula, names: tuple[str, ...]) -> Iterator[tuple[For
     """Yield the products in which a slip can be made: a matrix's with a vector one by one, or the term itself."""
     match term:
         case tree.MatMul(Symbol() | tree.Transpose() as matrix, vector) if names:
-            count = _column_count(matrix, names)
+            of_gate = [name.partition(":")[0] == names[0].partition(":")[0] for name in names]  # backward
+            count = sum(of_gate) if isinstance(matrix, tree.Transpose) else len(names)
             for n, name in enumerate(names[:count]):
                 yield tree.MatMul(matrix, times(one_hot(n, count), vector)), name
         case _:
             yield term, ""
-
-
-def _column_count(matrix: Formula, names: tuple[str, ...]) -> int:
-    """Return the number of leading product names of a slip that belong to a matrix; backward they name its gate."""
-    if not isinstance(matrix, tree.Transpose):
-        return len(names)
-    gate = names[0].partition(":")[0]
-    return sum(name.partition(":")[0] == gate for name in names)
 
 
 def one_hot(place: int, size: int) -> tree.NumberRow:

@@ -76,11 +76,10 @@ def _transposed_products(scene: Scene, matrix: Symbol, vector: Formula) -> Itera
     """Yield the products of a vector with a matrix of which a block is transposed, each with its mistake's words."""
     if scene.program.axes[matrix][1] != COLUMNS:
         yield "the weights are transposed in {}", MatMul(Transpose(matrix), vector)
-        return
-    for clause, blocks in _blocks_with_transposes(scene, matrix):
-        sides = (Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns))
-        if vector == Z:
-            yield clause, add(*(MatMul(block, side) for block, side in zip(blocks, sides, strict=True)))
+    elif vector == Z:
+        h, x = Slice(Z, 0, scene.recurrent), Slice(Z, scene.recurrent, scene.columns)
+        for clause, (h_weights, x_weights) in _blocks_with_transposes(scene, matrix):
+            yield clause, add(MatMul(h_weights, h), MatMul(x_weights, x))
 
 
 def _blocks_with_transposes(scene: Scene, matrix: Symbol) -> Iterator[tuple[str, tuple[Formula, Formula]]]:
