@@ -11,9 +11,12 @@ import re
 from collections import defaultdict
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
+from docutils import nodes
 from repository_links import write_folder
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
 
 PACKAGES = {
@@ -22,14 +25,23 @@ PACKAGES = {
     "gatewise.plot": "Pictures of runs and answers: Axes of matplotlib in, Axes out.",
     "gatewise.plot.data": "The records that pictures draw, computed without drawing them.",
     "gatewise.interop": "Readers and writers of models' files, and what they find in one.",
+    "gatewise.interop.torch": "PyTorch: live modules, states and gradients in its shapes, and its files.",
+    "gatewise.interop.keras": "Keras: live models, states and gradients in its shapes, and its files.",
+    "gatewise.interop.onnx": "ONNX: its files, and models that onnxruntime runs.",
+    "gatewise.network": "What networks return beside arrays.",
+    "gatewise.opening": "What opening a run and comparing one with its framework returns.",
+    "gatewise.grading": "What is found on a sheet.",
+    "gatewise.walkthrough": "What a walkthrough consists of.",
+    "gatewise.symbolic": "The cell as data: programs of formulas.",
 }
 KINDS = ("Functions", "Classes", "Exceptions")
 
 
 def public_names(package: ModuleType) -> list[str]:
-    """Return the public names of a package that are not modules."""
+    """Return the names of a package's public functions and classes."""
     names = getattr(package, "__all__", None) or dir(package)
-    return [name for name in names if not inspect.ismodule(getattr(package, name))]
+    things = {name: getattr(package, name) for name in names}
+    return [name for name, thing in things.items() if inspect.isclass(thing) or inspect.isroutine(thing)]
 
 
 def kind_of(thing: object) -> str:
@@ -108,6 +120,18 @@ def escape_bars(app: Sphinx, what: str, name: str, thing: object, options: objec
             lines[place] = "``".join(part if n % 2 else escaped(part) for n, part in enumerate(line.split("``")))
 
 
+def find_name(app: Sphinx, env: BuildEnvironment, node: nodes.Element, text: nodes.Element) -> nodes.Element | None:
+    """Return the link to a public name that a docstring calls by its name alone, as another package's does."""
+    if node.get("refdomain") != "py":
+        return None
+    domain = env.domains["py"]
+    for package in PACKAGES:
+        name = f"{package}.{node['reftarget']}"
+        if name in domain.objects:
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, text)
+    return None
+
+
 def find_source(app: Sphinx, module: str) -> tuple[str, dict[str, tuple[str, int, int]]]:
     """Return the source of a module and the lines of its names; those that are public under another name have both."""
     analyzer = ModuleAnalyzer.for_module(module)
@@ -118,6 +142,21 @@ def find_source(app: Sphinx, module: str) -> tuple[str, dict[str, tuple[str, int
         if thing.__module__ == module and name not in lines and thing.__name__ in lines:
             lines[name] = lines[thing.__name__]
     return analyzer.code, lines
+
+
+def lead_back(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Let links from source code lead to their entries: viewcode takes the first package of a module for all of it."""
+    if not pagename.startswith("_modules/"):
+        return
+    objects = app.env.domains["py"].objects
+
+    def mended(link: re.Match[str]) -> str:
+        package = link[2].rpartition(".")[0]
+        parts = link[3].split(".")
+        names = (f"{package}.{'.'.join(parts[place:])}" for place in range(len(parts)))
+        return f"{link[1]}{link[2]}.html#{next((name for name in names if name in objects), link[3])}"
+
+    context["body"] = re.sub(r'(viewcode-back" href="[./]*api/)([\w.]+)\.html#([\w.]+)', mended, context["body"])
 
 
 def commands() -> str:
@@ -132,17 +171,21 @@ def commands() -> str:
 
 def write_reference(app: Sphinx) -> None:
     """Write the pages of all names and packages."""
-    texts = {package: overview(package) for package in PACKAGES}
+    texts: dict[str, str] = {}
     for package in PACKAGES:
         for page, names in pages(package).items():
             shown = "\n".join(directive(package, name) for name in names)
             texts[page] = titled(f"gw{package.removeprefix('gatewise')}.{' and '.join(names)}") + shown
+    for package in PACKAGES:  # gatewise.network beside gatewise.Network
+        texts[f"{package}-package" if package in texts else package] = overview(package)
     write_folder("api", {f"{name}.rst": text for name, text in texts.items()} | {"commands.md": commands()})
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("builder-inited", write_reference)
+    app.connect("html-page-context", lead_back)
+    app.connect("missing-reference", find_name)
     app.connect("viewcode-find-source", find_source)
     app.connect("autodoc-process-docstring", escape_bars)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
