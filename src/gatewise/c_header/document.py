@@ -115,10 +115,9 @@ def _interface(header: Header, turns: bool) -> str:
     sizes = cell_sizes(network)
     members = " ".join(f"float h{n}[{h}], c{n}[{c}];" for n, (h, c) in enumerate(sizes))
     members += " uint32_t turn;" * turns
-    inputs = 1 if network.embedding is not None else network.num_features
     gates = sum(4 * c for _, c in sizes)
     return f"""\
-#define {upper}_INPUTS {inputs}
+#define {upper}_INPUTS {_inputs(network)}
 #define {upper}_OUTPUTS {network.num_outputs}
 #define {upper}_STATES {sum(map(sum, sizes))}
 #define {upper}_GATES {gates}

@@ -8,17 +8,17 @@ WIDTHS = (16, 8, 4)
 
 # tanh(x) = x P(x²) / Q(x²) to 6 ulp of float32, of degree 9 over 8: a rational function fitted to the relative error on
 # [0, 9.02] (Sanathanan and Koerner's iteration with Lawson's weights), its coefficients then searched for among the
-# neighbouring numbers of float32. Beyond 9.02 it is 1. From the highest power to the lowest.
-TANH_OVER = (1.3319062e-08, 2.0583479e-05, 0.0034940329, 0.13379724, 1.0)
-TANH_UNDER = (7.762014e-07, 0.00032830928, 0.02587107, 0.4671305, 1.0)
+# neighbouring numbers of float32. Beyond 9.02 it is 1. From the lowest power to the highest.
+TANH_OVER = ("1.0", "0.13379724", "0.0034940329", "2.0583479e-05", "1.3319062e-08")
+TANH_UNDER = ("1.0", "0.4671305", "0.02587107", "0.00032830928", "7.762014e-07")
 LIMIT, SIZE = 9.0199966, 0x7FFFFFFF
 FAINT = 0x26901D7D  # 1e-15: cell states below it are 0, before they become numbers that processors are slow with
 
 
 def build_macros(prefix: str) -> str:
     """Return the C text of how functions are compiled, and how wide vectors are, in this build."""
-    upper, lines = prefix.upper(), list[str]()
-    lines += [
+    upper = prefix.upper()
+    lines = [
         "/* Steps, blocks and steps with gates are one body, compiled alike whatever calls it: the same bits. */",
         "#if defined(__clang__)",
         f"#define {upper}_ONE_BODY static __attribute__((noinline, unused))",
@@ -29,8 +29,6 @@ def build_macros(prefix: str) -> str:
         "#else",
         f"#define {upper}_ONE_BODY static inline",
         "#endif",
-    ]
-    lines += [
         f"#if defined({upper}_PLAIN) || !(defined(__GNUC__) || defined(__clang__))",
         f"#define {upper}_LANES 1",
         "#elif defined(__AVX512F__)",
@@ -73,16 +71,13 @@ def vectors_of(prefix: str, width: int) -> str:
         return f"""\
 {p.upper()}_INLINE int32_t {p}_bits_1(float v) {{ int32_t b; memcpy(&b, &v, sizeof b); return b; }}
 {p.upper()}_INLINE float {p}_float_1(int32_t b) {{ float v; memcpy(&v, &b, sizeof v); return v; }}
-{p.upper()}_INLINE int32_t {p}_if_1(int condition) {{ return condition ? -1 : 0; }}
 {p.upper()}_INLINE float {p}_load_1(const float *from) {{ return *from; }}
 {p.upper()}_INLINE void {p}_store_1(float *to, float v) {{ *to = v; }}"""
-    size = 4 * n
     return f"""\
-typedef float {p}_v{n} __attribute__((vector_size({size})));
-typedef int32_t {p}_i{n} __attribute__((vector_size({size})));
+typedef float {p}_v{n} __attribute__((vector_size({4 * n})));
+typedef int32_t {p}_i{n} __attribute__((vector_size({4 * n})));
 {p.upper()}_INLINE {p}_i{n} {p}_bits_{n}({p}_v{n} v) {{ return ({p}_i{n})v; }}
 {p.upper()}_INLINE {p}_v{n} {p}_float_{n}({p}_i{n} b) {{ return ({p}_v{n})b; }}
-{p.upper()}_INLINE {p}_i{n} {p}_if_{n}({p}_i{n} condition) {{ return condition; }}
 {p.upper()}_INLINE {p}_v{n} {p}_load_{n}(const float *from) {{ {p}_v{n} v; memcpy(&v, from, sizeof v); return v; }}
 {p.upper()}_INLINE void {p}_store_{n}(float *to, {p}_v{n} v) {{ memcpy(to, &v, sizeof v); }}
 {p.upper()}_INLINE {p}_v{n} {p}_all_{n}(float v) {{ const {p}_v{n} zeros = {{0}}; return zeros + v; }}"""
@@ -93,6 +88,7 @@ def function(prefix: str, name: str, width: int) -> str:
     p, n = prefix, width
     v = "float" if n == 1 else f"{p}_v{n}"
     i = "int32_t" if n == 1 else f"{p}_i{n}"
+    sign = "-" * (n == 1)  # of a comparison, which is 1 without vectors, and -1 with them
     one = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a)"
     two = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a, {v} b)"
     match name:
@@ -100,10 +96,10 @@ def function(prefix: str, name: str, width: int) -> str:
             return f"""\
 {one}
 {{
-    const {v} zero = {"0.0f" if n == 1 else "{0}"}, x = {p}_clip_{n}(a, zero - {LIMIT}f, zero + {LIMIT}f);
-    const {v} t = x * x;
-    const {v} above = {_horner(TANH_OVER)};
-    const {v} below = {_horner(TANH_UNDER)};
+    {_clamped(p, n)}
+    const {v} t = x * x, u = t * t;
+    const {v} above = {_polynomial(TANH_OVER)};
+    const {v} below = {_polynomial(TANH_UNDER)};
     return x * above / below;
 }}"""
         case "sigmoid":
@@ -111,16 +107,16 @@ def function(prefix: str, name: str, width: int) -> str:
         case "sigmoid_of_half":
             return f"{one} {{ return 0.5f + 0.5f * {p}_tanh_{n}(a); }}"
         case "max" | "min":  # NaN in the second argument comes through, as everywhere below
-            sign, macro = ">" if name == "max" else "<", f"{p.upper()}_{name.upper()}_{n}"
+            relation, macro = ">" if name == "max" else "<", f"{p.upper()}_{name.upper()}_{n}"
             if n == 1:
-                return f"{two} {{ return a {sign} b ? a : b; }}"
+                return f"{two} {{ return a {relation} b ? a : b; }}"
             return f"""\
 #ifdef {macro}
 {two} {{ return {macro}(a, b); }}
 #else
 {two}
 {{
-    const {i} first = a {sign} b;
+    const {i} first = a {relation} b;
     return {p}_float_{n}(({p}_bits_{n}(a) & first) | ({p}_bits_{n}(b) & ~first));
 }}
 #endif"""
@@ -136,11 +132,11 @@ def function(prefix: str, name: str, width: int) -> str:
         case "flush":
             return (
                 f"{one} {{ const {i} bits = {p}_bits_{n}(a);"
-                f" return {p}_float_{n}(bits & ~{p}_if_{n}((bits & {SIZE:#x}) < {FAINT:#x})); }}"
+                f" return {p}_float_{n}(bits & ~{sign}((bits & {SIZE:#x}) < {FAINT:#x})); }}"
             )
         case "above" | "below" | "at_most":
-            sign = {"above": ">", "below": "<", "at_most": "<="}[name]
-            return f"{two} {{ return {p}_float_{n}({p}_if_{n}(a {sign} b) & 0x3f800000); }}"
+            relation = {"above": ">", "below": "<", "at_most": "<="}[name]
+            return f"{two} {{ return {p}_float_{n}({sign}(a {relation} b) & 0x3f800000); }}"
     if n == 1:
         return f"{one} {{ return {name}f(a); }}"
     return f"{one} {{ {v} r = a; int l; for (l = 0; l < {n}; l++) r[l] = {name}f(a[l]); return r; }}"
@@ -163,9 +159,14 @@ def functions_of(prefix: str, names: Iterator[str] | list[str], width: int) -> s
     return "\n".join([vectors_of(prefix, width), *(function(prefix, name, width) for name in wanted)])
 
 
-def _horner(coefficients: tuple[float, ...]) -> str:
-    first, *others = (f"{value:.9g}f" if "." in f"{value:.9g}" else f"{value:.1f}f" for value in coefficients)
-    text = first
-    for n, value in enumerate(others):
-        text = f"({text} * t + {value})" if n < len(others) - 1 else f"{text} * t + {value}"
-    return text
+def _polynomial(coefficients: tuple[str, ...]) -> str:
+    """Return a polynomial of degree 4 in t, of which u is the square, so that few products wait for each other."""
+    a, b, c, d, e = (f"{text}f" for text in coefficients)
+    return f"({a} + {b} * t) + (({c} + {d} * t) + {e} * u) * u"
+
+
+def _clamped(p: str, n: int) -> str:
+    """Return the statement that clamps the argument of tanh; without vectors by a test that hardly ever holds."""
+    if n == 1:
+        return f"const float x = fabsf(a) > {LIMIT}f ? copysignf({LIMIT}f, a) : a;"
+    return f"const {p}_v{n} zero = {{0}}, x = {p}_clip_{n}(a, zero - {LIMIT}f, zero + {LIMIT}f);"

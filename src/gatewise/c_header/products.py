@@ -14,7 +14,8 @@ from gatewise.symbolic.formula import MatMul, Symbol
 
 MOST = {16: 16, 8: 12, 4: 8}  # sums that a function keeps in registers, by the width of a vector
 CACHED = 40_000  # bytes of weights that stay in a processor's first cache from step to step
-TILE = 128  # rows in a tile of more weights than that
+TILE = 64  # rows in a tile of more weights than that
+INLINED = 128  # rows of a function that is compiled into its caller; with more its sums would not stay in registers
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ def summing(prefix: str, width: int, count: int) -> str:
 
     Sums that are few are kept several times, for columns in turn, so that no product waits for the one before it.
     """
-    p, times = prefix, 1 if count >= 8 else 2 if count > 2 else 4
+    p, copies = prefix, 1 if count >= 8 else 2 if count > 2 else 4
+    turns = max(copies, 1)
     vector, name = "float" if width == 1 else f"{p}_v{width}", f"{p}_sum_{width}x{count}"
     zero = "0.0f" if width == 1 else f"{p}_all_{width}(0.0f)"
 
@@ -137,25 +139,25 @@ def summing(prefix: str, width: int, count: int) -> str:
             yield f"        const float z{turn} = z[{plus('j', turn)}];"
             for n in range(count):
                 at = plus("w", turn and f"{turn} * rows", n * width)
-                yield f"        s{turn}_{n} += {p}_load_{width}({at}) * z{turn};"
+                yield f"        s{turn % copies}_{n} += {p}_load_{width}({at}) * z{turn};"
 
-    kind = "static __attribute__((noinline))" if width * count > TILE else f"{p.upper()}_INLINE"
+    kind = "static __attribute__((noinline))" if width * count > INLINED else f"{p.upper()}_INLINE"
     lines = [
         f"{kind} void {name}(float *sums, const float *w, size_t rows, const float *z, size_t n, int more)",
         "{",
+        f"    const size_t whole = n - n % {turns};",
         "    size_t j;",
         *(f"    {vector} s0_{n} = more ? {p}_load_{width}({plus('sums', n * width)}) : {zero};" for n in range(count)),
-        *(f"    {vector} s{turn}_{n} = {zero};" for turn in range(1, times) for n in range(count)),
-        f"    for (j = 0; j + {times} <= n; j += {times}, w += {times} * rows) {{",
-        *columns(times),
+        *(f"    {vector} s{copy}_{n} = {zero};" for copy in range(1, copies) for n in range(count)),
+        f"    for (j = 0; j < whole; j += {turns}, w += {turns} * rows) {{",
+        *columns(turns),
+        "    }",
+        "    for (j = whole; j < n; j++, w += rows) {",
+        *columns(1),
         "    }",
     ]
-    if times > 1:
-        lines += ["    for (; j < n; j++, w += rows) {", *columns(1), "    }"]
     for n in range(count):
-        total = f"s0_{n}"
-        if times > 1:
-            total = f"(s0_{n} + s1_{n})" + (f" + (s2_{n} + s3_{n})" if times > 2 else "")
+        total = " + ".join(f"(s{copy}_{n} + s{copy + 1}_{n})" for copy in range(0, copies - 1, 2)) or f"s0_{n}"
         lines.append(f"    {p}_store_{width}({plus('sums', n * width)}, {total});")
     return "\n".join([*lines, "}"])
 
@@ -167,14 +169,15 @@ def sums(prefix: str, functions: set[tuple[int, int]]) -> str:
     rows = f"""\
 {upper}_INLINE float {p}_dot(const float *w, size_t step, const float *z, size_t n)
 {{
+    size_t j, whole = 0;
     float sum = 0.0f;
-    size_t j = 0;
 #if {upper}_LANES >= 4
     {p}_v4 four = {p}_all_4(0.0f);
-    for (; step == 1 && j + 4 <= n; j += 4) four += {p}_load_4(w + j) * {p}_load_4(z + j);
+    whole = step == 1 ? n - n % 4 : 0;
+    for (j = 0; j < whole; j += 4) four += {p}_load_4(w + j) * {p}_load_4(z + j);
     sum = (four[0] + four[2]) + (four[1] + four[3]);
 #endif
-    for (; j < n; j++) sum += w[j * step] * z[j];
+    for (j = whole; j < n; j++) sum += w[j * step] * z[j];
     return sum;
 }}
 
@@ -182,7 +185,7 @@ def sums(prefix: str, functions: set[tuple[int, int]]) -> str:
     size_t count)
 {{
     size_t r;
-    for (r = 0; r < count - count % 8; r += 8) {p}_sum_1x8(sums + r, w + r, rows, z, n, more);
-    for (r = count - count % 8; r < count; r++) sums[r] = (more ? sums[r] : 0.0f) + {p}_dot(w + r, rows, z, n);
+    for (r = 0; r < count - count % 16; r += 16) {p}_sum_1x16(sums + r, w + r, rows, z, n, more);
+    for (r = count - count % 16; r < count; r++) sums[r] = (more ? sums[r] : 0.0f) + {p}_dot(w + r, rows, z, n);
 }}"""
-    return "\n\n".join([*texts, summing(p, 1, 8), rows])
+    return "\n\n".join([*texts, summing(p, 1, 16), rows])
