@@ -106,7 +106,7 @@ def write_c(
     >>> import tempfile, gatewise as gw
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     gw.write_c(gw.LSTM(1, 8, rng=0), f"{folder}/amp.h")
-    <CHeader amp: 1,344 bytes of tables, 96 of state and work>
+    <CHeader amp: 1,344 bytes of tables, 192 of state and work>
     """
     whole = (
         network if isinstance(network, Network) else Network(network if isinstance(network, LSTM) else _lstm(network))
