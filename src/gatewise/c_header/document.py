@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -81,7 +82,8 @@ def header_parts(header: Header) -> HeaderParts:
         work |= {f"f{n}": len(branch.features) for n, branch in enumerate(network.branches) if branch.layers}
     for stage in stages:
         work |= stage.work | {"sums": max(work.get("sums", 0), stage.work.get("sums", 0))}
-    turns = any("s->turn" in stage.text for stage in stages)
+    texts = [stage.text for stage in stages]
+    turns = any("s->turn" in text for text in texts)
     functions = with_needed(set().union(*(stage.functions for stage in stages)))
     parts = [
         f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
@@ -90,10 +92,10 @@ def header_parts(header: Header) -> HeaderParts:
         build_macros(p),
         functions_of(p, functions, 1),
         *(f"#if {upper}_LANES >= {width}\n{functions_of(p, functions, width)}\n#endif" for width in reversed(WIDTHS)),
-        sums(p, set().union(*(stage.sums for stage in stages))),
+        sums(p, {(int(width), int(count)) for width, count in re.findall(r"_sum_(\d+)x(\d+)\(", "".join(texts))}),
         *(_table(upper, name, array) for name, array in tables.items()),
         _work(p, work),
-        *(stage.text for stage in stages),
+        *texts,
         *_step_functions(header, stages, turns),
         *_state_functions(header, turns),
         _test(header),

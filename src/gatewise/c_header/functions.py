@@ -92,11 +92,14 @@ def function(prefix: str, name: str, width: int) -> str:
     one = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a)"
     two = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a, {v} b)"
     match name:
-        case "tanh":
+        case "tanh":  # without vectors, a test that hardly ever holds
+            clamped = f"const {v} zero = {{0}}, x = {p}_clip_{n}(a, zero - {LIMIT}f, zero + {LIMIT}f)"
+            if n == 1:
+                clamped = f"const float x = fabsf(a) > {LIMIT}f ? copysignf({LIMIT}f, a) : a"
             return f"""\
 {one}
 {{
-    {_clamped(p, n)}
+    {clamped};
     const {v} t = x * x, u = t * t;
     const {v} above = {_polynomial(TANH_OVER)};
     const {v} below = {_polynomial(TANH_UNDER)};
@@ -163,10 +166,3 @@ def _polynomial(coefficients: tuple[str, ...]) -> str:
     """Return a polynomial of degree 4 in t, of which u is the square, so that few products wait for each other."""
     a, b, c, d, e = (f"{text}f" for text in coefficients)
     return f"({a} + {b} * t) + (({c} + {d} * t) + {e} * u) * u"
-
-
-def _clamped(p: str, n: int) -> str:
-    """Return the statement that clamps the argument of tanh; without vectors by a test that hardly ever holds."""
-    if n == 1:
-        return f"const float x = fabsf(a) > {LIMIT}f ? copysignf({LIMIT}f, a) : a;"
-    return f"const {p}_v{n} zero = {{0}}, x = {p}_clip_{n}(a, zero - {LIMIT}f, zero + {LIMIT}f);"

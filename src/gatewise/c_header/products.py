@@ -48,12 +48,6 @@ class Products:
         rows = len(self.weights)
         return TILE if self.weights.size > CACHED // 4 and rows >= 2 * TILE else rows
 
-    @property
-    def functions(self) -> set[tuple[int, int]]:
-        """The functions that are called: the widths of their vectors, and how many these are."""
-        tiles = self.tile, len(self.weights) % self.tile
-        return {chunk[1:] for rows in tiles for lanes in WIDTHS for chunk in chunks(rows, lanes) if chunk[1] > 1}
-
     def table(self) -> Array:
         """Return the weights in the order in which they are read."""
         tiles = range(0, len(self.weights), self.tile)
@@ -130,7 +124,6 @@ def summing(prefix: str, width: int, count: int) -> str:
     Sums that are few are kept several times, for columns in turn, so that no product waits for the one before it.
     """
     p, copies = prefix, 1 if count >= 8 else 2 if count > 2 else 4
-    turns = max(copies, 1)
     vector, name = "float" if width == 1 else f"{p}_v{width}", f"{p}_sum_{width}x{count}"
     zero = "0.0f" if width == 1 else f"{p}_all_{width}(0.0f)"
 
@@ -139,18 +132,18 @@ def summing(prefix: str, width: int, count: int) -> str:
             yield f"        const float z{turn} = z[{plus('j', turn)}];"
             for n in range(count):
                 at = plus("w", turn and f"{turn} * rows", n * width)
-                yield f"        s{turn % copies}_{n} += {p}_load_{width}({at}) * z{turn};"
+                yield f"        s{turn}_{n} += {p}_load_{width}({at}) * z{turn};"
 
     kind = "static __attribute__((noinline))" if width * count > INLINED else f"{p.upper()}_INLINE"
     lines = [
         f"{kind} void {name}(float *sums, const float *w, size_t rows, const float *z, size_t n, int more)",
         "{",
-        f"    const size_t whole = n - n % {turns};",
+        f"    const size_t whole = n - n % {copies};",
         "    size_t j;",
         *(f"    {vector} s0_{n} = more ? {p}_load_{width}({plus('sums', n * width)}) : {zero};" for n in range(count)),
         *(f"    {vector} s{copy}_{n} = {zero};" for copy in range(1, copies) for n in range(count)),
-        f"    for (j = 0; j < whole; j += {turns}, w += {turns} * rows) {{",
-        *columns(turns),
+        f"    for (j = 0; j < whole; j += {copies}, w += {copies} * rows) {{",
+        *columns(copies),
         "    }",
         "    for (j = whole; j < n; j++, w += rows) {",
         *columns(1),

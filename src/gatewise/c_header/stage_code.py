@@ -38,8 +38,6 @@ class StageCode:
         The arrays of the stage's own, with their sizes; 0 is a single number.
     functions : set of str
         The functions that the stage calls.
-    sums : set of tuple
-        Those that multiply matrices, by the width of their vectors and the number of these.
     """
 
     def __init__(self, prefix: str, stage: Stage) -> None:
@@ -47,7 +45,6 @@ class StageCode:
         self.tables: dict[str, Array] = {}
         self.work: dict[str, int] = {}
         self.functions: set[str] = set()
-        self.sums: set[tuple[int, int]] = set()
         self.call = ""
         self.text = "\n\n".join(self._functions())
 
@@ -104,7 +101,6 @@ class StageCode:
         for part in products:
             table = self._table(f"w{number}_{identifier(part.vector)}", part.table())
             calls += part.calls(p, table, self._memory(part.vector).pointer)
-            self.sums |= part.functions
             self.work["sums"] = max(self.work.get("sums", 0), part.begin + len(part.weights))
         arguments: dict[int, list[str]] = {}
         for width in (*(w for w in WIDTHS if w <= widest), 1):
