@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import pkgutil
+import sys
 from importlib import import_module
 from itertools import chain, groupby
 
@@ -32,6 +33,8 @@ def examples(name):
 def run(example):
     report: list[str] = []
     failed, _ = doctest.DocTestRunner().run(example, out=report.append)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     assert not failed, "".join(report)
 
 

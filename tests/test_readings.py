@@ -60,9 +60,11 @@ def test_what_a_file_of_another_framework_loses_of_a_network_is_listed(capsys):
     parts = {"outputs": gw.Scaling([1.0, 2], [3.0, 4]), "skip": 2, "labels": labels}
     network = gw.Network(gw.LSTM(2, 3, rng=0), head=gw.Linear(array(2, 3)), **parts)
     gw.save(network, "n.safetensors")
-    said = output_of(capsys, "convert", "n.safetensors", "-o", "n.onnx")
+    said = output_of(capsys, "convert", "n.safetensors", "-o", "n.pt")
     for words in ("the scaling of outputs", "added to the outputs", "the names of features and outputs", "'head'"):
         assert words in said
+    said = output_of(capsys, "convert", "n.safetensors", "-o", "n.onnx")
+    assert said.endswith("; not carried over: the names of features and outputs\n")
     gw.save(gw.Network(network.lstm, reads="last", initial=network.lstm.zero_state()), "i.safetensors")
     assert "the last step alone" in output_of(capsys, "convert", "i.safetensors", "-o", "i.pt")
     assert "not carried over" not in output_of(capsys, "convert", "i.safetensors", "-o", "j.safetensors")
