@@ -203,6 +203,8 @@ def fitting_layers(contents: Contents, stored: StoredLSTM, *, strict: bool = Fal
     why = "the file does not say how its layers are connected"
     if any(entry.kind == "node" for entry in contents.ledger):
         why = "gatewise does not read how a program connects its layers"
+        code = next((entry.reason for entry in contents.ledger if entry.name == CODE.name), "")
+        why += code.removeprefix(CODE.reason)
     is_between = any(entry.kind == "node" for entry in contents.left_out(stored))
     is_single = max(len(embeddings), len(heads)) == 1 and embeddings != heads
     if not is_single or is_between or unused_layers(contents, stored, {*embeddings, *heads, CODE.name}):

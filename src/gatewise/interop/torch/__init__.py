@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,10 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     known = Contents(
         name, kind, lstms, layers, refused, holds=holds, calls=archive.calls, ledger=tensors + archive.nodes
     )
+    if (forward := archive.forward) is not None:
+        ledger = forward.account(known.ledger)
+        parts, network = (*layers, *forward.parts()), partial(forward.network, lstms)
+        known = replace(known, network=network, parts=parts, ledger=ledger)
     return replace(known, epoch=archive.epoch, inputs=archive.inputs)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.graphs import GraphInput
 from gatewise.interop.ledger import LedgerEntry
+
+if TYPE_CHECKING:
+    from gatewise.interop.torch.forward_code import Forward
 
 DICTIONARY = "dict"  # the class of one, whose names may be those of other modules too
 ZERO_STATE = "runs here start from zeros"  # the effect of an initial state that is not carried
@@ -39,3 +43,4 @@ class TorchFile:
     epoch: int | None = None  # of the training, as Lightning stores it
     nodes: tuple[LedgerEntry, ...] = ()  # of a graph
     inputs: tuple[GraphInput, ...] = ()  # of the whole model
+    forward: Forward | None = None  # of TorchScript, if its code is read

@@ -33,10 +33,11 @@ from gatewise.interop.containers.tensors import (
     ordered_storage,
     unreadable_tensor,
 )
-from gatewise.interop.ledger import CODE
+from gatewise.interop.ledger import CODE, LedgerEntry
 from gatewise.interop.torch import exported, torchscript
-from gatewise.interop.torch.content import TorchFile
+from gatewise.interop.torch.content import ModuleFacts, TorchFile
 from gatewise.interop.torch.described import MAGIC, describe_file, is_storage, storage_kind
+from gatewise.interop.torch.forward_code import Forward
 
 READ = 1000  # bytes that are read in a microsecond
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}  # of safetensors
@@ -140,13 +141,21 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
         held = {torchscript.CONSTANTS: constants}
         tensors |= describe_file("PyTorch", held, partial(storage, part="constants"), budget).tensors
     facts = {**file.facts, **code.facts(file.tensors)}
+    forward = None
+    try:
+        forward = Forward(content, code.texts, tensors)
+        facts[forward.lstm] = replace(facts.get(forward.lstm, ModuleFacts()), state_by="graph", state=forward.states)
+        node = LedgerEntry(CODE.name, CODE.kind)
+    except FileError as problem:
+        node = CODE._replace(reason=f"{CODE.reason}: {problem}")
     return replace(
         file,
         format="TorchScript",
         tensors=tensors,
         facts=facts,
         calls=tuple(calls),
-        nodes=(CODE,),
+        nodes=(node,),
+        forward=forward,
         inputs=code.inputs(),
     )
 
