@@ -98,7 +98,9 @@ class Forward:
     def _call(self, module: Module, method: str, args: list[Any]) -> Any:
         """Return the value of a call of a module's method."""
         kind = full_name(module.node)
-        if PLAIN.fullmatch(kind) and method in ("forward", "forward__0") and not self.effects:
+        if PLAIN.fullmatch(kind) and method in ("forward", "forward__0"):
+            if self.effects:
+                raise FileError(f"its forward calls {shown(self.effects[0].function, 80)} before its LSTM")
             lstm = Call("lstm", (Stored(module.path), *args))
             return Call("output", (lstm,)), (Call("h", (lstm,)), Call("c", (lstm,)))
         text = self.texts.get(kind, "")
