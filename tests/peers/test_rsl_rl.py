@@ -132,6 +132,11 @@ def test_a_policy_that_is_exported_as_torchscript_is_read_whole(layers, normalis
         (b"return _5", b"return _5" + b".a" * 20_000, "nested too deeply"),
         (b"return _5", b"return " + b"-" * 20_000 + b"_5", "nested too deeply"),
         (b"return _5", b"x9 = torch.add(x, x)\n    " * 40_000 + b"return _5", "50,000"),
+        (
+            b"return _5",  # as many references as would take ages to hash
+            b"x9 = torch.foo(x2, x2)\n    " + b"x9 = torch.foo(x9, x9)\n    " * 60 + b"return x9",
+            "torch.foo",
+        ),
         (b"return mlp_output", b"return (self).forward(mlp_output, )", "50,000|nested"),
     ],
 )

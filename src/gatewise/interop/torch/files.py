@@ -144,7 +144,8 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
     forward = None
     try:
         forward = Forward(content, code.texts, tensors)
-        facts[forward.lstm] = replace(facts.get(forward.lstm, ModuleFacts()), state_by="graph", state=forward.states)
+        path = forward.lstm or ""
+        facts[path] = replace(facts.get(path, ModuleFacts()), state_by="graph", state=forward.states)
         node = LedgerEntry(CODE.name, CODE.kind)
     except FileError as problem:
         node = CODE._replace(reason=f"{CODE.reason}: {problem}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gatewise.errors import FileError, shown
@@ -55,6 +55,7 @@ class Forward:
 
     def __init__(self, module: Any, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
         self.texts, self.tensors, self.count = texts, tensors, 0
+        self.lstm: str | None = None  # its path
         self.effects: list[Call] = []  # the calls that may change tensors
         self.layers: list[tuple[str, str, str]] = []  # the names of the weight, the bias and the nonlinearity
         self.scaling: tuple[str, str, float] | None = None
@@ -69,13 +70,13 @@ class Forward:
             case Call("torch.linear", (inner, Stored(weight), Stored(bias))):
                 self._match(inner)
                 self.layers.append((weight, bias, ""))
-            case Call(function, (Call("torch.linear") as inner, *rest)) if (function, *rest) in NONLINEARITIES:
+            case Call(function, (Call("torch.linear") as inner, *rest)) if _nonlinearity(function, rest):
                 self._match(inner)
-                self.layers[-1] = (*self.layers[-1][:2], NONLINEARITIES[function, *rest])
+                self.layers[-1] = (*self.layers[-1][:2], _nonlinearity(function, rest))
             case Call("torch.squeeze", (Call("output", (lstm,)), 0)):
                 self._match(lstm)
-            case Call("lstm", (Stored(path), Call("torch.unsqueeze", (inner, 0)), (Stored(h), Stored(c)))):
-                self.lstm, self.states = path, (h, c)
+            case Call("lstm", (Stored(), Call("torch.unsqueeze", (inner, 0)), (Stored(h), Stored(c)))):
+                self.states = h, c
                 foreign = [call.function for call in self.effects if call.function != "torch.copy_"]
                 if foreign:
                     raise FileError(f"its forward also calls {shown(foreign[0], 80)}")
@@ -101,6 +102,9 @@ class Forward:
         if PLAIN.fullmatch(kind) and method in ("forward", "forward__0"):
             if self.effects:
                 raise FileError(f"its forward calls {shown(self.effects[0].function, 80)} before its LSTM")
+            if self.lstm is not None:
+                raise FileError("its forward runs an LSTM more than once")
+            self.lstm = module.path
             lstm = Call("lstm", (Stored(module.path), *args))
             return Call("output", (lstm,)), (Call("h", (lstm,)), Call("c", (lstm,)))
         text = self.texts.get(kind, "")
@@ -155,7 +159,7 @@ class Forward:
                     module, method = function
                     return self._call(module, method, args)
                 call = Call(function, tuple(args))
-                self.effects += [call] * (function not in PURE and (function, *args[1:]) not in NONLINEARITIES)
+                self.effects += [call] * (function not in PURE and not _nonlinearity(function, args[1:]))
                 return call
         raise FileError(f"its forward has an expression {type(node).__name__}, which is not read")
 
@@ -185,7 +189,7 @@ class Forward:
         state = None if stored is None else stored.state
         if stored is None or state is None or not has_one_state(state) or stored.batch_first is not False:
             raise FileError(
-                f"{shown(self.lstm)!r} is no LSTM that begins at one state, with its steps on the first axis"
+                f"{shown(self.lstm or 'lstm')!r} is no LSTM that begins at one state, with its steps on the first axis"
             )
         if stored.lstm.directions != ("forward",):
             raise FileError(f"{stored.name!r} has two directions, and its forward runs one step")
@@ -200,3 +204,9 @@ class Forward:
                 raise FileError("its features are not scaled by one number each")
             inputs = Scaling(center.reshape(-1), scale.reshape(-1) + scale.dtype.type(self.scaling[2]))
         return network_around(stored.lstm, None, (), head, inputs=inputs, initial=first_sequence(state))
+
+
+def _nonlinearity(function: str, arguments: Sequence[Any]) -> str:
+    """Return the name of a nonlinearity; empty of other functions, and of arguments that are no numbers."""
+    plain = all(isinstance(argument, (int, float)) for argument in arguments)
+    return NONLINEARITIES.get((function, *arguments), "") if plain else ""
