@@ -8,9 +8,11 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.cell import LSTMCell
+from gatewise.layers import LSTM
 from gatewise.parameters import Parameters
 from gatewise.records.labels import Labels
 from gatewise.records.step import State
+from gatewise.records.trace import LSTMTrace
 
 
 class Example(NamedTuple):
@@ -20,6 +22,10 @@ class Example(NamedTuple):
     x: Array
     state: State
     facts: dict[str, object]
+
+    def trace(self) -> LSTMTrace:
+        """Return the trace of the run, of an LSTM of this cell alone."""
+        return LSTM.from_cells(self.cell).trace(self.x, ((self.state,),))
 
 
 def notebook() -> Example:

@@ -3,8 +3,7 @@
 Examples
 --------
 >>> from gatewise.examples import latch
->>> cell, x, *_ = latch()
->>> trace = gw.LSTM.from_cells(cell).trace(x)
+>>> trace = latch().trace()
 >>> print(gw.insight.activity(trace[0]))
 The hidden state of the one unit has a standard deviation of 0.26.
 """

@@ -29,8 +29,7 @@ class Activity(Answer):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.activity(trace[0])
     >>> answer.deviation.round(2), answer.mean.round(2)
     (array([0.26]), array([0.11]))
@@ -70,8 +69,7 @@ def activity(trace: Trace) -> Activity:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> print(activity(gw.LSTM.from_cells(cell).trace(x)[0]))
+    >>> print(activity(latch().trace()[0]))
     The hidden state of the one unit has a standard deviation of 0.26.
     """
     trace = of_one_cell(trace)

@@ -110,8 +110,7 @@ class Answer(Table):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.timescales(trace[0])
     >>> isinstance(answer, gw.insight.Answer), list(answer.columns)[:2]
     (True, ['unit', 'forget_gate'])

@@ -56,8 +56,7 @@ class Attention(Answer, StepTable):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> gw.insight.attention(trace[0]).weights.shape
     (7, 7)
     """
@@ -171,8 +170,7 @@ def attention(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> answer = attention(gw.LSTM.from_cells(cell).trace(x)[0], unit=0)
+    >>> answer = attention(latch().trace()[0], unit=0)
     >>> print(answer.weights[:, 0].round(2), answer)
     [0.99 0.99 0.99 0.99 0.98 0.98 0.98] The largest share of unit latch's cell state at step 6, 100 %, was written at \
 step 0.

@@ -92,8 +92,7 @@ class Attribution(Answer, StepTable):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> answer = gw.insight.attribution(gw.LSTM.from_cells(cell).trace(x))
+    >>> answer = gw.insight.attribution(latch().trace())
     >>> answer.scores.round(2), round(answer.value - answer.baseline_value, 2)
     (array([0.35, 0.  , 0.  , 0.  , 0.  , 0.  , 0.4 ]), 0.75)
     """
@@ -223,8 +222,7 @@ def attribution(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> answer = attribution(gw.LSTM.from_cells(cell).trace(x), method="lrp")
+    >>> answer = attribution(latch().trace(), method="lrp")
     >>> round(answer.value, 2), [round(float(score), 2) for score in answer.scores]
     (0.75, [0.74, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """

@@ -35,8 +35,7 @@ class Decomposition(Answer):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.decomposition(trace, 0, 1)
     >>> round(answer.phrase, 2), round(answer.rest, 2)
     (0.75, 0.0)
@@ -91,8 +90,7 @@ def decomposition(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> print(decomposition(gw.LSTM.from_cells(cell).trace(x), 0, 1))
+    >>> print(decomposition(latch().trace(), 0, 1))
     Output 0 at step 6 is 0.7503; of it, 0.7503 comes from step 0 alone.
     """
     aim = target(trace, output, t, sequence)

@@ -59,8 +59,7 @@ class Influence(Answer, StepTable):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.influence(trace[0])
     >>> answer.lag, answer.inputs.shape
     (6, (7,))

@@ -47,8 +47,7 @@ class Matches(Answer):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> gw.insight.matches(trace[0], 0, 7, quantity="cell_state").units
     ('latch',)
     """

@@ -65,8 +65,7 @@ class Occlusion(Answer, StepTable):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.occlusion(trace, baseline=0)
     >>> answer.tried, round(answer.value, 2), round(answer.together, 2)
     ((0, 6), 0.75, 0.0)
@@ -184,8 +183,7 @@ def occlusion(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> answer = occlusion(gw.LSTM.from_cells(cell).trace(x), baseline=0)
+    >>> answer = occlusion(latch().trace(), baseline=0)
     >>> answer.named, round(answer.together, 3)
     ((0, 6), 0.0)
     """

@@ -47,8 +47,7 @@ class Contributions(Answer, StepTable):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> gw.insight.contributions(trace[0]).by_step[:, 0].round(2)
     array([0.98, 0.  , 0.  , 0.  , 0.  , 0.  , 0.  ])
     """
@@ -134,8 +133,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> print(contributions(gw.LSTM.from_cells(cell).trace(x)[0]))
+    >>> print(contributions(latch().trace()[0]))
     Of the cell state at step 6, 100 % was written at step 0.
     """
     trace = of_one_cell(trace)

@@ -42,8 +42,7 @@ class Saturation(Answer):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.saturation(trace[0])
     >>> answer.stuck.shape, answer.mean[1].round(2)
     ((3, 1), array([0.86]))
@@ -100,8 +99,7 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)[0]
+    >>> trace = latch().trace()[0]
     >>> print(saturation(trace))
     None of the 3 gates of 1 unit is stuck, nearly closed or nearly open at every step.
     >>> print(saturation(trace[1:6]))

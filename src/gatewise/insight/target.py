@@ -57,8 +57,7 @@ class Target:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> number = gw.insight.target(trace)
     >>> number.name, round(number.value, 2)
     ('output 0 at step 6', 0.75)
@@ -183,8 +182,7 @@ def target(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> number = target(gw.LSTM.from_cells(cell).trace(x))
+    >>> number = target(latch().trace())
     >>> number.name, round(number.value, 3)
     ('output 0 at step 6', 0.75)
     """

@@ -37,8 +37,7 @@ class WordScores(Answer):
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> answer = gw.insight.word_scores(trace)
     >>> answer.gamma.round(2), round(answer.value, 2)
     (array([0.75, 0.  , 0.  , 0.  , 0.  , 0.  , 0.  ]), 0.75)
@@ -97,8 +96,7 @@ def word_scores(
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> print(word_scores(gw.LSTM.from_cells(cell).trace(x)))
+    >>> print(word_scores(latch().trace()))
     Output 0 at step 6 is 0.7503; what is left of the writing at step 0 moved it most, by 0.7503.
     """
     aim = target(trace, output, t, sequence)

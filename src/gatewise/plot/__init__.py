@@ -3,8 +3,7 @@
 Examples
 --------
 >>> from gatewise.examples import latch
->>> cell, x, *_ = latch()
->>> trace = gw.LSTM.from_cells(cell).trace(x)
+>>> trace = latch().trace()
 >>> gw.plot.gates(trace[0]).get_title()
 'forget gate'
 """

@@ -18,8 +18,7 @@ def activity(record: Activity, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.activity(trace[0])
     >>> axes.get_xlabel()
     'unit'

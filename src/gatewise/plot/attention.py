@@ -34,8 +34,7 @@ def attention(record: Attention, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.attention(trace[0])
     >>> axes.get_xlabel()
     'step'

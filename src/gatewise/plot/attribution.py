@@ -54,8 +54,7 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.attribution(trace)
     >>> axes[0].get_title()
     'output 0 at step 6 (0.75), by integrated gradients'

@@ -47,8 +47,7 @@ def contributions(record: Contributions, ax: Any, *, unit: int | str | None = No
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.contributions(trace[0])
     >>> axes.get_ylabel()
     'share of the cell state'

@@ -23,8 +23,7 @@ def gates(record: Gates, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.gates(trace[0], gate="input_gate")
     >>> axes.get_title()
     'input gate'

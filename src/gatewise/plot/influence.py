@@ -31,8 +31,7 @@ def influence(record: Influence, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.influence(trace[0])
     >>> axes.get_title()
     '95 % of the influence of the inputs: the last 7 steps'

@@ -25,8 +25,7 @@ def matches(record: Matches, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.matches(trace[0], start=0, stop=7, quantity="cell_state")
     >>> axes.get_title()
     '0 matches of 1 unit (chosen: outlined)'

@@ -31,8 +31,7 @@ def occlusion(record: Occlusion, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.occlusion(trace, baseline=0)
     >>> print(axes.get_title())
     output 0 at step 6: 0.7503

@@ -31,8 +31,7 @@ def saturation(record: Saturation, ax: Any) -> Any:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.saturation(trace[0])
     >>> [panel.get_title() for panel in axes]
     ['input gate', 'forget gate', 'output gate']

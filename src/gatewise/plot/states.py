@@ -27,8 +27,7 @@ def states(record: States, ax: Any) -> Any:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.states(trace[0])
     >>> [panel.get_title() for panel in axes]
     ['cell state', 'hidden state']

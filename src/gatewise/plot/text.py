@@ -37,8 +37,7 @@ def text(record: Text, ax: Any, *, width: int = 80) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.text(trace[0], text="abcdefg")
     >>> [letter.get_text() for letter in axes.texts][:3]
     ['a', 'b', 'c']

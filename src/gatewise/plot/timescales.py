@@ -26,8 +26,7 @@ def timescales(record: Timescales, ax: Any) -> drawing.Axes:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.timescales(trace[0])
     >>> axes.get_title()
     'how fast each cell state decays between resets'

@@ -30,8 +30,7 @@ def unit(record: Unit, ax: Any) -> Any:
     Examples
     --------
     >>> from gatewise.examples import latch
-    >>> cell, x, *_ = latch()
-    >>> trace = gw.LSTM.from_cells(cell).trace(x)
+    >>> trace = latch().trace()
     >>> axes = gw.plot.unit(trace[0])
     >>> [panel.get_ylabel() for panel in axes[:3]]
     ['input', 'gates', 'candidate']
