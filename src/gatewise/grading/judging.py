@@ -41,8 +41,8 @@ class Judge:
         self.answers = {name: _as_cut_off(answer) for name, answer in written.items()} if cut else dict(written)
         decimals = {name: _decimals(answer) for name, answer in self.answers.items() if not answer.blank}
         most = max(decimals.values(), default=0)
-        self.unpadded = {
-            name: _without_padding(self.answers[name], count or most or FEWEST_DECIMALS)
+        self.unpadded = {  # nothing says how many zeros are padding where a sheet has no other digits
+            name: _without_padding(self.answers[name], count or most) if most else self.answers[name]
             for name, count in decimals.items()
         }
         self.assumed = AssumedValues(chain.given)
