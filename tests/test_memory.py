@@ -1,6 +1,5 @@
 """What reading a model takes: at most 2.2 times its weights in every format that stores them as numbers.
 
-ONNX with gates stores them twice, for the operator LSTM and for the gates beside it: once more, and a tenth.
 A model in JSON is text: Python's numbers alone take thirty-two bytes each, so that nothing of the kind can be promised.
 
 What Python takes is counted, and, where the system tells it, what the whole process takes: packages have memory of
@@ -110,9 +109,7 @@ def test_the_process_takes_at_most_a_little_more_than_twice_the_weights(layers, 
     assert not worked.returncode, worked.stderr
     taken = [int(line) / weights_of(large) for line in worked.stdout.splitlines()]
     # Some pages that one reader gives back serve the next, so that one copy of the weights may seem a little less.
-    most = [MOST * (1.5 if "gates" in name else 1) for name in names]
-    within = [0.95 < one < limit for one, limit in zip(taken, most, strict=True)]
-    assert all(within), dict(zip(names, taken, strict=True))
+    assert all(0.95 < one < MOST for one in taken), dict(zip(names, taken, strict=True))
     assert len(taken) == len(names)
 
 

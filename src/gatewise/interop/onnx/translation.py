@@ -14,6 +14,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.equations import NO_DROPOUT
+from gatewise.gates import ORDERS
 from gatewise.interop.onnx.building import Graph
 from gatewise.interop.onnx.nonlinearities import ACTIVATIONS
 from gatewise.parameters import Parameters
@@ -145,10 +146,20 @@ class _Translation:
 
 
 class CellTranslation(_Translation):
-    """The program of a cell as it is translated; in the body of a Scan over `sequence`, `scanned` are its inputs."""
+    """The program of a cell as it is translated; in the body of a Scan over `sequence`, `scanned` are its inputs.
 
-    def __init__(self, body: Graph, names: Mapping[Symbol, str], p: Parameters, sequence: str = "") -> None:
-        self.sequence, self.scanned = sequence, list[str]()
+    `stored` are the weights and the bias of all gates where the graph has them already, in the order of ONNX.
+    """
+
+    def __init__(
+        self,
+        body: Graph,
+        names: Mapping[Symbol, str],
+        p: Parameters,
+        sequence: str = "",
+        stored: tuple[str, str] | None = None,
+    ) -> None:
+        self.sequence, self.scanned, self.stored = sequence, list[str](), stored
         self.program = program(binding.form_of(p, NO_DROPOUT, split=bool(sequence)))
         super().__init__(body, names, binding.parameters(self.program.form, p), "")
         self.gates = self.program.form.weighted_gates
@@ -189,16 +200,23 @@ class CellTranslation(_Translation):
             total = sums[0]
             for name in sums[1:]:
                 total = self.body.node("Add", [total, name])
-            parts = [self.body.new_name(gate) for gate in self.gates]
+            parts = {gate: self.body.new_name(gate) for gate in (ORDERS["onnx"] if self.stored else self.gates)}
             sizes = self.body.constant([self.sizes[UNITS]] * len(parts))
-            self.body.node("Split", [total, sizes], *parts, axis=-1)
-            self.stacked[stack] = total, dict(zip(self.gates, parts, strict=True))
+            self.body.node("Split", [total, sizes], *parts.values(), axis=-1)
+            self.stacked[stack] = total, parts
         others = [term for term in terms if term not in shared]
         self.names[line.left] = self._add_terms(self.stacked[stack][1][k], others)
         return True
 
     def _translate_of_gates(self, term: Formula, parameter: Symbol) -> str:
         """Add a product, or a bias, with the parameters of all gates side by side, given those of one."""
+        if self.stored:
+            weight, bias = self.stored
+            return (
+                self.body.node("MatMul", [self.translate(term.right), weight])
+                if isinstance(term, tree.MatMul)
+                else bias
+            )
         array = np.concatenate([self.parameters[replace(parameter, sub=gate)] for gate in self.gates])
         if not isinstance(term, tree.MatMul):
             return self.body.constant(array.reshape(1, -1))

@@ -274,13 +274,14 @@ def add_layer(
         p, backward = cell.parameters, lstm.directions[place] == "backward"
         name = "cell" if lstm.num_layers * len(row) == 1 else f"cell_{layer}_{lstm.directions[place]}"
         h, c = (graph.node("Gather", [state, graph.constant([place])], axis=0) for state in start)
+        stored = _stored_of_node(graph, p, end, place) if is_node else None
         if stream:
-            values = CellTranslation(graph, {X: x, H_PREV: h, C_PREV: c}, p).translate_program(name)
+            values = CellTranslation(graph, {X: x, H_PREV: h, C_PREV: c}, p, stored=stored).translate_program(name)
         elif is_node:
             accumulate = partial(add_accumulation, graph, c=c, backward=backward)
             others = graph.slice(outputs[place], *((1, 2**62) if backward else (0, -1)))  # before each step
             h = graph.node("Concat", [others, h] if backward else [h, others], axis=0)
-            values = CellTranslation(graph, {X: x, H_PREV: h}, p).translate_program(name, accumulate)
+            values = CellTranslation(graph, {X: x, H_PREV: h}, p, stored=stored).translate_program(name, accumulate)
         else:
             values = add_scan(graph, p, h, c, x, name, backward=backward)
         written.append(values)
@@ -293,6 +294,13 @@ def add_layer(
         return outputs, finals
     last = [[values[place] for values in written] for place in (-1, -2)]
     return [values[5] for values in written], [graph.node("Concat", parts, axis=0) for parts in last]
+
+
+def _stored_of_node(graph: Graph, p: Parameters, end: str, place: int) -> tuple[str, str]:
+    """Return the names of all gates' weights of z, as columns, and of their bias, in the tensors of an LSTM node."""
+    W, R, B = (graph.node("Gather", [f"{role}{end}", graph.constant(place)], axis=0) for role in "WRB")
+    weight = graph.node("Transpose", [graph.node("Concat", [R, W], axis=1)], perm=[1, 0])
+    return weight, graph.slice(B, 0, 4 * p.hidden_size)
 
 
 def _add_lstm_node(graph: Graph, lstm: LSTM, x: str, start: Sequence[str], end: str) -> tuple[list[str], list[str]]:
