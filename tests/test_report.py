@@ -124,6 +124,14 @@ def test_a_headline_says_which_number_it_is_about_and_no_mean_of_what_goes_up_an
     assert "with step 150 exchanged for others, it changes by" in why
 
 
+def test_no_headline_limits_an_output_to_which_a_skip_connection_adds_its_input():
+    lstm, head = gw.LSTM(1, 4, rng=0, dtype=np.float64), gw.Linear(np.full((1, 4), 0.05))
+    x = np.random.default_rng(0).normal(size=(120, 1))
+    for skip in (0, 1):
+        headlines = [finding.headline for finding in gw.report(gw.Network(lstm, head=head, skip=skip), x).headlines]
+        assert any("cannot bring its output above" in headline for headline in headlines) == (not skip), skip
+
+
 def test_headlines_sum_up_findings_and_no_sentence_stands_twice(drawn):
     links = page(drawn).findall(".//nav//a")
     keys = {section.get("aria-labelledby") for section in page(drawn).findall(".//section")}

@@ -23,6 +23,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
 BEFORE_SOFTMAX = ", before the softmax"
+WITHOUT_SKIP = ", without the skip connection,"
 LAW = "an output and its losses add up to the ceiling, which no input exceeds"
 LOSSES = {  # with their names in a sentence
     "lost_to_readout": "units on the wrong side of zero",
@@ -230,7 +231,7 @@ class _ScaledModel:
         measure = self.measures[place]
         name = f"the {measure.quantity}" if measure.quantity.partition(",")[0] == "output" else measure.quantity
         name = name.replace(BEFORE_SOFTMAX, f"{BEFORE_SOFTMAX},")
-        name += ", without the skip connection," if self.skipped else ""
+        name += WITHOUT_SKIP if self.skipped else ""
         own = ", about where its own nonlinearity ends" if self.own_range[place] else ""
         return f"No input can bring {name} above {_amount(self.bounds[1][place], measure)}{own}"
 

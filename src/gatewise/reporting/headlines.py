@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion, Probe
-from gatewise.insight.ceiling import BEFORE_SOFTMAX
+from gatewise.insight.ceiling import BEFORE_SOFTMAX, WITHOUT_SKIP
 from gatewise.insight.naming import duration_of, step_noun
 
 
@@ -42,6 +42,8 @@ def units(answer: Ablation) -> str:
 def limits(answer: Ceiling) -> str:
     """Return the largest value that an output can reach, if the model limits it, and the largest that it reached."""
     if answer.output is None or answer.own_range[0] or answer.measures[0].quantity.endswith(BEFORE_SOFTMAX):
+        return ""
+    if WITHOUT_SKIP in answer.sentence:  # which has no limit
         return ""
     measure, largest = answer.measures[0], float(np.nanmax(answer.output[:, 0]))
     name = "output" if measure.quantity == "output" else measure.quantity
