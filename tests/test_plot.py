@@ -20,7 +20,7 @@ from gatewise import insight, plot
 from gatewise.examples import latch
 from gatewise.plot import drawing
 from gatewise.plot.picture import PICTURES
-from gatewise.plot.records.gates import Gates
+from gatewise.plot.run_records import Gates
 
 DAYS = np.datetime64("2001-02-01")
 

@@ -19,7 +19,7 @@ from gatewise.insight.answer import Table
 from gatewise.languages import language
 from gatewise.layers.wired import wiring_of
 from gatewise.playground import quantities, words
-from gatewise.plot.records.picking import columns_of
+from gatewise.plot.sequence_of_cell import columns_of
 from gatewise.render import code, mathml, text
 from gatewise.render.layout import write_words
 from gatewise.render.plain import numbers

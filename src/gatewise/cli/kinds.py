@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatewise import insight
-from gatewise.plot.ordering import ORDERS
 from gatewise.plot.picture import PICTURES
+from gatewise.plot.sequence_of_cell import ORDERS
 
 ARGUMENTS = {"after", "start", "stop", "values"}  # that a kind may require beside the run
 

@@ -28,7 +28,7 @@ from gatewise.opening.answers import observed_outputs
 from gatewise.opening.runs import OpenedRun
 from gatewise.opening.step_values import step_values
 from gatewise.plot import saving, terminal
-from gatewise.plot.records.gates import Gates
+from gatewise.plot.run_records import Gates
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 from gatewise.showing import counted

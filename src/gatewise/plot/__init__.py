@@ -9,26 +9,26 @@ Examples
 """
 
 from gatewise.plot import data as data
-from gatewise.plot.ablation import ablation as ablation
-from gatewise.plot.activity import activity as activity
-from gatewise.plot.attention import attention as attention
-from gatewise.plot.attribution import attribution as attribution
-from gatewise.plot.ceiling import ceiling as ceiling
-from gatewise.plot.change import change as change
-from gatewise.plot.contributions import contributions as contributions
-from gatewise.plot.fixed_points import fixed_points as fixed_points
-from gatewise.plot.gates import gates as gates
-from gatewise.plot.horizon import horizon as horizon
-from gatewise.plot.influence import influence as influence
-from gatewise.plot.matches import matches as matches
-from gatewise.plot.occlusion import occlusion as occlusion
+from gatewise.plot.of_memory import attention as attention
+from gatewise.plot.of_memory import contributions as contributions
+from gatewise.plot.of_memory import horizon as horizon
+from gatewise.plot.of_memory import influence as influence
+from gatewise.plot.of_memory import matches as matches
+from gatewise.plot.of_memory import timescales as timescales
+from gatewise.plot.of_outputs import ablation as ablation
+from gatewise.plot.of_outputs import attribution as attribution
+from gatewise.plot.of_outputs import ceiling as ceiling
+from gatewise.plot.of_outputs import occlusion as occlusion
+from gatewise.plot.of_runs import change as change
+from gatewise.plot.of_runs import gates as gates
+from gatewise.plot.of_runs import states as states
+from gatewise.plot.of_runs import text as text
+from gatewise.plot.of_runs import unit as unit
+from gatewise.plot.of_units import activity as activity
+from gatewise.plot.of_units import fixed_points as fixed_points
+from gatewise.plot.of_units import probe as probe
+from gatewise.plot.of_units import saturation as saturation
 from gatewise.plot.picture import PICTURES
-from gatewise.plot.probe import probe as probe
-from gatewise.plot.saturation import saturation as saturation
-from gatewise.plot.states import states as states
-from gatewise.plot.text import text as text
-from gatewise.plot.timescales import timescales as timescales
-from gatewise.plot.unit import unit as unit
 
 __all__ = ["data", *PICTURES]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, importing, join_names
-from gatewise.palette import CIVIDIS, PALETTE
+from gatewise.palette import CIVIDIS, PALETTE, VIK
 from gatewise.plot.pixels import MOST_POINTS as MOST_POINTS
 from gatewise.plot.pixels import edges_of as edges_of
 from gatewise.plot.pixels import extreme_steps as extreme_steps
@@ -84,10 +84,9 @@ def _flat(ax: Any) -> npt.NDArray[Any]:
     return np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
 
 
-def single_panel(ax: Any, size: tuple[float, float] = (8, 3)) -> Axes:
+def single_panel(ax: Any, size: tuple[float, float] = (8, 3)) -> Any:
     """Return the Axes of a picture with a single panel; see `panels`."""
-    panel: Axes = panels(ax, ["the picture"], size=size)[0]
-    return panel
+    return panels(ax, ["the picture"], size=size)[0]
 
 
 # Colours.
@@ -282,6 +281,23 @@ def _labels_with_room(axis: Any, first: float, values: Sequence[float]) -> list[
             else:
                 end = points[tick] - half
     return list(labels)
+
+
+def set_times(ax: Any, record: Any, steps: Any = slice(None)) -> npt.NDArray[np.floating[Any]]:
+    """Make the x axis the times of a record's steps and hatch invalid ones; return the places of the times."""
+    places = set_time_axis(ax, record.times[steps])
+    hatch_invalid(ax, places, None if record.valid is None else record.valid[steps])
+    return places
+
+
+def set_title(ax: Any, title: str, **look: Any) -> None:
+    """Put a title of at most `LONGEST_TITLE` letters on an Axes."""
+    ax.set_title(shorten(title, LONGEST_TITLE), **look)
+
+
+def stops_for(limits: tuple[float, float]) -> Sequence[str]:
+    """Return the colours of a scale: from blue to red if some values may be negative, else from dark to light."""
+    return VIK if limits[0] < 0 else CIVIDIS
 
 
 def hatch_invalid(ax: Axes, places: npt.NDArray[Any], valid: Mask | None) -> None:

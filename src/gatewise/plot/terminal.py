@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.palette import CIVIDIS, VIK
 from gatewise.plot.pixels import keep_extremes
-from gatewise.plot.records.gates import Gates
+from gatewise.plot.run_records import Gates
 from gatewise.showing import counted
 
 if TYPE_CHECKING:

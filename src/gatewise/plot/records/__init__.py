@@ -1,1 +1,0 @@
-"""Records of pictures that are not answers of `insight`."""
