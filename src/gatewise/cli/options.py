@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter, Token
 from gatewise import gates
 from gatewise.cli.choices import Direction, ExampleName, Init
 from gatewise.cli.usage import flowing
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, shown
 from gatewise.files.storage import split_lines
 from gatewise.parameters import SWITCHES
 
@@ -44,7 +44,7 @@ def _parse_integer(kind: object, tokens: Sequence[Token]) -> int:
     try:
         return int(tokens[0].value)
     except ValueError:
-        raise ValueError(f"it must be an integer, not {tokens[0].value!r}") from None
+        raise ValueError(f"it must be an integer, not {shown(tokens[0].value)!r}") from None
 
 
 def _parse_integers(kind: object, tokens: Sequence[Token]) -> list[int]:
@@ -52,7 +52,7 @@ def _parse_integers(kind: object, tokens: Sequence[Token]) -> list[int]:
     try:
         return [int(part) for part in tokens[0].value.split(",")]
     except ValueError:
-        raise ValueError(f"it must be integers with commas between them, not {tokens[0].value!r}") from None
+        raise ValueError(f"it must be integers with commas between them, not {shown(tokens[0].value)!r}") from None
 
 
 Attributes = Annotated[

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array, Mask
+from gatewise.arrays import Array, Mask, require_memory, size
 from gatewise.cli.models import StatedSettings, inspect_file
 from gatewise.cli.options import NO_LOSS, BackOptions, CellRunOptions, refuse, switches_of
 from gatewise.cli.printing import print_notes
@@ -27,6 +27,8 @@ from gatewise.records.named_numbers import NamedNumbers
 from gatewise.records.places import step_place
 from gatewise.records.step import State, Step
 from gatewise.showing import counted
+
+MAX_STEPS = 2**40  # of which no machine holds the numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,13 +255,9 @@ def _first_steps(x: Any, steps: int | None, most: int | None = None) -> Any:
     if steps is None:
         return x
     if len(x) == 1 and most is None:
-        return np.broadcast_to(x, (_checked_count(steps, None), *x.shape[1:]))
-    return x[: _checked_count(steps, len(x))]
-
-
-def _checked_count(steps: int, most: int | None) -> int:
-    """Return the number of --steps, or raise OptionError if the run cannot have so many."""
-    if steps < 1 or (most is not None and steps > most):
-        allowed = "at least 1" if most is None else f"from 1 to {most}, since x has {most} steps"
-        raise OptionError(f"--steps must be {allowed}, not {steps}")
-    return steps
+        count = size("--steps", steps, most=MAX_STEPS)
+        require_memory(count * x.shape[-1], x.itemsize, f"a run of {counted(count, 'step')}")
+        return np.broadcast_to(x, (count, *x.shape[1:]))
+    if not 1 <= steps <= len(x):
+        raise OptionError(f"--steps must be from 1 to {len(x)}, since x has {counted(len(x), 'step')}, not {steps}")
+    return x[:steps]

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, quiet, require_memory
-from gatewise.errors import FileError, OptionError, reason
+from gatewise.errors import FileError, OptionError, reason, shown
 from gatewise.files.storage import guarded, nonempty
 
 EXTENSIBLE = 0xFFFE  # a format whose number follows later
+MAX_FRAME = 2**30  # samples of a row: hours of sound
 
 
 @quiet
@@ -96,17 +97,23 @@ def frames(values: Array, frames: str | int | Sequence[int]) -> tuple[Array, int
     new. The last row is filled up with zeros.
     """
     text = frames if isinstance(frames, str) else ",".join(map(str, np.atleast_1d(frames)))
-    parts = text.split(",")
-    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise OptionError(f"--frames must be SIZE or SIZE,HOP, in samples, not {text!r}")
-    size, hop = int(parts[0]), int(parts[-1])
+    try:
+        numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
+    except ValueError:  # more digits than Python takes
+        numbers = [0]
+    if len(numbers) > 2 or min(numbers) < 1:
+        raise OptionError(f"--frames must be SIZE or SIZE,HOP, in samples, not {shown(text)!r}")
+    size, hop = numbers[0], numbers[-1]
     if hop > size:
         raise OptionError(f"--frames would leave samples out: {hop} lie between frames of {size}")
+    if size > MAX_FRAME:
+        raise OptionError(f"--frames may have at most {MAX_FRAME:,} samples in a row, not {size:,}")
     if values.ndim != 2 or values.shape[1] != 1:
         raise OptionError(
             f"--frames cuts sound of one channel, or a single column of numbers, not shape {values.shape}"
         )
     count = -(-len(values) // hop)
+    require_memory(count * (size + hop), 8, f"rows of {size:,} samples")
     padded = np.zeros((size - hop) + count * hop)
     padded[size - hop : size - hop + len(values)] = values[:, 0]
     rows: Any = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
