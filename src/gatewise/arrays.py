@@ -269,6 +269,14 @@ def lock(*arrays: npt.NDArray[Any] | None) -> None:
             array.setflags(write=False)
 
 
+class ReadOnlyArrays:
+    """A record whose arrays are read-only, also once it is unpickled or copied."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        lock(*(value for value in state.values() if isinstance(value, np.ndarray)))
+
+
 def unlock(array: Array) -> None:
     """Make an array that owns its memory writable again; one that is writable stays as it is, and its memory too."""
     if array.flags.writeable:

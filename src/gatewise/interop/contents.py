@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import call
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,8 @@ class Contents:
     ledger : sequence of LedgerEntry
         Each tensor, node, attribute and input of the file: the layer that uses it, or why it is left out and what it
         would change.
+    again : callable, optional
+        Inspects the file again. A pickle or a copy holds this call instead of the contents, so it needs the file.
     """
 
     path: str
@@ -234,6 +237,10 @@ class Contents:
     epoch: int | None = None
     ledger: Sequence[LedgerEntry] = ()
     inputs: tuple[GraphInput, ...] = ()
+    again: Callable[[], Contents] | None = field(default=None, init=False)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return super().__reduce__() if self.again is None else (call, (self.again,))
 
     def __post_init__(self) -> None:
         _print_safely(self, "format", "holds")

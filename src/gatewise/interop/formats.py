@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any
@@ -132,7 +133,16 @@ def inspect(path: Path, **omitted: Any) -> Contents:
         stored.lstm.provenance = provenance
     if isinstance(contents.network, FileNetwork):
         contents.network.provenance = provenance
+    object.__setattr__(contents, "again", partial(_inspect_unchanged, provenance, omitted))
     return contents
+
+
+def _inspect_unchanged(provenance: Provenance, omitted: dict[str, Any]) -> Contents:
+    """Return the contents of a file, or raise FileError if it is no longer the file that was inspected."""
+    with storage.guarded(provenance.path):
+        if any(ReadFile.of(file.path) != file for file in provenance.files):
+            raise FileError(f"cannot read {provenance.path}: the file has changed since it was inspected")
+    return inspect(provenance.path, **omitted)
 
 
 def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> tuple[Captured, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.activations import GATED, KINDS, Activation, activate, gated_derivative
-from gatewise.arrays import Array, frozen, numbers
+from gatewise.arrays import Array, ReadOnlyArrays, frozen, numbers
 from gatewise.engine import native
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.showing import counted
@@ -20,7 +20,7 @@ SMALL = 1024  # weights of a layer that is multiplied row by row
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Linear:
+class Linear(ReadOnlyArrays):
     """y = φ(W h + b), the same at every step.
 
     Parameters
@@ -181,7 +181,7 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Scaling:
+class Scaling(ReadOnlyArrays):
     """(x − center) / scale, feature by feature: from physical units to those of a network; back by `undo`.
 
     Parameters

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise import gates
-from gatewise.arrays import array_of, frozen, index, numbers, size
+from gatewise.arrays import ReadOnlyArrays, array_of, frozen, index, numbers, size
 from gatewise.errors import OptionError, ShapeError, join_names, one_of
 from gatewise.parameters import Parameters
 from gatewise.records.keep import DIRECTIONS
@@ -26,7 +26,7 @@ Places = tuple[int, ...] | range | slice | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Edit:
+class Edit(ReadOnlyArrays):
     """A gate or a state that a run sets, scales, clamps or patches, instead of computing it alone.
 
     `set`, `scale`, `clamp` and `patch` make one. What is not named is all: every unit, step, sequence, layer and

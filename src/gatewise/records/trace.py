@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, ReadOnlyArrays
 from gatewise.errors import OptionError
 from gatewise.records.edits import in_words
 from gatewise.records.keep import DIRECTIONS
@@ -242,7 +242,7 @@ class Trace(CellRecord):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LSTMTrace(RunRecord):
+class LSTMTrace(ReadOnlyArrays, RunRecord):
     """The traces of all cells of an LSTM.
 
     ``trace[layer, direction]`` is the `Trace` of one cell; ``trace[layer]`` is enough where there is one direction.

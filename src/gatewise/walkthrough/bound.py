@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -44,7 +44,7 @@ class BoundStep:
     The step is bound to its program when a number is needed. `units` are expanded, or none if None. `time` is the name
     of the step where there are several, `at` its place. `dy` (recurrent,) is the gradient of the loss with respect to
     this step's output; without it, the loss depends on the last states alone. `arriving` returns the gradients that
-    arrive at a step from the one after it.
+    arrive from the step after it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class BoundStep:
         time: str | None = None,
         at: int = 0,
         dy: Array | None = None,
-        arriving: Callable[[int], Mapping[Symbol, Any]] | None = None,
+        arriving: Callable[[], Mapping[Symbol, Any]] | None = None,
     ) -> None:
         """Hold a step of a walkthrough with its notation; its program is bound when a number is needed."""
         self.step, self.p, self.M, self.time, self.at = step, step.parameters, step.moment, time, at
@@ -63,6 +63,11 @@ class BoundStep:
         self.expanded = units is not None
         self.dropout, self.notation = step.moment.dropout, notation
         self.dy, self._arriving = dy, arriving
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: the gradients that arrive, instead of what computes them."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("names", "form", "scope")}
+        return kept | {"_arriving": None if self._arriving is None else partial(dict, self._arriving())}
 
     @cached_property
     def names(self) -> Mapping[str, tuple[str, ...]]:
@@ -86,8 +91,7 @@ class BoundStep:
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
             known = binding.of_step(self.M, written)
         scope = _ArrivingValues(written, self.p, known if self.dy is None else known | {DY: self.dy})
-        if (arriving := self._arriving) is not None:
-            scope.arriving = lambda: arriving(self.at)
+        scope.arriving = self._arriving
         return scope
 
     @property

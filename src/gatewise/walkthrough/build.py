@@ -103,6 +103,7 @@ def walk(
     >>> print(walk(step).sections[5].title)
     Forget gate: how much of the old cell state each unit keeps
     """
+    again = partial(walk, **locals())
     if not backward and any(gradient is not None for gradient in (dy, dh, dc)):
         raise OptionError("dy, dh and dc belong to the backward pass: backward=True")
     if at is not None and (brief or every_step):
@@ -130,7 +131,7 @@ def walk(
 
     def bind_step(n: int) -> BoundStep:
         time, dy_of_step = times[n] if len(steps) > 1 else None, None if outputs is None else outputs[n]
-        return BoundStep(steps[n], units, symbols, time, n, dy_of_step, arriving)
+        return BoundStep(steps[n], units, symbols, time, n, dy_of_step, partial(arriving, n))
 
     bound = Lazy(len(steps), bind_step)
     first, makers = bound[0], list[Maker]()
@@ -156,7 +157,9 @@ def walk(
     sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
     title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)
     shown = (first.names, units, backward, symbols.name, symbols.rows, worked, FEW_DIGITS if short else DIGITS, folded)
-    return Walkthrough(title, sections, bound, *shown)
+    whole = Walkthrough(title, sections, bound, *shown)
+    object.__setattr__(whole, "again", again)
+    return whole
 
 
 def _forward_sections(steps: Sequence[BoundStep], place: int) -> list[Section]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T", covariant=True)
 FEW = 20  # steps that are all worked through; of more, the first and the last
@@ -23,6 +23,9 @@ class Lazy(Sequence[T]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)  # a pickle holds the items, and not what makes them
 
     @overload
     def __getitem__(self, key: int) -> T: ...
@@ -51,6 +54,9 @@ class Groups(Sequence[T]):
 
     def __iter__(self) -> Iterator[T]:
         return chain.from_iterable(self.groups)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)
 
     def __len__(self) -> int:
         return sum(map(len, self.groups))

@@ -36,6 +36,9 @@ class Notation:
         """How a program is written in this notation: see `gatewise.symbolic.program.Form`."""
         return {name: getattr(self, name) for name in ("split", "inline", "two_biases", "order")}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return notation, (self.name,)
+
     def symbol(self, symbol: Symbol) -> Symbol:
         """Return the symbol of this notation for one of gatewise's."""
         return self._symbols(symbol)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import call
 from os import PathLike
 from typing import Any, Protocol
 
@@ -202,6 +203,8 @@ class Walkthrough:
         The most decimals that a number is shown with.
     folded : bool
         Whether text shows the first and the last of its steps only, and says how to see the others.
+    again : callable, optional
+        Makes the same walkthrough again. A pickle or a copy holds this call instead of the sections.
 
     Examples
     --------
@@ -223,6 +226,10 @@ class Walkthrough:
     shown: Sequence[int] = (0,)
     digits: int = DIGITS
     folded: bool = False
+    again: Callable[[], Walkthrough] | None = field(default=None, init=False)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return super().__reduce__() if self.again is None else (call, (self.again,))
 
     def render(self, format: str = "text", *, program: bool = False) -> str:
         """Return the walkthrough as text, Markdown, LaTeX, a web page, a notebook or JSON.
