@@ -175,8 +175,8 @@ ASK: Place = ("chapters", 1, "ask")
 EDIT: Place = ("chapters", 2, "edits", 0)
 HIDE: Place = ("chapters", 2, "ask", "hide", 0)
 MISTAKE: Place = ("chapters", 0, "mistakes", 0)
-HUGE = ("W_g", None, [0, 1], 1e300), ("W_g", None, [0, 2], -1e300), ("x", 4, [0], 1e300), ("x", 4, [1], 1e300)
-ENDLESS = [dict(zip(("name", "step", "at", "value"), edit, strict=True)) for edit in HUGE]
+LARGE = ("W_g", None, [0, 1], 1e60), ("W_g", None, [0, 2], -1e60), ("x", 4, [0], 1e60), ("x", 4, [1], 1e60)
+CANCELLING = [dict(zip(("name", "step", "at", "value"), edit, strict=True)) for edit in LARGE]
 WRONG = [
     (("title",), ..., "the lesson has no 'title'"),
     (("title",), "", 'title is ""; it must be a text of 1 to 200 characters, not all blank'),
@@ -240,11 +240,14 @@ WRONG = [
     (EDIT, {"name": "c_prev", "step": 1, "at": [0], "value": 1}, "chapters[2].edits[0].step is 1; it must be 0"),
     (EDIT, {"name": "W_f", "step": None, "at": [0, 3], "value": 1}, "a whole number below 1, one below 3"),
     ((*EDIT, "value"), 10**400, "chapters[2].edits[0].value is 1000"),
-    ((*EDIT, "value"), "1", 'chapters[2].edits[0].value is "1"; it must be a finite number'),
+    ((*EDIT, "value"), "1", 'chapters[2].edits[0].value is "1"; it must be a number from -1e+60 to 1e+60'),
+    ((*EDIT, "value"), 1e61, "chapters[2].edits[0].value is 1e+61; it must be a number from -1e+60 to 1e+60"),
+    (("given", "W_f"), [[0, 1e61, 0]], "given.W_f has a number above 1e+60 in size"),
+    (("given", "x"), [[0, -1e61]] * 5, "given.x has a number above 1e+60 in size"),
     (
         ("chapters", 0, "mistakes", 1, "value"),
         float("inf"),
-        "chapters[0].mistakes[1].value is Infinity; it must be a finite",
+        "chapters[0].mistakes[1].value is Infinity; it must be a number from",
     ),
     (("chapters", 0, "mistakes", 1, "says"), ..., "chapters[0].mistakes[1] has no 'says'"),
     (("chapters", 0, "mistakes"), [WRITTEN["chapters"][0]["mistakes"][0]] * 21, "it must be a list of 0 to 20"),
@@ -257,7 +260,7 @@ WRONG = [
         "chapters[0].mistakes[0].value is 0.3803; it must be further from the right number, 0.379949",
     ),
     ((*MISTAKE, "value"), 0.664, "chapters[0].mistakes[1].value is 0.664; it must be further"),
-    (("chapters", 2, "edits"), ENDLESS, "chapters[2].ask is for c at step 4, which is nan there"),
+    (("chapters", 2, "edits"), CANCELLING, "chapters[2].ask is for c at step 4, which depends on a number above 1e+60"),
 ]
 
 

@@ -123,7 +123,7 @@ def test_a_variant_that_is_none_gets_one_sentence(switches, tmp_path):
         ({"W_x": [1]}, ("'W_x'", "allowed: W_f")),
         ({"x": []}, ("x has shape (0,)",)),
         ({"h_prev": [1, 2, 3, 4, 5]}, ("h_prev has shape (5,)", "(4,)")),
-        ({"W_f": [[1e300] * 6] * 4, "x": [[[1e300, 1e300]] * 2]}, ("not finite",)),
+        ({"W_f": [[1e300] * 6] * 4, "x": [[[1e300, 1e300]] * 2]}, ("above 1e+60 in size",)),
     ],
 )
 def test_a_bad_problem_is_refused_by_name_on_every_command(change, parts, tmp_path, capsys):
@@ -131,7 +131,7 @@ def test_a_bad_problem_is_refused_by_name_on_every_command(change, parts, tmp_pa
     path = saved(tmp_path, "given.json", json.dumps({"given": numbers | change}))
     answers = saved(tmp_path, "a.csv", "f[0],1,2,3,4")
     for command in (["walk"], ["check", answers]):
-        if "not finite" in parts and command == ["walk"]:
+        if "above 1e+60 in size" in parts and command == ["walk"]:
             continue
         said = refusal_of(capsys, *command, "--given", path)
         assert all(part in said for part in parts), said

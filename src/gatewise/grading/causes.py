@@ -11,15 +11,17 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
-from gatewise.grading.chain import Quantity, rounding
-from gatewise.grading.chance import WrongNumbers, share
+from gatewise.grading.chain import Quantity
+from gatewise.grading.chance import EQUAL_CHANCES, WrongNumbers, share
 from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
 from gatewise.grading.edits.entries import writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
+from gatewise.grading.error_propagation import rounding
 from gatewise.grading.judging import Judge
 from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.verdicts import Cause
+from gatewise.margins import largest_first
 
 TRIVIAL = 1.0  # what somebody writes who fills in anything, in several lines
 MOST_GRID = 4  # decimals
@@ -150,7 +152,7 @@ class _QuantitySearch:
         """
         both = np.concatenate([self.answer.values[self.wrong], self.expected[self.wrong]])
         for decimals in range(MOST_GRID):
-            if (np.abs(both - np.round(both, decimals)) < 1e-9).all():
+            if (np.abs(both - np.round(both, decimals)) <= self.chain.rounding(both)).all():
                 return 0.5 * 10.0**-decimals
         return 0.0
 
@@ -220,7 +222,7 @@ class _QuantitySearch:
     def _total_chance(self, fit: _Fit, chances: Array) -> float:
         """Return the chance that unrelated numbers fit a mistake, or any of its tier with a smaller chance."""
         of_tier = chances[self.tiers == fit.cause.tier]
-        return fit.chance + float(np.nansum(of_tier[of_tier < fit.chance]))
+        return fit.chance + float(np.nansum(of_tier[of_tier < (1 - EQUAL_CHANCES) * fit.chance]))
 
     # Possible mistakes
 
@@ -240,7 +242,9 @@ class _QuantitySearch:
         self.nearness = [max(places[place] for place in effect) for effect, _ in effects] + [len(places)] * len(direct)
         fits: list[_Fit] = []
         most_examined = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.lines)))
-        for k in map(int, np.lexsort((-np.array(self.nearness), np.maximum(furthest, 1.0)))[:most_examined]):
+        nearest = np.argsort(-np.array(self.nearness), kind="stable")
+        nearest = nearest[largest_first(-np.maximum(furthest, 1.0)[nearest], relative=True)]
+        for k in nearest[:most_examined].tolist():
             if not furthest[k] <= NEAR:
                 break
             chance = self.chances[k] if np.isfinite(self.chances[k]) else 1.0

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import OptionError
 from gatewise.grading import error_propagation, names
+from gatewise.grading.error_propagation import rounding, single_precision_error
+from gatewise.margins import LARGEST, is_in_range
 from gatewise.records.edited_steps import effects_of
 from gatewise.records.run_record import RunRecord
 from gatewise.records.step import Step
@@ -25,8 +27,6 @@ from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import WorkedEquation
-
-ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the relative error of a rounded double, and the least size it is relative to
 
 SymbolAtStep = tuple[Symbol, int | None]  # a symbol at a step; None for parameters and for sums over all steps
 
@@ -138,9 +138,20 @@ class Chain:
         self.names = self.bound[0][0].names
         self.memo: dict[str, Any] = {}  # for the search for causes: the same for every sheet
         self.inputs = {line.place: tuple(self._makers_of(line)) for line in self.lines}
-        for quantity in self.quantities:
-            if not np.isfinite(quantity.key).all():
-                raise OptionError(f"{quantity.name} is not finite in this run: no sheet can be checked against it")
+        numbers = [(text.formula(symbol), array) for (symbol, _), array in self.given.items()]
+        for name, array in [*numbers, *((quantity.name, quantity.key) for quantity in self.quantities)]:
+            if not is_in_range(array, self.dtype):
+                most = f"NaN, or a number above {LARGEST[self.dtype.name]:g} in size"
+                raise OptionError(f"{name} has {most}: no sheet can be checked against this run")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision in which the run was computed."""
+        return self.sequences[0][0].parameters.weight.dtype
+
+    def rounding(self, values: Array) -> Array:
+        """Return how far the rounding of the run may have moved its numbers: an exact number is not further off."""
+        return rounding(values) if self.dtype == np.float64 else single_precision_error(values)
 
     def _inputs_of_run(self) -> Iterator[tuple[SymbolAtStep, Array]]:
         """Yield what a sheet's run is given: parameters, and inputs that no step computes, for all sequences."""
@@ -285,11 +296,6 @@ class Chain:
         for over, k in zip((quantity.over, quantity.across), place, strict=False):
             parts.append(self.names[over][k])
         return ", ".join(parts)
-
-
-def rounding(value: Array) -> Array:
-    """Return the tolerance of numbers for the rounding of doubles."""
-    return ROUNDING * (np.abs(value) + LEAST_ROUNDED)
 
 
 def sequences_of(thing: Step | Sequence[Step] | Sequence[Sequence[Step]] | Trace) -> list[list[Step]]:

@@ -12,6 +12,9 @@ from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL
 # The chance that a cause is named for unrelated numbers on a sheet is at most 1 %, shared among the tiers.
 BOUND = {LIKELY: 0.004, STRUCTURAL: 0.001, ONE_ENTRY: 0.005}
 
+# The share by which rounding may tell chances apart that are equal.
+EQUAL_CHANCES = 1e-6
+
 # The share of sheets of unrelated numbers that have a single wrong number in a line of right ones, at most.
 ALONE = 0.25
 

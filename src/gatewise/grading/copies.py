@@ -9,11 +9,12 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import join_names
-from gatewise.grading.chain import Chain, rounding
+from gatewise.grading.chain import Chain
+from gatewise.grading.error_propagation import rounding
 from gatewise.grading.matching import match_answers
 from gatewise.grading.sheet import Sheet, SheetAnswer
 
-DIGITS = 8.0  # must agree beyond the common digits of two keys: by chance that hardly happens
+LEAST_DIGITS = 8.0 - 1e-6  # agree, beyond the common digits of two keys: by chance that hardly happens
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +50,11 @@ def facts_of_copying(sheets: Sequence[Numbers]) -> Iterator[str]:
         for student in group:
             digits = np.where(np.isfinite(student.written), -np.log10(np.clip(2 * student.tolerance, 1e-9, 1.0)), 0.0)
             fits = ~(np.abs(keys - student.written) > student.tolerance + rounding(keys))
-            telling = digits * (np.abs(keys - student.key) > student.tolerance)  # digits that the two keys do not share
-            others = np.flatnonzero(fits.all(-1) & (telling.sum(-1) >= DIGITS))
+            apart = np.abs(keys - student.key) > student.tolerance + rounding(keys)
+            telling = digits * apart  # digits that the two keys do not share
+            others = np.flatnonzero(fits.all(-1) & (telling.sum(-1) >= LEAST_DIGITS))
             yield from (f"The numbers of {student.student}'s sheet equal {group[k].student}'s key." for k in others)
-            if not len(others) and digits.sum() >= DIGITS:
+            if not len(others) and digits.sum() >= LEAST_DIGITS:
                 by_numbers.setdefault(student.written.tobytes(), []).append(student)
     for students in by_numbers.values():
         if len(students) > 1:

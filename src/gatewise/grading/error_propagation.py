@@ -13,10 +13,17 @@ from gatewise.symbolic.evaluation import Ranks, evaluate, rank
 from gatewise.symbolic.formula import Formula, Number, Symbol, rebuild, symbols
 from gatewise.symbolic.functions import OVER_A_VECTOR
 
+ROUNDING, LEAST_ROUNDED = 1e-9, 1e-3  # the relative error of a rounded double, and the least size it is relative to
 # Single precision rounds each number by at most 2^-24 of it; a computed number is off by a few times that.
 SINGLE = 4 * 2.0**-24
 SINGLE_SHARE, LEAST_SINGLE = 8 * SINGLE, 1e-2  # of a whole computation; where terms cancel, of a number of this size
 _BY_ENTRY = (Symbol, Number, tree.Sum, tree.Negative, tree.Product, tree.Quotient, tree.Power, tree.Slope)
+
+
+def rounding(values: Array) -> Array:
+    """Return the tolerance of numbers for the rounding of doubles, on any CPU."""
+    tolerance: Array = ROUNDING * (np.abs(values) + LEAST_ROUNDED)
+    return tolerance
 
 
 def single_precision_error(values: Array) -> Array:
@@ -81,6 +88,7 @@ def _propagate_jointly(
             return OVER_A_VECTOR[name].compute(value, axis=-1), total
         case tree.Holds(left, _, right):  # the side of a kink: either where rounding may bring the number over
             (left_value, left_error), (right_value, right_error) = spread(left), spread(right)
-            may_change = np.abs(left_value - right_value) <= left_error + right_error
+            within = left_error + right_error + rounding(left_value) + rounding(right_value)
+            may_change = np.abs(left_value - right_value) <= within
             return evaluate(node, env, ranks), np.where(may_change, 1.0, 0.0)
     return evaluate(node, env, ranks), None  # constants

@@ -26,6 +26,7 @@ AFFORDABLE = 200_000  # products in all draws: of a large cell fewer are tried
 STEEPEST = 3.0  # of the pre-activations: beyond it a gate hardly moves
 SHUT = 0.02  # no gate is closer than this to 0 or to 1
 APART = 0.05  # by how much two gates differ in some unit, so that it shows when they are exchanged
+ROUNDED = 1e-9  # of numbers of few decimals: one that is at a bound stays within it, however its sum is rounded
 BENT = 0.002  # by how much tanh(c) differs from c in some unit, so that it shows when the tanh is left out
 
 
@@ -117,11 +118,11 @@ def _count_flaws(problem: Problem) -> int:
     trace: Trace = LSTM.from_cells(problem.parameters).trace(problem.x, ((problem.state,),), engine="reference")[0]
     gates = np.moveaxis(trace.gates, 2, 0)  # (gate, time, batch, hidden)
     sigmoids = [gates[0], gates[1], gates[3]]
-    flaws = int((np.abs(trace.preactivations) > STEEPEST).sum())
-    flaws += sum(int((np.minimum(gate, 1 - gate) < SHUT).sum()) for gate in sigmoids)
+    flaws = int((np.abs(trace.preactivations) > STEEPEST + ROUNDED).sum())
+    flaws += sum(int((np.minimum(gate, 1 - gate) < SHUT - ROUNDED).sum()) for gate in sigmoids)
     pairs = [*combinations(gates, 2), (trace.cell_state, trace.previous.c)]
-    flaws += sum(int((np.abs(first - second).max(-1) < APART).sum()) for first, second in pairs)
-    flaws += int((np.abs(trace.activated_cell_state - trace.cell_state).max(-1) < BENT).sum())
+    flaws += sum(int((np.abs(first - second).max(-1) < APART - ROUNDED).sum()) for first, second in pairs)
+    flaws += int((np.abs(trace.activated_cell_state - trace.cell_state).max(-1) < BENT - ROUNDED).sum())
     equal_states = problem.state.h.shape == problem.state.c.shape and (problem.state.h == problem.state.c).all(-1)
     return flaws + int(np.sum(equal_states))
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep, rounding
-from gatewise.grading.error_propagation import single_precision_error
+from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep
+from gatewise.grading.error_propagation import rounding, single_precision_error
 from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, MISSING, RIGHT, WRONG, Verdict
+from gatewise.margins import largest_first
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
@@ -20,6 +21,7 @@ MOST_UNITS, MOST_SHARE = 100, 0.05
 FEWEST_CUT = 0.1  # the share of a number in one unit of its last digit, where it is cut off before other numbers are
 VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
 COARSE_SHARE = 0.2  # of a line's largest number, that half a unit in the last digit may be
+SAME_SIZE = 1e-6  # the share of a number by which rounding may tell two sizes apart, also in single precision
 FEWEST_DECIMALS, MOST_DECIMALS = 2, 16  # of numbers whose last zeros may be padding
 ROUNDED = "the rounding of earlier numbers explains the difference"
 CUT = "its digits are cut off, not rounded"
@@ -62,7 +64,8 @@ class Judge:
         for name, answer in self.unpadded.items():
             quantity = self.chain.by_name[name]
             if answer.values.shape == quantity.key.shape:
-                rounded = np.isfinite(answer.values) & (np.abs(answer.values - quantity.key) > 1e-9)
+                off = np.abs(answer.values - quantity.key)
+                rounded = np.isfinite(answer.values) & (off > self.chain.rounding(quantity.key))
                 if rounded.any():
                     as_written, unpadded = (some.tolerance[rounded].min() for some in (self.answers[name], answer))
                     units[quantity.summed or not quantity.copied].append((float(as_written), float(unpadded)))
@@ -124,14 +127,16 @@ class Judge:
         if (excess <= 0).all():
             follows_wrong = not is_right and quantity.place in self.tainted
             digits = answer if is_right else self.unpadded[name]
-            if _is_coarse(digits, key if is_right else expected, expected if follows_wrong else key):
+            exact = expected if follows_wrong else key
+            if _is_coarse(digits, key if is_right else expected, exact, self.chain.rounding(exact)):
                 return Verdict(name, equation, COARSE)
             if follows_wrong:
                 return Verdict(name, equation, FOLLOWS)
             reason = self._reason(name, key)
             return Verdict(name, equation, CLOSE if reason else RIGHT, reason=reason)
-        wrong_entries = sorted(map(tuple, np.argwhere(excess > 0).tolist()), key=lambda entry: -excess[entry])
-        worst_entry, *other_entries = wrong_entries
+        wrong_entries = np.argwhere(excess > 0)
+        worst_first = wrong_entries[largest_first(excess[excess > 0])]
+        worst_entry, *other_entries = map(tuple, worst_first.tolist())
         return Verdict(
             name,
             equation,
@@ -189,7 +194,8 @@ class Judge:
         written = np.isfinite(values)
         values, tolerance = np.where(written, values, value), np.where(written, tolerance, slack)
         # An exact number, such as a given 0.5 or the 0 of a relu, was not rounded.
-        exact = (np.abs(values - value) <= 1e-12 * np.abs(value)) | ((values == 0) & (key == 0))
+        exact = np.abs(values - value) <= self.chain.rounding(value)
+        exact |= (values == 0) & (np.abs(key) <= self.chain.rounding(key))
         self._assume(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
 
 
@@ -202,12 +208,12 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Ju
     return cut_judge if fewer and all(map(cut_judge.is_towards_zero, no_longer_wrong)) else judge
 
 
-def _is_coarse(answer: SheetAnswer, target: Array, exact: Array) -> bool:
-    """Return whether numbers have too few digits to tell those of `target`, unless they are `exact`."""
-    inexact = np.isfinite(answer.values) & (np.abs(answer.values - exact) > rounding(exact))
+def _is_coarse(answer: SheetAnswer, target: Array, exact: Array, rounding: Array) -> bool:
+    """Return whether numbers have too few digits to tell those of `target`, unless they are `exact` to `rounding`."""
+    inexact = np.isfinite(answer.values) & (np.abs(answer.values - exact) > rounding)
     size = np.where(np.isfinite(answer.values), np.maximum(np.abs(target), np.abs(answer.values)), 0.0)
-    largest = np.max(size, initial=0.0)
-    too_few = (answer.tolerance >= COARSE_SHARE * largest) | ((answer.tolerance >= size) & (size >= 0.1 * largest))
+    largest, tolerance = np.max(size, initial=0.0), (1 + SAME_SIZE) * answer.tolerance
+    too_few = (tolerance >= COARSE_SHARE * largest) | ((tolerance >= size) & ((1 + SAME_SIZE) * size >= 0.1 * largest))
     return bool((inexact & too_few).any())
 
 

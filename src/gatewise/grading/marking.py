@@ -14,8 +14,9 @@ from gatewise import showing
 from gatewise.errors import OptionError, one_of
 from gatewise.grading import sheet as sheets
 from gatewise.grading.causes import CauseSearch
-from gatewise.grading.chain import Chain, Quantity, rounding
+from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.edits.edit import LIKELY
+from gatewise.grading.error_propagation import rounding
 from gatewise.grading.judging import Judge, judge_rounded_or_cut
 from gatewise.grading.matching import match_answers, shape_fault
 from gatewise.grading.sheet import Fault, Sheet

@@ -16,10 +16,9 @@ from functools import cache
 from typing import Any
 
 from gatewise.grading.causes import MOST_GRID, TRIVIAL
-from gatewise.grading.chain import LEAST_ROUNDED, ROUNDING
-from gatewise.grading.chance import BOUND
+from gatewise.grading.chance import BOUND, EQUAL_CHANCES
 from gatewise.grading.edits.edit import LIKELY
-from gatewise.grading.error_propagation import LEAST_SINGLE, SINGLE_SHARE
+from gatewise.grading.error_propagation import LEAST_ROUNDED, LEAST_SINGLE, ROUNDING, SINGLE_SHARE
 from gatewise.grading.judging import FEWEST_CUT, MOST_SHARE, MOST_UNITS, VAGUE
 from gatewise.languages import language
 from gatewise.playground.assembly import asset
@@ -55,6 +54,7 @@ def grader() -> dict[str, float]:
         "most_share": MOST_SHARE,
         "fewest_cut": FEWEST_CUT,
         "bound": BOUND[LIKELY],
+        "equal_chances": EQUAL_CHANCES,
         "trivial": TRIVIAL,
         "grid_decimals": MOST_GRID - 1,
     }

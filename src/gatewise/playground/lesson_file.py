@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from gatewise.errors import FileError, GatewiseError
 from gatewise.files.budget import Budget
 from gatewise.files.storage import readable
 from gatewise.grading import sheet
+from gatewise.grading.error_propagation import rounding
 from gatewise.grading.problem import Problem, read_problem
 from gatewise.interop.containers.json_document import describe, read_document
 from gatewise.interop.refusals import reading
 from gatewise.layers import LSTM
+from gatewise.margins import LARGEST, is_in_range
 from gatewise.parameters import Parameters
 from gatewise.playground.document import MOST_WORKED_OUT, Object, of_scene, of_scenes
 from gatewise.playground.sequence_run import sequence_run_of
@@ -25,11 +27,13 @@ from gatewise.records.labels import Labels
 from gatewise.records.step import State
 from gatewise.render import text
 from gatewise.symbolic import binding
+from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Form
 from gatewise.walkthrough.bound import BoundStep, bind_backward
 from gatewise.walkthrough.notation import DEFAULT
 
 MOST = (MOST_WORKED_OUT, 100, 500)  # units, features and steps
+MOST_IN_SIZE = LARGEST["float64"]  # of every number of a lesson, given or computed
 LESSON = {"title": 200, "about?": (2000, 0, 10), "features?": (100, 1, 100), "units?": (100, 1, 100)}
 LESSON |= {"given": dict, "variant?": dict, "chapters": (object, 1, 50)}  # rules: see `_checked`
 
@@ -46,6 +50,9 @@ def of_lesson(path: str | os.PathLike[str], lang: str) -> Object:
             raise FileError("given must be one sequence, without dh and dc_next: the loss is the last hidden state")
         if any(size > most for size, most in zip(sizes, MOST, strict=True)):
             raise FileError(f"given has {sizes} units, features and steps; at most {MOST} are allowed")
+        for name, array in problem.given_arrays().items():
+            if not is_in_range(array, p.weight.dtype):
+                raise FileError(f"given.{name} has a number above {MOST_IN_SIZE:g} in size; no number may be larger")
         labels = Labels(features=lesson.get("features"), units=lesson.get("units"))
         run = sequence_run_of(LSTM.from_cells(p), problem.x, 0, {"state": ((problem.state,),), "labels": labels})
         scene = of_scene(run, lesson["title"], lesson.get("about", ()))
@@ -81,23 +88,27 @@ def _chapter(program: Object, problem: Problem) -> Object:
 
 
 def _require_answerable(chapter: Object, problem: Problem, place: str) -> None:
-    """Raise a FileError unless a chapter asks for a finite number, hides it, and its mistakes are wrong, each once."""
+    """Raise a FileError unless a chapter's number can be computed, it is hidden, and each mistake is wrong, once."""
     ask, values = chapter["ask"], [mistake["value"] for mistake in chapter["mistakes"]]
     asked, hides = f"{ask['name']} at step {ask['step']}", ask.get("hide")
     if hides and not any(ask["name"] in hide["names"] and hide["from"] <= ask["step"] <= hide["to"] for hide in hides):
         raise FileError(f"{place}.ask.hide leaves {asked} in sight; it must hide what is asked for")
     right = _asked_number(problem, chapter["edits"], ask)
-    if not np.isfinite(right):
-        raise FileError(f"{place}.ask is for {asked}, which is {right} there; it must be a finite number")
+    if right is None:
+        raise FileError(f"{place}.ask is for {asked}, which depends on a number above {MOST_IN_SIZE:g} in size")
+    near = ask["tolerance"] + float(rounding(np.array(right)))  # the same on every CPU, and in the browser
     for n, value in enumerate(values):
-        if abs(value - right) <= ask["tolerance"] or value in values[:n]:
+        if abs(value - right) <= near or value in values[:n]:
             allowed = f"further from the right number, {right:.6g}, than the tolerance, and no other mistake's"
             raise FileError(f"{place}.mistakes[{n}].value is {value:.6g}; it must be {allowed}")
 
 
 @quiet
-def _asked_number(problem: Problem, edits: Sequence[Object], ask: Object) -> float:
-    """Return the number that a chapter asks for; the loss is the hidden state of unit 0 at the last step."""
+def _asked_number(problem: Problem, edits: Sequence[Object], ask: Object) -> float | None:
+    """Return the number that a chapter asks for, or None if a number that it may depend on exceeds `MOST_IN_SIZE`.
+
+    The loss is the hidden state of unit 0 at the last step.
+    """
     p, x, state = problem.parameters, problem.x.copy(), State(problem.state.h.copy(), problem.state.c.copy())
     form, arrays = Form(p.variant, p.projection is not None), {name: array.copy() for name, array in p.arrays().items()}
     places = {
@@ -113,9 +124,19 @@ def _asked_number(problem: Problem, edits: Sequence[Object], ask: Object) -> flo
     steps = [BoundStep(trace.step(t, 0), None, DEFAULT, at=t, dy=dy) for t, dy in enumerate(loss)]
     program = steps[0].program
     names = {text.formula(symbol): symbol for symbol in program.assignments}
-    if names[ask["name"]] in [line.left for line in program.backward]:
+    step, is_backward = ask["step"], names[ask["name"]] in [line.left for line in program.backward]
+    if not _all_in_range((line.left for line in program.forward), steps if is_backward else steps[: step + 1]):
+        return None
+    if is_backward:
         bind_backward(steps, None, None)
-    return float(steps[ask["step"]].scope[names[ask["name"]]][tuple(ask["at"])])
+        if not _all_in_range((line.left for line in program.backward), steps[step:]):
+            return None
+    return float(steps[step].scope[names[ask["name"]]][tuple(ask["at"])])
+
+
+def _all_in_range(symbols: Iterable[Symbol], steps: Sequence[BoundStep]) -> bool:
+    dtype = steps[0].p.weight.dtype
+    return all(is_in_range(step.scope[symbol], dtype) for symbol in [*symbols] for step in steps)
 
 
 def _checked(value: Any, rule: Any, place: str) -> Any:
@@ -125,7 +146,7 @@ def _checked(value: Any, rule: Any, place: str) -> Any:
     of a text, or the most of a number above 0; of a list, the rule of its entries, and their least and most number; of
     an object, the rules of its keys, with a ? behind those that may be missing, and under "" what returns more of them.
     """
-    is_number = type(value) in (int, float) and abs(value) <= 1e300
+    is_number = type(value) in (int, float) and abs(value) <= MOST_IN_SIZE
     match rule:
         case None:
             allowed, holds = "null, for a parameter has no steps", value is None
@@ -150,7 +171,8 @@ def _checked(value: Any, rule: Any, place: str) -> Any:
             allowed = f"a text of 1 to {rule:,} characters, not all blank"
             holds = isinstance(value, str) and len(value) <= rule and text.clean(value) != ""
         case _:
-            allowed = {float: "a finite number", bool: "true or false"}.get(rule, "an object")
+            number = f"a number from {-MOST_IN_SIZE:g} to {MOST_IN_SIZE:g}"
+            allowed = {float: number, bool: "true or false"}.get(rule, "an object")
             holds = is_number if rule is float else isinstance(value, rule)
     if not holds:
         written = json.dumps(value)

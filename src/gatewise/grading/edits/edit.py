@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +16,8 @@ from gatewise.symbolic.formula import Formula, Symbol, parts, with_parts
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT
 
-LARGE = 1e3  # beyond any clip
+SCALES = (1.0, 1.0, 1e3)  # of the numbers that right sides are compared for: the last is beyond any clip
+SAME = 1e-10  # of a number, and of its scale squared: right sides whose numbers differ by less are the same
 Path = tuple[int, ...]  # to a part of a formula: the index of a part, of a part of that, and so on
 LIKELY, STRUCTURAL, ONE_ENTRY = "likely", "structural", "one entry"
 TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
@@ -58,17 +61,34 @@ class Scene:
         shapes = {symbol: [sizes.get(axis, units) for axis in axes] for symbol, axes in self.program.axes.items()}
         return [
             {s: scale * rng.uniform(least if shape or s.d else 0.0, 1.0, shape) for s, shape in shapes.items()}
-            for least, scale in ((0.0, 1.0), (-1.0, 1.0), (-1.0, LARGE))
+            for least, scale in zip((0.0, -1.0, -1.0), SCALES, strict=True)
         ]
 
+    @cached_property
+    def _forms(self) -> dict[tuple[int, ...], list[tuple[float, int, Array]]]:
+        """The numbers that right sides gave, by their shape: sorted by the first number, each with its form."""
+        return {}
+
     def form_of(self, right: Formula) -> Hashable:
-        """Return a value that right sides share if they give the same numbers; if sizes disagree, the right side."""
+        """Return a value that right sides share if they give the same numbers, but for rounding.
+
+        If sizes disagree, it is the right side.
+        """
         try:
             with np.errstate(all="ignore"):
-                values = [np.asarray(evaluate(right, point)) for point in self._points]
-                return values[0].shape, *(np.round(value, 9).astype(np.float32).tobytes() for value in values)
+                found = np.array([evaluate(right, point) for point in self._points], np.float64)
         except ValueError:
             return right
+        found[-1] /= SCALES[-1] ** 2
+        numbers = np.nan_to_num(found, nan=1e299, posinf=1e300, neginf=-1e300)
+        known, first = self._forms.setdefault(numbers.shape, []), float(numbers.flat[0])
+        within = 2 * SAME * (abs(first) + 1)
+        start, stop = bisect_left(known, (first - within,)), bisect_right(known, (first + within, math.inf))
+        for _, form, others in known[start:stop]:
+            if (np.abs(numbers - others) <= SAME * (np.abs(others) + 1)).all():
+                return numbers.shape, form
+        insort(known, (first, len(known), numbers))
+        return numbers.shape, len(known) - 1
 
 
 def subformulas(formula: Formula, path: Path = ()) -> Iterator[tuple[Path, Formula]]:

@@ -213,6 +213,7 @@ interface Grader {
   bound: number;
   trivial: number;
   grid_decimals: number;
+  equal_chances: number;
 }
 type ChapterEdit = {name: string; step: number | null; at: number[]; value: number};
 /** A wrong number that a chapter expects, and its sentence: see playground/lesson.py. */

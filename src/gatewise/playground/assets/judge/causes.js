@@ -24,24 +24,35 @@ export function causeOf(wrong, searches) {
   const expected = /** @type {Float64Array} */ (wrong.values.get(name))[place];
   if (Math.abs(typed.value) === grader.trivial || !Number.isFinite(expected)) return null;
   const margin = Math.max(wrong.margin, gridOf([typed.value, expected], grader.grid_decimals));
-  /** @type {Map<string, number>} */
-  const chances = new Map();
+  /** @type {{predicted: number, chance: number}[]} */
+  const hits = [];
   /** @type {{cause: Cause, chance: number}[]} */
   const fits = [];
   for (const cause of possibleCauses(wrong)) {
     const predicted = predictedBy(wrong, cause, place);
     if (predicted === null || !Number.isFinite(predicted)) continue;
     const chance = chanceOf(Math.abs(predicted - expected), margin, Math.abs(expected));
-    chances.set(predicted.toPrecision(12), chance); // equal numbers are hit together
+    hits.push({predicted, chance});
     if (Math.abs(predicted - typed.value) <= margin && chance < 1) fits.push({cause, chance});
   }
-  return likeliest(wrong, fits, [...chances.values()], grader.bound / searches);
+  return likeliest(wrong, fits, chancesOfDistinct(hits, grader), grader.bound / searches);
+}
+
+/** The chances of distinct numbers: those that are equal but for rounding are hit together.
+ * @param {{predicted: number, chance: number}[]} hits @param {Grader} grader */
+function chancesOfDistinct(hits, {rounding, least_rounded}) {
+  hits.sort((one, other) => one.predicted - other.predicted);
+  const isDistinct = (/** @type {number} */ number, /** @type {number} */ before) =>
+    number - before > rounding * (Math.abs(number) + least_rounded);
+  return hits
+    .filter(({predicted}, n) => n === 0 || isDistinct(predicted, hits[n - 1].predicted))
+    .map(({chance}) => chance);
 }
 
 /** The first of the causes whose chance is within what is allowed: as the document orders mistakes, then the nearest.
  * @param {Wrong} wrong @param {{cause: Cause, chance: number}[]} fits @param {number[]} chances @param {number} allowed */
-function likeliest({mistakes}, fits, chances, allowed) {
-  const likely = fits.filter(({chance}) => chanceOfAny(chance, chances) <= allowed).map(({cause}) => cause);
+function likeliest({mistakes, grader}, fits, chances, allowed) {
+  const likely = fits.filter(({chance}) => chanceOfAny(chance, chances, grader) <= allowed).map(({cause}) => cause);
   /** @param {Cause} cause */
   const rank = cause => mistakes.edits.findIndex(({kind}) => kind === cause.kind);
   const [first] = likely.sort((one, other) => rank(one) - rank(other) || other.near - one.near);
@@ -89,9 +100,9 @@ function chanceOf(distance, margin, size) {
 }
 
 /** The chance that an unrelated number fits a mistake, or any that it fits less likely. @param {number} chance
- * @param {number[]} chances of all mistakes */
-function chanceOfAny(chance, chances) {
-  return chances.reduce((sum, other) => (other < chance ? sum + other : sum), chance);
+ * @param {number[]} chances of all mistakes @param {Grader} grader */
+function chanceOfAny(chance, chances, {equal_chances}) {
+  return chances.reduce((sum, other) => (other < (1 - equal_chances) * chance ? sum + other : sum), chance);
 }
 
 /** Half the distance of the numbers that may be written, where the right one and the written one have few decimals.

@@ -3,6 +3,10 @@
 const COARSEST = 25; // tolerances in half a unit of the last digit of a number that may be a mistake's
 const NEAR = 5; // tolerances that a number is off which was rounded too early
 
+/** Whether two numbers are at most so far apart, or as far but for rounding. @param {number} first @param {number} second
+ * @param {number} room */
+export const areWithin = (first, second, room) => Math.abs(first - second) <= room * (1 + 1e-9) + 1e-12;
+
 /**
  * @typedef {object} Expectation
  * @property {number} right
@@ -18,7 +22,7 @@ const NEAR = 5; // tolerances that a number is off which was rounded too early
  */
 export function judgeExpected({value, tolerance: half}, {right, tolerance, mistakes}) {
   /** @param {number} number @param {number} room */
-  const isWithin = (number, room) => Math.abs(value - number) <= room * (1 + 1e-9) + 1e-12; // decimals are not exact
+  const isWithin = (number, room) => areWithin(value, number, room);
   /** @param {number} number */
   const distance = number => Math.abs(value - number);
   const [nearest] = [...mistakes].sort((first, second) => distance(first.value) - distance(second.value));

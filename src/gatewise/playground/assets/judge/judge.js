@@ -42,6 +42,7 @@ import {writtenNumber} from "./numerals.js";
  */
 
 const COARSE = 0.1; // the share of a number in half a unit of its last digit, where one decimal is too few
+const SAME_SIZE = 1e-6; // the share of a number by which rounding may tell two sizes apart
 const SEEN = 5e-5; // half a unit of the last digit of the numbers that the page shows
 
 /**
@@ -76,13 +77,19 @@ function sheetOf(lines, ref, written, {grader, unseen}) {
   const numbers = new Map();
   for (const [name, number] of written) if (number !== null && number !== "ambiguous") numbers.set(name, number);
   const rounded = [...numbers].filter(
-    ([name, {value}]) => Math.abs(value - rightOf(lines, ref, name)) > grader.rounding,
+    ([name, {value}]) => !isEqual(grader, value, rightOf(lines, ref, name)),
   );
   const coarsest = Math.max(0, ...rounded.map(([, {tolerance}]) => Math.min(tolerance, grader.vague)));
   const unit = Math.min(coarsest, grader.vague / 10);
   const maps = {values: new Map(), slack: new Map(), expected: new Map(), loose: new Map(), tainted: new Map()};
   if (unseen) for (const name of lines.carried) maps.slack.set(name, hiddenDigits(grader, lines.right(name)));
   return {lines, ref, grader, numbers, unseen: unseen ?? null, unit, ...maps};
+}
+
+/** Whether a number that is written is a computed one, but for rounding. @param {Grader} grader @param {number} value
+ * @param {number} computed */
+function isEqual({rounding, least_rounded}, value, computed) {
+  return Math.abs(value - computed) <= rounding * (Math.abs(computed) + least_rounded);
 }
 
 /** @param {Lines} lines @param {Ref} ref @param {string} name */
@@ -127,7 +134,7 @@ function take(sheet, name, typed) {
   else if (status !== "follows") tainted.delete(name);
   const place = placeOf(lines.shape(name), ref.at);
   values.set(name, withNumber(values.get(name), place, typed.value));
-  const isExact = Math.abs(typed.value - rightOf(lines, ref, name)) <= 1e-12 * Math.abs(typed.value);
+  const isExact = isEqual(sheet.grader, typed.value, rightOf(lines, ref, name));
   const before = sheet.loose.get(name)?.[place] ?? 0;
   slack.set(name, withNumber(slack.get(name), place, isExact ? Math.min(typed.tolerance, before) : typed.tolerance));
   if (status === "follows") tainted.set(name, [name]);
@@ -147,15 +154,16 @@ function statusOf({lines, ref, grader, expected, loose, tainted}, name, {value, 
   const right = rightOf(lines, ref, name);
   const follows = /** @type {Float64Array} */ (expected.get(name))[place];
   const slack = /** @type {Float64Array} */ (loose.get(name))[place];
-  const isVague = (/** @type {number} */ number) => tolerance >= grader.vague && tolerance > COARSE * Math.abs(number);
+  const isVague = (/** @type {number} */ number) =>
+    tolerance >= grader.vague && tolerance > (1 + SAME_SIZE) * COARSE * Math.abs(number);
   const least = tolerance + grader.rounding * (Math.abs(right) + grader.least_rounded);
   if (Math.abs(value - right) <= least + grader.single_share * Math.max(Math.abs(right), grader.least_single)) {
-    const isCoarse = tolerance >= Math.abs(right) || isVague(right);
-    return isCoarse && Math.abs(value - right) > grader.rounding ? "coarse" : "right";
+    const isCoarse = (1 + SAME_SIZE) * tolerance >= Math.abs(right) || isVague(right);
+    return isCoarse && !isEqual(grader, value, right) ? "coarse" : "right";
   }
   const distance = Math.abs(value - follows);
   if (distance <= least + slack) {
-    if (tainted.has(name)) return isVague(follows) && distance > grader.rounding ? "coarse" : "follows";
+    if (tainted.has(name)) return isVague(follows) && !isEqual(grader, value, follows) ? "coarse" : "follows";
     return tolerance >= Math.abs(value) ? "coarse" : "close";
   }
   const isTowardsZero = Math.abs(value) <= Math.max(Math.abs(follows) + slack, Math.abs(right)) + grader.rounding;

@@ -1,4 +1,5 @@
 /** The beginning of a chapter: its edits and its question. */
+import {areWithin} from "../judge/expected.js";
 import {openedRef} from "./detail.js";
 import {drawnEdits} from "./random_cell.js";
 import {originalState} from "./start.js";
@@ -51,7 +52,7 @@ export function expectationOf(page, number) {
   model.edit(store.state.premise);
   const {name = "", tolerance} = ask;
   const right = stated ?? numberOf(name, ask.step);
-  return {right, tolerance, mistakes: numbers.filter(({value}) => Math.abs(value - right) > tolerance)}; // or it is right
+  return {right, tolerance, mistakes: numbers.filter(({value}) => !areWithin(value, right, tolerance))}; // or it is right
 }
 
 /** @param {Chapter["ask"]} ask */
