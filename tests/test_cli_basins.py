@@ -164,5 +164,6 @@ def test_several_basins_have_dates_or_as_many_steps(written, here):
             open_basins(files, network, ())
         return
     data, _, notes = open_basins(files, network, ())
-    assert (data.time.dtype.kind, len(notes)) == (("M", 0) if written == "compact" else ("i", 1))
-    assert written == "compact" or "and 1 more: '01/01/2000' is not read as a date" in notes[0]
+    assert (data.time.dtype.kind, len(notes)) == ("M" if written == "compact" else "i", 1)
+    gap = "a.csv: 1 gap in time: 2000-01-02 to 2000-01-04 (1 step missing); 1 more file with gaps"
+    assert (gap if written == "compact" else "and 1 more: '01/01/2000' is not read as a date") in notes[0]

@@ -34,7 +34,7 @@ def test_each_kind_is_read_as_it_was_written(name, tmp_path):
     np.testing.assert_allclose(data.values[:, :2], FILES[name], atol=1e-4)
     if name.endswith(".nc"):
         assert data.features == SELECTION.names
-        assert data.times[:2] == ("2000-01-01", "2000-01-02")
+        assert [*map(str, data.labels.times[:2])] == ["2000-01-01", "2000-01-02"]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -256,6 +256,4 @@ def spoil(part, folder, count=SOME, seed=0):
 def test_the_frequency_of_the_steps_is_said(tmp_path):
     hydrology.make_run(tmp_path / "run", hydrology.settings(use_frequencies=["1D"], seq_length={"1D": 365}))
     notes = gw.inspect(tmp_path / "run").lstms[0].notes
-    assert any(
-        "its steps are of use_frequencies, ['1D']: an input of other steps is taken as it is" in n for n in notes
-    )
+    assert "its time step is 1D: data with other steps are refused, if they have dates" in notes

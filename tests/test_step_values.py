@@ -92,7 +92,7 @@ def test_six_columns_are_drawn_and_the_others_have_a_line_each():
 
 def test_of_a_batch_values_are_given_for_each_sequence_or_of_the_one_that_is_named():
     lstm, rain, storage = leaky_bucket(60, 3)
-    run = SimpleNamespace(trace=lstm.trace(rain), series=None, labels=gw.Labels())
+    run = SimpleNamespace(trace=lstm.trace(rain), series=None, labels=gw.Labels(), sort_time=False)
     assert step_values(storage[..., None], run)["column 0"].tolist() == storage.tolist()
     assert step_values(storage[:, 1], run, 1)["column 0"].tolist() == storage[:, 1:2].tolist()
     assert step_values(storage[..., None], run, 2)["column 0"].tolist() == storage[:, 2:].tolist()

@@ -9,7 +9,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.network import Windows
-from gatewise.network.windows import lagged, time_breaks, window_batches, window_ends
+from gatewise.network.windows import lagged, window_batches, window_ends
+from gatewise.records.times import time_breaks
 
 yaml = pytest.importorskip("yaml")
 LENGTH, STEPS = 6, 25

@@ -5,6 +5,8 @@ Each message is one sentence: what was wrong, what was given, what is allowed.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -158,6 +160,22 @@ class WeightsWarning(UserWarning):
 
     def __init__(self, message: str) -> None:
         super().__init__(sentence(message))
+
+
+class DataWarning(UserWarning):
+    """Data that a model runs on, but that may not be what it expects: with gaps in time, or in other units."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(sentence(message))
+
+
+def warn_of_data(notes: Iterable[str]) -> None:
+    """Warn of data, at the line that called gatewise."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gatewise":
+        level, frame = level + 1, frame.f_back
+    for note in notes:
+        warnings.warn(note, DataWarning, stacklevel=level)
 
 
 def shown(text: str, most: int = 120) -> str:

@@ -17,13 +17,15 @@ from gatewise.chunked.questions import KINDS, Selection, SequenceQuestion
 from gatewise.chunked.selections import PADDINGS, Cells, QuantitySelection
 from gatewise.chunked.task import Task, Variable, numbers_kept, threadpools
 from gatewise.chunked.window_task import NOT_WHOLE, WindowTask
-from gatewise.errors import OptionError, one_of
+from gatewise.errors import OptionError, one_of, warn_of_data
 from gatewise.insight.saturation import GATES
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.records.keep import DIRECTIONS
 from gatewise.records.labelled_arrays import coordinates
+from gatewise.records.named_numbers import feature_names, measures_along, unit_notes
+from gatewise.records.times import TimeRules, TimeStep
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
@@ -46,6 +48,7 @@ def apply(
     attributes: Any = None,
     dims: Mapping[str, str] | None = None,
     key: str | None = None,
+    sort_time: bool = False,
     engine: str = "auto",
     continuous: bool = False,
     **options: Any,
@@ -94,6 +97,8 @@ def apply(
         The dimensions of `data` that are the ``time`` and the ``feature``, where they have other names.
     key : str, optional
         The variable of a store that has several.
+    sort_time : bool
+        Sort the steps by their times. By default data that are not in order of time are refused.
     engine : str
         As in `LSTM`. With ``auto``, the one that this machine takes runs everywhere.
     continuous : bool
@@ -121,6 +126,12 @@ def apply(
         If xarray is not installed; for chunks, threadpoolctl.
     CapacityError
         If the results, of one chunk where there are chunks, would not fit into memory.
+
+    Warns
+    -----
+    UserWarning
+        If the times have gaps and the network is not evaluated in windows, or if features have other units than the
+        model was trained on.
 
     Notes
     -----
@@ -151,11 +162,19 @@ def apply(
     {'basin': 2, 'unit': 5}
     """
     call = call_text(apply, locals())
+    source: object = "the data"
     if isinstance(data, (str, os.PathLike)):
+        source = data
         data = labelled_input.stored_data(Path(data), key, dims, model)
     elif key is not None:
         raise OptionError("key names a variable of a store, and the data are no path of one")
+    if sort_time and (lengths is not None or mask is not None):
+        raise OptionError("sort_time does not go with lengths or a mask, whose steps would keep their order")
     inputs = LabelledInput.of(model, data, dims)
+    rules = TimeRules(sort=sort_time, step=TimeStep.of(inputs.model.time_step))
+    inputs, notes = inputs.in_time_order(source, rules)
+    if inputs.model.windows is None or continuous:
+        warn_of_data(notes)
     cells = _selected_cells(inputs.model.lstm, layer, direction)
     selection: Selection
     if ask is None:
@@ -172,6 +191,10 @@ def apply(
         if not KINDS[ask].of_a_cell and (layer != -1 or direction is not None):
             raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
     trial = inputs.trial(selection, engine)
+    if inputs.feature is not None:
+        names_along = feature_names(inputs.data, inputs.feature)
+        measures = measures_along(inputs.data, inputs.feature, names_along)
+        warn_of_data(unit_notes(source, measures, inputs.model.labels.measures))
     inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
     validity, names = labelled_input.validity_arguments(inputs, lengths, mask)
     states = labelled_input.state_arguments(inputs, state)

@@ -18,9 +18,9 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import is_nested, nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
-from gatewise.network.windows import time_breaks
 from gatewise.opening.columns import AttributeTable, column_names
 from gatewise.records.named_numbers import feature_names, features_by_name, is_table
+from gatewise.records.times import RawTimes, TimeRules, check_times, time_breaks
 from gatewise.showing import counted
 
 Argument = tuple[Any, tuple[str, ...]]  # a DataArray, and its dimensions that are not chunked
@@ -66,6 +66,21 @@ class LabelledInput:
         for name in required:
             require_whole("the data", data, name)
         return cls(data, network, names["time"], None if tokens else names["feature"])
+
+    def in_time_order(self, source: object, rules: TimeRules) -> tuple[LabelledInput, tuple[str, ...]]:
+        """Return labelled data with their steps in order of time, and notes on gaps; see `check_times` for errors.
+
+        The coordinate of the steps alone is read.
+        """
+        if self.time not in self.data.coords:
+            if rules.sort:
+                raise OptionError(f"{source} cannot be sorted by time: {self.time!r} has no coordinate.")
+            return self, ()
+        order, _, notes = check_times(RawTimes(self.data.coords[self.time].values), source, rules)
+        if order is None:
+            return self, notes
+        data = self.data.isel({self.time: order})
+        return replace(self, data=data if data.chunks is None else data.chunk({self.time: -1})), notes
 
     @property
     def core(self) -> tuple[str, ...]:

@@ -76,7 +76,9 @@ class InputArguments(InputOptions):
     reads
         Whether that layer reads every output of the LSTM or the last alone, by default as in the file.
     strict
-        Refuse a model of which something is left out that would change the run.
+        Refuse a model of which something is left out that would change the run, and an input whose times have gaps.
+    sort_time
+        Sort the rows of the input by time. Without it, an input that is not in order of time is refused.
     frames
         Cut sound into rows of SIZE samples, or with SIZE,HOP into rows that begin HOP samples apart, for a model that
         takes such rows.

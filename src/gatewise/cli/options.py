@@ -218,6 +218,8 @@ class RunOptions:
         The previous hidden state. Default: zero, if x or c is given.
     c
         The previous cell state. Default: zero, if x or h is given.
+    sort_time
+        Sort the rows of x by time. Without it, an x that is not in order of time is refused.
     steps
         How many steps to run. Default: all of x. An x of one step is repeated.
     at
@@ -230,6 +232,7 @@ class RunOptions:
     x: Annotated[str | None, _Numbers] = None
     h: Annotated[str | None, _Numbers] = None
     c: Annotated[str | None, _Numbers] = None
+    sort_time: bool = False
     steps: Integer = None
     at: Annotated[str | None, Parameter(group=SHOWN, allow_leading_hyphen=True)] = None
 

@@ -69,6 +69,8 @@ def build_run(options: CellRunOptions, back: BackOptions = NO_LOSS) -> SteppedRu
     dh, dc = (None if text is None else vector(name, text) for name, text in vars(back).items())
     at = runs.pop("at", None)
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
+    if (sort_time := runs.pop("sort_time", False)) and x is None:
+        raise OptionError("--sort-time goes with --x, whose rows it sorts")
     if "given" in runs:
         refuse("--given", {"example": example, "x": x, "h": h, "c": c, "steps": steps} | cells | files)
         solved = _run_of_given_numbers(runs["given"], switches)
@@ -82,9 +84,10 @@ def build_run(options: CellRunOptions, back: BackOptions = NO_LOSS) -> SteppedRu
         if (stated := switches.get("activation")) is not None and not any("=" in name for name in stated):
             files["activation"] = switches.pop("activation")[-1]  # what the file leaves out, not that of a new cell
         refuse("--model", {"example": example, "h": h, "c": c} | cells | switches)
-        return _run_of_model(files, x, steps, at, dh, dc)
+        return _run_of_model(files, x, steps, InputOptions(at=at, sort_time=sort_time), dh, dc)
     if example in (None, "notebook"):
-        steps_run, facts = _steps_of_new_cell(cells, switches, x, h, c, steps)
+        numbers_of_x = None if x is None else numbers_from("x", x, sort_time=sort_time)
+        steps_run, facts = _steps_of_new_cell(cells, switches, numbers_of_x, h, c, steps)
     else:
         refuse(f"--example {example}", {"x": x, "h": h, "c": c} | cells | variant)
         steps_run, facts = _steps_of_example(EXAMPLES[example](), steps)
@@ -129,14 +132,19 @@ def _steps_of_example(example: Example, steps: int | None) -> StepsAndFacts:
 
 
 def _steps_of_new_cell(
-    cells: dict[str, Any], switches: dict[str, Any], x: str | None, h: str | None, c: str | None, steps: int | None
+    cells: dict[str, Any],
+    switches: dict[str, Any],
+    x: NamedNumbers | None,
+    h: str | None,
+    c: str | None,
+    steps: int | None,
 ) -> StepsAndFacts:
-    """Return the steps of a cell with new weights over the typed x, h and c, and the facts about it."""
+    """Return the steps of a cell with new weights over x and the typed h and c, and the facts about it."""
     from gatewise.cell import LSTMCell
     from gatewise.parameters import Variant
 
     default = notebook()
-    numbers_of_x = NamedNumbers(default.x[0]) if x is None else numbers_from("x", x)
+    numbers_of_x = NamedNumbers(default.x[0]) if x is None else x
     states = {name: None if text is None else vector(name, text) for name, text in (("h", h), ("c", c))}
     like = states["c"] if states["c"] is not None else states["h"] if "projection_size" not in cells else None
     inputs = cells.pop("input_size", 3 if x is None else numbers_of_x.values.shape[-1])
@@ -149,7 +157,7 @@ def _steps_of_new_cell(
     cells.pop("projection_size", None)
     facts = {"init": init, **cells, "seed": seed}
     sizes = {"x": cell.input_size, "h": cell.recurrent_size, "c": hidden}
-    missing = [name for name, text in (("x", x), ("h", h), ("c", c)) if text is None]
+    missing = [name for name, given in (("x", x), ("h", h), ("c", c)) if given is None]
     if len(missing) == 3:  # the worked example's numbers, repeated as often as it takes
         numbers = {"x": default.x[0], "h": default.state.h, "c": default.state.c}
     else:
@@ -167,7 +175,7 @@ def _steps_of_new_cell(
 
 
 def _run_of_model(
-    files: dict[str, Any], x: str | None, steps: int | None, at: str | None, dh: Array | None, dc: Array | None
+    files: dict[str, Any], x: str | None, steps: int | None, options: InputOptions, dh: Array | None, dc: Array | None
 ) -> SteppedRun:
     """Return the run of one cell of a trained model over --x, for `gatewise walk` and `gatewise check`."""
     path = files["model"]
@@ -182,7 +190,7 @@ def _run_of_model(
         raise OptionError("--model needs --x, the sequence that it runs on")
     opened = opened_model(contents, entry)
     named = {name: files[name] for name in ("attributes", "basin", "continuous") if name in files}
-    prepared = _prepared_run(opened, x, steps, InputOptions(**named, at=at))
+    prepared, at = _prepared_run(opened, x, steps, replace(options, **named)), options.at
     print_notes(prepared.notes)
     if prepared.series is not None:  # of which the last step of the window is asked
         at = at and "-1"
@@ -210,7 +218,8 @@ def _prepared_run(model: OpenedModel, x: str, steps: int | None, options: InputO
     if data.single.values.ndim > 2:
         raise ShapeError(f"x has shape {data.single.values.shape}; it must be one sequence, (time, feature)")
     values = _first_steps(data.single.values, steps, len(data.single.values))
-    numbers = replace(data.single, values=values, times=data.single.times and data.single.times[: len(values)])
+    times = None if data.single.times is None else data.single.times[: len(values)]
+    numbers = replace(data.single, values=values, times=times)
     prepared = prepare_lstm(model, replace(data, single=numbers), options)
     if prepared.compared is None or model.network is None:
         return prepared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -16,7 +17,7 @@ from gatewise.arrays import in_bytes
 from gatewise.cli.models import INPUT, InputArguments
 from gatewise.cli.options import Integers, option_group, refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
-from gatewise.errors import OptionError
+from gatewise.errors import DataWarning, OptionError
 from gatewise.files.storage import nonempty
 from gatewise.interop.containers.zarr_stores import features_note, open_variable, require_packages
 from gatewise.interop.provenance import ReadFile
@@ -28,6 +29,7 @@ from gatewise.opening.costs import seconds
 from gatewise.opening.inputs import is_store
 from gatewise.opening.model_input import ModelInput
 from gatewise.opening.models import OpenedModel
+from gatewise.opening.preparing import time_rules
 from gatewise.opening.windows import WindowedSeries, cut_notes
 from gatewise.records.keep import Keep
 from gatewise.records.labels import Labels
@@ -129,17 +131,25 @@ class StoreTrace:
 
     def _open_input(self) -> StoreInput:
         """Open a store, or a file for each basin, as the input of the model."""
+        from gatewise.chunked.labelled_input import LabelledInput
+
         opened, inputs, options = self.opened, self.inputs, self.options
+        rules = time_rules(opened.network, options)
         if is_store(inputs[0]):
             if len(inputs) > 1:
                 raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
             data = open_variable(inputs[0], options.key, column_names(opened.network))
             kinds = dimension_kinds(data, options.axes, inputs[0])
             dims = {kind: str(name) for kind, name in zip(kinds, data.dims, strict=True) if kind != "batch"}
-            return StoreInput(data, dims, notes=features_note(inputs[0], data))
+            if options.sort_time:
+                refuse("--sort-time", {"lengths": options.lengths})
+            labelled = LabelledInput(data, opened.network or Network(opened.lstm), dims["time"], dims.get("feature"))
+            labelled, notes = labelled.in_time_order(inputs[0], rules)
+            return StoreInput(labelled.data, dims, notes=(*features_note(inputs[0], data), *notes))
         refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
         names = [name for path in options.attributes or () for name in AttributeTable.of(path).heads[1:]]
-        data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=options.continuous)
+        once = options.continuous
+        data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=once, rules=rules)
         return StoreInput(data, {"time": "time", "feature": "feature"}, present, notes)
 
     def _write_trace(self, source: StoreInput, workers: Workers, partial: PartialStore, run: dict[str, str]) -> str:
@@ -155,21 +165,21 @@ class StoreTrace:
         sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
         data = in_chunks(source.data, dims.values(), sizes)
         chunks = prod(map(len, data.chunks))
-        result = apply(
-            model,
-            data,
-            keep=None if keep.everything else keep.quantities,
-            units=keep.units,
-            every=keep.every,
-            layer=layers if len(layers) > 1 else layers[0],
-            lengths=None if options.lengths is None else np.array(options.lengths),
-            mask=source.present,
-            padding=self.store.padding or "nan",
-            attributes=options.attributes,
-            state=store_plan.state_for(opened, model, options.state),
-            dims=dims,
-            continuous=options.continuous,
-        ).assign_attrs(history=COMMAND.get())
+        arguments = {
+            "keep": None if keep.everything else keep.quantities,
+            "units": keep.units,
+            "every": keep.every,
+            "layer": layers if len(layers) > 1 else layers[0],
+            "lengths": None if options.lengths is None else np.array(options.lengths),
+            "mask": source.present,
+            "padding": self.store.padding or "nan",
+            "attributes": options.attributes,
+            "state": store_plan.state_for(opened, model, options.state),
+            "dims": dims,
+            "continuous": options.continuous,
+        }
+        with warnings.catch_warnings(action="ignore", category=DataWarning):  # which the notes of the source repeat
+            result = apply(model, data, **arguments).assign_attrs(history=COMMAND.get())
         print_notes([*opened.notes, *source.notes])
         steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
         size = sum(variable.nbytes for variable in result.values())

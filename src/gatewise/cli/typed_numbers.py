@@ -7,21 +7,25 @@ from pathlib import Path
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.cli.printing import print_notes
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
 from gatewise.opening.number_files import load_npy, parse_number, read_csv
 from gatewise.records.named_numbers import NamedNumbers
+from gatewise.records.times import TimeRules
 
 SUFFIXES = (".csv", ".npy")
 
 
-def numbers_from(option: str, text: str) -> NamedNumbers:
-    """Return the numbers of a command-line option, typed or in a file."""
+def numbers_from(option: str, text: str, *, sort_time: bool = False) -> NamedNumbers:
+    """Return the numbers of a command-line option, typed or in a file, in order of time; print notes on the times."""
     if text.lower().endswith(SUFFIXES):
         path = Path(text)
         data = read_csv(path) if text.lower().endswith(".csv") else load_npy(path)
     else:
         data = _parse_numbers(option, text)
+    data = data.in_time_order(text, TimeRules(sort_time), FileError)
+    print_notes(data.notes)
     if data.values.ndim not in (1, 2) or data.values.size == 0:
         raise ShapeError(f"{option} has shape {data.values.shape}; it must be one row of numbers, or (time, feature)")
     bad = ~np.isfinite(data.values)

@@ -76,7 +76,7 @@ def verify(
     contents = inspect_file(file, settings)
     case: InputOptions = options
     if io is None:
-        answers = read_answers(output)
+        answers = read_answers(output, sort_time=options.sort_time)
     else:
         input, answers, case = _case_in_file(io, prefix, input, options)
     from gatewise.opening.verifying import compare  # which the program's help does not need

@@ -28,6 +28,7 @@ from gatewise.layers.stack import States, map_states
 from gatewise.network import Network
 from gatewise.records.named_input import named_input
 from gatewise.records.named_numbers import columns_by_name, is_labelled, is_table, output_numbers
+from gatewise.records.times import TimeRules
 
 FACTOR = 10.0  # up to so many standard deviations of rounding a difference counts as rounding
 EIGHT_BIT_FACTOR = 6.0  # the same where 8 bits are all: their errors are many, uniform, and known in size
@@ -166,6 +167,7 @@ def verify(
     order = order if "feature" in order else (*order, "feature")
     if is_labelled(y) or is_table(y):
         data = output_numbers(y, last=network is not None and network.reads == "last")
+        data = data.in_time_order("y", TimeRules(remedy="Sort it by time."))
         names = None if network is None else network.labels.outputs
         y, order = columns_by_name(data.values, data.features, names, "y"), AXES
     case, outputs = _case_to_verify(model, named.x, state, lengths, named.mask(mask))

@@ -246,6 +246,7 @@ def _network_settings(network: Network) -> dict[str, Any]:
         "hidden": len(network.hidden) or None,
         "branches": branches or None,
         "windows": None if network.windows is None else asdict(network.windows),
+        "time_step": network.time_step,
         "labels": None if network.labels == NO_LABELS else network.labels.to_json(),
     }
     return {name: value for name, value in settings.items() if value is not None}
@@ -289,6 +290,7 @@ def _read_network(arrays: Arrays, head: Header) -> Network:
         branches=branches,
         outputs=scaling("outputs"),
         windows=_read_windows(head["windows"]) if "windows" in head else None,
+        time_step=head.get("time_step"),
         labels=Labels.from_json(head["labels"]) if "labels" in head else NO_LABELS,
     )
 

@@ -9,17 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, array_of, numbers, require_memory
-from gatewise.errors import NotKeptError, OptionError, ShapeError
+from gatewise.errors import NotKeptError, OptionError, ShapeError, warn_of_data
 from gatewise.layers.merging import merge
 from gatewise.layers.stack import States
 from gatewise.network.parts import Parts, Tokens
 from gatewise.network.stream import NetworkStream
-from gatewise.network.windows import time_breaks, window_batches, window_ends
+from gatewise.network.windows import window_batches, window_ends
 from gatewise.progress import working
 from gatewise.records.labelled_arrays import labelled_output, lstm_frame, tree
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_input import NamedInput, named_input
+from gatewise.records.named_numbers import unit_notes
 from gatewise.records.run_record import RunRecord
+from gatewise.records.times import time_breaks
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import brief, counted
 
@@ -189,6 +191,9 @@ class Network(Parts):
         How the model is evaluated on a series, where each output comes from a window of its own: `run_windows` does it,
         and so do `open_run`, `apply`, the report and the commands. A call and a trace go through what they are given
         once.
+    time_step : str, optional
+        The time from step to step in the data that the model was trained on, as pandas writes it: ``1D``, ``3h``,
+        ``15min``, ``1MS``. `open_run`, `apply` and the commands refuse data with other steps.
     labels : Labels, optional
         Names of the features and the outputs, and what they measure; a run may give others.
 
@@ -295,9 +300,14 @@ class Network(Parts):
         others = trace.labels if labels is NO_LABELS else trace.labels.replace(measures={})  # of what its LSTM reads
         return NetworkTrace(self, trace, tokens, read, self.predict(read, x), labels.or_else(others), raw)
 
-    def _named_input(self, x: Any, options: dict[str, Any]) -> NamedInput:
-        """Return an input of any kind as the network reads it; the options get its mask and lose its axes."""
-        named = named_input(x, options.pop("axes", None), self.feature_names, tokens=self.embedding is not None)
+    def _named_input(self, x: Any, options: dict[str, Any], *, quiet: bool = False) -> NamedInput:
+        """Return an input of any kind as the network reads it; the options get its mask and lose its axes.
+
+        Warn of other units than the network's, and unless it is `quiet` of gaps in time.
+        """
+        kinds = {"tokens": self.embedding is not None, "quiet": quiet}
+        named = named_input(x, options.pop("axes", None), self.feature_names, **kinds)
+        warn_of_data(unit_notes("x", named.labels.measures, self.labels.measures))
         if "mask" in options:
             options["mask"] = named.mask(options["mask"])
         return named
@@ -335,7 +345,7 @@ class Network(Parts):
         """
         if self.windows is None:
             raise OptionError("run_windows needs a network with windows")
-        named, steps = self._named_input(x, {}), self.windows.steps
+        named, steps = self._named_input(x, {}, quiet=True), self.windows.steps
         features = self.checked_features(named.x)
         if ends is None:
             whole = window_ends(features, steps, time_breaks(named.labels.times))

@@ -19,12 +19,13 @@ from gatewise.network.windows import Windows
 from gatewise.records.labels import NO_LABELS, Labels, Measure
 from gatewise.records.named_input import named_input
 from gatewise.records.named_numbers import is_labelled, is_table
+from gatewise.records.times import TimeStep
 from gatewise.showing import counted, inline
 
 READS = ("every", "last")
 PARTS = (  # arguments that are attributes too; the head's layers are `dense`
     *("lstm", "embedding", "reads", "masked", "masked_output", "initial"),
-    *("skip", "inputs", "branches", "outputs", "windows", "labels"),
+    *("skip", "inputs", "branches", "outputs", "windows", "time_step", "labels"),
 )
 Tokens = npt.NDArray[np.integer[Any]]
 
@@ -49,6 +50,7 @@ class Parts:
         branches: Sequence[Branch] = (),
         outputs: Scaling | None = None,
         windows: Windows | None = None,
+        time_step: str | None = None,
         labels: Labels = NO_LABELS,
     ) -> None:
         if not isinstance(lstm, LSTM):
@@ -69,7 +71,9 @@ class Parts:
         self.dense = layers  # all layers of the head, from the LSTM on
         self.hidden, self.head = layers[:-1], layers[-1] if layers else None
         self.branches, self.inputs, self.outputs = _branches_of(lstm, branches), inputs, outputs
-        self.skip, self.windows = self._skip_of(skip), windows
+        self.skip, self.windows, self.time_step = self._skip_of(skip), windows, time_step
+        if time_step is not None and TimeStep.of(time_step) is None:
+            raise OptionError(f"time_step must be a frequency such as 1D, 3h, 15min or 1MS, not {time_step!r}")
         self._require_fitting()
         labels.require(features=self.num_features, outputs=self.num_outputs)
         self.labels = labels

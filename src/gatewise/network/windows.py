@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, chunks, size
 
 MOST = 2**22  # numbers of a batch of windows, about
-GAP = 1.5  # of the least time from step to step: one that is longer is a gap
 
 Places = npt.NDArray[np.intp]
 
@@ -74,7 +72,7 @@ def window_ends(x: npt.ArrayLike, steps: int, breaks: Mask | None = None) -> Mas
     steps : int
         The length of a window.
     breaks : boolean array (time,), optional
-        The steps that do not follow the one before them; see `time_breaks`.
+        The steps that do not follow the one before them; see `gatewise.records.times.time_breaks`.
 
     Returns
     -------
@@ -92,20 +90,6 @@ def _recent(flags: Mask, steps: int) -> npt.NDArray[np.int64]:
     """Return for each step how many of the last `steps` flags up to it are set."""
     counts = np.cumsum(flags, axis=0, dtype=np.int64)
     return np.concatenate([counts[:steps], counts[steps:] - counts[: max(0, len(counts) - steps)]])
-
-
-def time_breaks(times: Any) -> Mask | None:
-    """Return the steps whose dates do not follow the date before them: after a gap, or going back; None if none.
-
-    `times` are dates (time,); names of steps, and None, have no breaks.
-    """
-    dates = np.asarray(times)
-    if dates.dtype.kind != "M" or len(dates) < 2:
-        return None
-    apart = np.diff(dates).astype(np.int64)
-    least = apart[apart > 0].min(initial=np.iinfo(np.int64).max)
-    breaks = np.concatenate([[False], (apart > GAP * least) | (apart <= 0)])
-    return breaks if breaks.any() else None
 
 
 def lagged(column: Array, steps: int, breaks: Mask | None = None) -> Array:

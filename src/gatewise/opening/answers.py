@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import AXES, array_of, numbers, time_first
-from gatewise.errors import OptionError, join_names
+from gatewise.errors import FileError, OptionError, join_names
 from gatewise.files.storage import npz_names, read_npz
 from gatewise.interop.containers.zarr_stores import open_variable, reading
 from gatewise.layers import LSTM
@@ -24,12 +24,12 @@ from gatewise.opening.runs import OpenedRun
 from gatewise.records.named_numbers import (
     NamedNumbers,
     columns_by_name,
-    dates_of,
     is_labelled,
     is_table,
     listed_names,
     output_numbers,
 )
+from gatewise.records.times import TimeRules, dates_of
 
 KEYS = ("y", "hn", "cn")
 CASE = ("h0", "c0", "lengths", *KEYS)
@@ -70,8 +70,11 @@ class Answers:
         return replace(self, arrays={**self.arrays, "y": y}, notes=(*self.notes, *[note] * bool(others)))
 
 
-def read_answers(output: Any, title: str = "the output") -> Answers:
-    """Return the answers in a file, in an array, a table or labelled data, or in a mapping with y, hn and cn."""
+def read_answers(output: Any, title: str = "the output", *, sort_time: bool = False) -> Answers:
+    """Return the answers in a file, in an array, a table or labelled data, or in a mapping with y, hn and cn.
+
+    `sort_time` says that those with times are sorted by them, as the input is.
+    """
     is_archive = isinstance(output, (str, os.PathLike)) and Path(output).suffix.lower() == ".npz"
     is_mapping = isinstance(output, Mapping) and not is_labelled(output)
     names = npz_names(Path(output)) if is_archive else [*output] if is_mapping else []
@@ -82,17 +85,18 @@ def read_answers(output: Any, title: str = "the output") -> Answers:
             f" array; it holds {join_names(names)}"
         )
     source = str(output) if isinstance(output, (str, os.PathLike)) else title
+    rules = TimeRules(sort_time)
     if not present:
-        return _answers_of(output[names[0]] if is_mapping and names else output, source, title)
+        return _answers_of(output[names[0]] if is_mapping and names else output, source, title, rules)
     arrays = dict(read_npz(Path(output), present) if is_archive else {key: output[key] for key in present})
-    answers = _answers_of(arrays.pop("y"), source, title) if "y" in arrays else Answers(source, {})
+    answers = _answers_of(arrays.pop("y"), source, title, rules) if "y" in arrays else Answers(source, {})
     arrays = {key: numbers(key, array) for key, array in arrays.items()}
     others = [name for name in names if name not in present]
     notes = (f"{source}: {listed_names(others)} left out, which is none of y, hn and cn",) if others else ()
     return replace(answers, arrays={**answers.arrays, **arrays}, notes=notes)
 
 
-def _answers_of(output: Any, source: str, title: str) -> Answers:
+def _answers_of(output: Any, source: str, title: str, rules: TimeRules) -> Answers:
     """Return an output as answers: an array as it is; by its names what is labelled, also in a .nc file."""
     path = Path(output) if isinstance(output, (str, os.PathLike)) else None
     if path is not None and is_store(path):
@@ -108,14 +112,18 @@ def _answers_of(output: Any, source: str, title: str) -> Answers:
             named = NamedNumbers(array if array.dtype == np.float16 else numbers(source, array))
         else:
             selection = FeatureSelection((), missing=True, title=title)
-            named = read_input(path, None, None, selection).single or NamedNumbers(np.empty(0))
+            named = read_input(path, None, None, selection, rules).single or NamedNumbers(np.empty(0))
+            return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
+        if rules.sort:
+            raise OptionError(f"{source} cannot be sorted by time: it has no times.")
         return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
+    named = named.in_time_order(source, rules, OptionError if path is None else FileError)
     return Answers(source, {"y": numbers("y", named.values)}, AXES, named.features, named.times)
 
 
 def observed_outputs(run: OpenedRun, observed: Any) -> Any:
     """Return what was observed of a run's outputs, in a file or an array, by their names; see `steps_of_run`."""
-    names, answers = run.labels.outputs or (), read_answers(observed, "observed")
+    names, answers = run.labels.outputs or (), read_answers(observed, "observed", sort_time=run.sort_time)
     if "y" not in answers.arrays:
         raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
     y, heads = answers.columns_of(run.labels.outputs).arrays["y"], answers.outputs or ()

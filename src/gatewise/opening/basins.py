@@ -14,7 +14,8 @@ from gatewise.network import Network
 from gatewise.opening.columns import select_features
 from gatewise.opening.model_input import require_finite
 from gatewise.opening.number_files import read_numbers
-from gatewise.records.named_numbers import NamedNumbers, dates_of, listed_names, undated_note
+from gatewise.records.named_numbers import NamedNumbers, listed_names
+from gatewise.records.times import DEFAULT_RULES, GAPS, TimeRules, dates_of, undated_note
 from gatewise.showing import counted
 
 DIMS = ("time", "basin", "feature")
@@ -27,6 +28,7 @@ def open_basins(
     key: str | None = None,
     *,
     continuous: bool = False,
+    rules: TimeRules = DEFAULT_RULES,
 ) -> tuple[Any, Any, tuple[str, ...]]:
     """Return the series of several basins as a `DataArray`, the steps that each basin has, and notes.
 
@@ -42,6 +44,8 @@ def open_basins(
         The array of each .npz file.
     continuous : bool
         Whether a network with windows runs without them, so that no number may be missing.
+    rules : TimeRules
+        What is asked of the times of each basin.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def open_basins(
     series = []
     for path in paths:
         selection = select_features(network, path.stem, constants or None, continuous=continuous)
-        numbers = read_numbers(path, key, selection)
+        numbers = read_numbers(path, key, selection).in_time_order(path, rules, FileError)
         series.append(_series(path, numbers, np.float64 if network is None else network.lstm.dtype, missing=windowed))
     for path, numbers in zip(paths, series, strict=True):
         first = series[0]
@@ -108,9 +112,13 @@ def _series(path: Path, numbers: NamedNumbers, dtype: Any, *, missing: bool) -> 
     dates = np.asarray(None if numbers.times is None else dates_of(numbers.times))
     if dates.dtype.kind != "M":
         dates = np.arange(len(numbers.values))
+        notes = tuple(note for note in notes if note != undated_note(numbers.times))
         notes += (f"{path}: {undated_note(numbers.times) or 'it has no dates'}; its steps are counted",)
     elif (backward := dates[1:] <= dates[:-1]).any():
-        raise FileError(f"the dates of {path} must increase; after {dates[:-1][backward][0]} they do not")
+        raise FileError(
+            f"{path} has {dates[1:][backward][0]} twice, and several basins are joined by their dates. Write their"
+            " offset from UTC, such as +01:00."
+        )
     if count:
         notes += (f"{path}: {counted(count, 'number')} missing, so that the windows with them are NaN",)
     return NamedNumbers(numbers.values, numbers.features, dates, notes=notes)
@@ -119,8 +127,16 @@ def _series(path: Path, numbers: NamedNumbers, dtype: Any, *, missing: bool) -> 
 def _joined_notes(paths: Sequence[Path], series: Sequence[NamedNumbers]) -> tuple[str, ...]:
     """Return the notes about several files, each once: those of many files name the first one, and how many more."""
     files: dict[str, list[Path]] = {}
+    gaps: list[str] = []
     for path, numbers in zip(paths, series, strict=True):
         for note in numbers.notes:
-            files.setdefault(note.removeprefix(str(path)), []).append(path)
+            if GAPS in note:
+                gaps.append(note)
+            else:
+                files.setdefault(note.removeprefix(str(path)), []).append(path)
     more = {note: f" and {len(names) - 1:,} more" if len(names) > 1 else "" for note, names in files.items()}
-    return tuple(f"{names[0]}{more[note]}{note}" for note, names in files.items())
+    others = f"; {counted(len(gaps) - 1, 'more file')} with gaps" if len(gaps) > 1 else ""
+    return (
+        *(f"{gap}{others}" for gap in gaps[:1]),
+        *(f"{names[0]}{more[note]}{note}" for note, names in files.items()),
+    )

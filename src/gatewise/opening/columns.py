@@ -13,6 +13,7 @@ import numpy as np
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
 from gatewise.network import Network
+from gatewise.records.labels import Measure
 from gatewise.records.named_numbers import NamedNumbers, features_by_name, is_table, listed_names
 from gatewise.showing import counted
 
@@ -31,24 +32,28 @@ class FeatureSelection:
         How many features the network makes of these columns.
     missing : bool
         Whether numbers may be missing, as they may from the windows in which a network is evaluated.
+    measures : mapping of str to Measure
+        What the network's features measure, as far as it says so.
     """
 
     names: tuple[str, ...]
     constants: Mapping[str, float] = field(default_factory=dict)
     num_features: int = 0
     missing: bool = False
+    measures: Mapping[str, Measure] = field(default_factory=dict)
     title: str = "the input"  # as errors call the data
 
-    def choose(self, source: str | Path, heads: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    def choose(self, source: str | Path, heads: Sequence[str], origin: str = "") -> tuple[list[str], tuple[str, ...]]:
         """Return the names that the network takes, in its order, and a note about those that it does not.
 
         Raise OptionError if a feature is neither a column nor an attribute, or two columns have its name. All columns
-        are taken where the selection has no names.
+        are taken where the selection has no names. `origin` is the sentence about a column that was read as times.
         """
         if not self.names:
             return [*heads], ()
         reads = [name for name in self.names if name in heads or name not in self.constants]
-        names = features_by_name(reads, heads, source, "; --attributes gives static ones")
+        hint = "; --attributes gives static ones"
+        names = features_by_name(reads, heads, source, f"{hint}. {origin}" if origin else hint)
         others = [name for name in heads if name not in names]
         if not others:
             return names, ()
@@ -108,7 +113,7 @@ def select_features(
     for path in () if isinstance(attributes, Mapping) else attributes or ():
         constants |= _basin_attributes(path, {*names}, basin, basin_by_default)
     missing = network.windows is not None and not continuous
-    return FeatureSelection(columns, constants, len(names), missing)
+    return FeatureSelection(columns, constants, len(names), missing, network.labels.measures)
 
 
 def _basin_attributes(path: Path, names: set[str], basin: str | None, basin_by_default: str) -> dict[str, float]:

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import array_of, axis_names, numbers
-from gatewise.errors import OptionError
+from gatewise.errors import FileError, GatewiseError, OptionError
 from gatewise.files.storage import npz_names, read_npz, readable
 from gatewise.interop.containers import zarr_stores
 from gatewise.opening import sound
 from gatewise.opening.columns import FeatureSelection
 from gatewise.opening.number_files import NETCDF, chosen_name, read_numbers, require_axes
 from gatewise.records import named_numbers
-from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table
+from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table, unit_notes
+from gatewise.records.times import DEFAULT_RULES, TimeRules
 
 TABLE = ["time", "feature"]  # the axes of one
 
@@ -83,7 +84,9 @@ def is_store(path: Path) -> bool:
     return path.suffix.lower() == ".zarr" or zarr_stores.is_store(path)
 
 
-def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:
+def read_input(
+    input: Any, key: str | None, axes: Any, selection: FeatureSelection | None, rules: TimeRules = DEFAULT_RULES
+) -> InputNumbers:
     """Return the numbers of an input, a file or an object in memory, or raise FileError, OptionError or ShapeError.
 
     Parameters
@@ -95,16 +98,26 @@ def read_input(input: Any, key: str | None, axes: Any, selection: FeatureSelecti
         The meaning of each dimension of labelled data, where they are not called time and feature.
     selection : FeatureSelection or None
         The features to take by name.
+    rules : TimeRules
+        What is asked of the times.
     """
-    if isinstance(input, (str, os.PathLike)):
+    is_file = isinstance(input, (str, os.PathLike))
+    if is_file:
         data = _numbers_in_file(Path(input), key, axes, selection)
     else:
         data = _numbers_in_memory(input, key, axes, selection)
     if data.table and axes is not None and [name for name in axis_names(axes, "--axes") if name != "batch"] != TABLE:
         raise OptionError(f"the axes of {data.source}, which is a table, are {','.join(TABLE)}, not {axes!r}")
-    if data.single is None or selection is None or data.rate is not None:
+    if data.single is None or data.rate is not None:
+        if rules.sort:
+            raise OptionError(f"{data.source} cannot be sorted by time: it has no times.")
         return data
-    return replace(data, single=selection.complete(data.source, data.single))
+    error: type[GatewiseError] = FileError if is_file else OptionError
+    single = data.single.in_time_order(data.source, rules, error)
+    if selection is not None:
+        notes = unit_notes(data.source, single.measures, selection.measures)
+        single = selection.complete(data.source, replace(single, notes=(*single.notes, *notes)))
+    return replace(data, single=single)
 
 
 def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: FeatureSelection | None) -> InputNumbers:

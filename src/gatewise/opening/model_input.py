@@ -90,7 +90,7 @@ def model_input(
         arrays = read_state_arrays(state) if isinstance(state, Path) else state
         arrays = {name: array_of(name, array) for name, array in arrays.items()}
     batches = batch_sizes(arrays if counts is None else {**arrays, "lengths": counts})
-    read = _features(model, data.values, axes, batches, column=column)
+    read = _features(model, data.values, axes, batches, column=column, origin=data.times_origin)
     x, tokens, batch = read.x, read.tokens, read.batch
     if counts is not None and x.ndim == 2:
         x = x[:, None]
@@ -113,10 +113,11 @@ def _features(
     batches: Collection[int] = (),
     *,
     column: bool = False,
+    origin: str = "",
 ) -> ModelInput:
     """Return an input as (time, batch, feature), or (time, feature) where it has no batch; tokens are embedded.
 
-    Its options mask steps, and it has no state.
+    Its options mask steps, and it has no state. `origin` is the sentence about a column that was read as times.
     """
     lstm, network = model.lstm, model.network
     if network is not None and network.embedding is not None and not _are_embedded(values, lstm):
@@ -137,7 +138,7 @@ def _features(
     if x.shape[-1] != width:
         raise ShapeError(
             f"the input has {counted(x.shape[-1], 'feature')}, on the axes {', '.join(present)} of its shape"
-            f" {values.shape}; the {taker} takes {width}"
+            f" {values.shape}; the {taker} takes {width}" + (f". {origin}" if origin else "")
         )
     if network is None or network.masked is None or network.embedding is not None:
         return ModelInput(x, None, {}, axes=order)

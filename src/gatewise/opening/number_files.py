@@ -22,7 +22,8 @@ from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
 from gatewise.interop.trace_tables import HEADS
 from gatewise.opening.columns import FeatureSelection
-from gatewise.records.named_numbers import TIME_HEADS, NamedNumbers, listed_names, unnamed_numbers
+from gatewise.records.named_numbers import NamedNumbers, listed_names, measures_of, unnamed_numbers
+from gatewise.records.times import ROW_HEADS, TIME_HEADS, RawTimes, are_numbers, dates_of
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 MISSING = frozenset(("", "NA", "N/A", "null", "None"))  # cells without a number, where some may be missing; nan is one
@@ -83,7 +84,8 @@ def load_npy(path: Path) -> NamedNumbers:
 def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumbers:
     """Return the numbers of a .csv table (time, feature), with the names of features and the times that it has.
 
-    The first line may name the features; a first column under one of `TIME_HEADS`, or without numbers, has the times.
+    The first line may name the features. A first column that is no feature of the `selection` has the times if its name
+    is one of `TIME_HEADS`, or if most of its entries are not numbers.
     """
     size = nonempty(path).stat().st_size
     Budget(size).hold(size, BYTES.each, f"reading {path}")
@@ -102,11 +104,34 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
         if len(beginning) == 1:
             raise FileError(f"cannot read {path}: its only line holds no numbers: {shown(', '.join(heads))}")
     table = _NumericCells(path, text, len(first), has_heads=heads is not None)
+    if heads is None or len(heads) == 1 or (selection is not None and heads[0] in selection.names):
+        return _read_table(table, heads, selection)
+    named = heads[0].lower() in TIME_HEADS
+    if named or not _is_number(beginning[1][0]):
+        data = _read_table(table, heads, selection, timed=True)
+        has_times = named or isinstance(data.times, np.ndarray) or not are_numbers(data.times or ())
+        return data if has_times else _read_table(table, heads, selection)
+    try:
+        return _read_table(table, heads, selection)
+    except FileError:
+        if are_numbers(table.first_cells()):
+            raise
+    return _read_table(table, heads, selection, timed=True)
+
+
+def _read_table(
+    table: _NumericCells, heads: list[str] | None, selection: FeatureSelection | None, *, timed: bool = False
+) -> NamedNumbers:
+    """Return the numbers of a .csv table, where `timed` says that its first column has the times."""
+    path, text, origin = table.path, table.text, ""
     notes: tuple[str, ...] = ()
-    if heads is not None and len(heads) > 1 and _are_times(heads[0], beginning[1][0]):
+    table.places, table.times, head = [*range(table.width)], None, "" if heads is None else heads[0]
+    if heads is not None and timed:
+        why = "of its name" if head.lower() in TIME_HEADS else "most of its entries are not numbers"
+        origin = f"Column {shown(head, 60)!r} was read as times because {why}."
         table.times, heads, table.places = [], heads[1:], table.places[1:]
     if selection is not None and heads is not None:
-        names, notes = selection.choose(path, heads)
+        names, notes = selection.choose(path, heads, origin)
         heads, table.places = names, [table.places[heads.index(name)] for name in names]
     values, parse = array("d"), parse_number if "_" in text else float
     missing = MISSING if selection is not None and selection.missing else frozenset[str]()
@@ -119,27 +144,39 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
             wrong = next(cell for cell in row if not _is_number(cell))
             raise FileError(f"cannot read {path}: line {line} has {shown(wrong)!r}, which is not a number") from None
     numbers_read = np.array(values).reshape(table.count, len(table.places))
-    times = None if table.times is None else tuple(table.times)
-    return NamedNumbers(numbers_read, tuple(heads) if heads else None, times, notes=notes)
+    features = tuple(heads) if heads else None
+    if table.times is None:
+        return NamedNumbers(numbers_read, features, notes=notes)
+    dates = dates_of(table.times)
+    times = dates if isinstance(dates, np.ndarray) else tuple(table.times)
+    raw = RawTimes(times, table.lines, counts_rows=head.lower() in ROW_HEADS)
+    return NamedNumbers(numbers_read, features, times, notes=notes, raw_times=raw, times_origin=origin)
 
 
 class _NumericCells:
     """The rows of a .csv table below its heads, cut to the columns of numbers; each iteration reads the text anew.
 
     So a table takes its text and its numbers, and never the memory of all its cells, which is a hundred times its size.
-    `times` is None, or has the first cell of each row that has been gone through, of which there are `count`.
+    `times` is None, or has the first cell of each row that has been gone through, of which there are `count`; `lines`
+    has their lines then.
     """
 
     def __init__(self, path: Path, text: str, width: int, *, has_heads: bool) -> None:
         self.path, self.text, self.width, self.has_heads = path, text, width, has_heads
         self.places = [*range(width)]
         self.times: list[str] | None = None
+        self.lines = array("q")
         self.count = 0
+
+    def first_cells(self) -> Iterator[str]:
+        """Yield the first cell of each row."""
+        for _, row in islice(tables.iterate_rows(self.path, self.text), int(self.has_heads), None):
+            yield row[0]
 
     def __iter__(self) -> Iterator[tables.Row]:
         self.count, is_whole = 0, len(self.places) == self.width and self.places == sorted(self.places)
         if self.times is not None:
-            self.times = []
+            self.times, self.lines = [], array("q")
         for line, row in islice(tables.iterate_rows(self.path, self.text), int(self.has_heads), None):
             if len(row) != self.width:
                 apart = tables.SEPARATORS[tables.separator(self.text)]
@@ -149,6 +186,7 @@ class _NumericCells:
             self.count += 1
             if self.times is not None:
                 self.times.append(row[0])
+                self.lines.append(line)
             yield line, row if is_whole else [row[place] for place in self.places]
 
 
@@ -177,15 +215,14 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
     if len(dims) != 1 or len(*dims) != 1:
         raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
     with _refusing(path):
-        decoded = _decoded(variables)
+        decoded = _decoded(variables, coordinates)
         values = np.stack([np.asarray(decoded[name].values, np.float64) for name in names], axis=-1)
         times: Any = next((decoded[name].values for name in coordinates), np.arange(len(values)))
         if len(times) != len(values):
             raise ValueError(f"its dimension has {len(times)} entries, not {len(values)}")
-    if times.dtype.kind == "M":
-        days = bool((times == times.astype("datetime64[D]")).all())
-        times = np.datetime_as_string(times, unit="D" if days else "s")
-    return NamedNumbers(values, tuple(names), tuple(map(str, times)), notes=notes)
+    raw, measures = RawTimes(times), measures_of({name: decoded[name].attrs for name in names})
+    times = times if times.dtype.kind == "M" else tuple(map(str, times))
+    return NamedNumbers(values, tuple(names), times, notes=notes, measures=measures, raw_times=raw)
 
 
 def read_netcdf_array(path: Path, name: str) -> Any:
@@ -200,16 +237,21 @@ def read_netcdf_array(path: Path, name: str) -> Any:
         variable = container.read(name)
         others = {each: container.read(each) for each in variable.dims if container.has_values(each)}
     with _refusing(path):
-        return Dataset(_decoded({**others, name: variable}))[name]
+        return Dataset(_decoded({**others, name: variable}, others))[name]
 
 
-def _decoded(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of a netCDF file as those of xarray, with what their attributes say of their numbers."""
+def _decoded(variables: Mapping[str, Any], coordinates: Collection[str]) -> dict[str, Any]:
+    """Return the variables of a netCDF file as those of xarray, with what their attributes say of their numbers.
+
+    Of these, the coordinates alone become dates: a feature in ``days since 2000-01-01`` is a number.
+    """
     from xarray import Variable
     from xarray.conventions import decode_cf_variable
 
     return {
-        name: decode_cf_variable(name, Variable(*variable), decode_timedelta=False).load()
+        name: decode_cf_variable(
+            name, Variable(*variable), decode_times=name in coordinates, decode_timedelta=False
+        ).load()
         for name, variable in variables.items()
     }
 
@@ -227,11 +269,6 @@ def _refusing(path: Path) -> Iterator[None]:
 def _is_series(name: str, variable: Any) -> bool:
     """Whether a variable of a netCDF file holds numbers over one dimension, of which it is not the coordinate."""
     return len(variable.dims) == 1 and name not in variable.dims and variable.values.dtype.kind in "fiu"
-
-
-def _are_times(head: str, first: str) -> bool:
-    """Whether a first column holds times and not a feature: by its name, by having none, or by its entries."""
-    return head.lower() in TIME_HEADS or not _is_number(first)
 
 
 def _is_number(text: str) -> bool:

@@ -24,6 +24,7 @@ from gatewise.opening.models import OpenedModel, opened_model, with_fitting_laye
 from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
 from gatewise.opening.whole_model import WholeModel, is_runnable, load_whole_model
 from gatewise.opening.windows import WindowedSeries, with_lags
+from gatewise.records.times import TimeRules, TimeStep
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class InputOptions:
     head: str | None = None
     reads: str | None = None
     strict: bool = False
+    sort_time: bool = False
     attributes: Sequence[Path] | Mapping[str, float] | None = None
     basin: str | None = None
     frames: Any = None
@@ -117,7 +119,13 @@ def read_features(network: Network | None, path: str, input: Any, options: Input
     _require_fitting_options(network, path, options)
     stem = Path(input).stem if isinstance(input, (str, Path)) else ""
     selection = select_features(network, stem, options.attributes, options.basin, continuous=options.continuous)
-    return read_input(input, options.key, options.axes, selection).cut(options.frames)
+    rules = time_rules(network, options)
+    return read_input(input, options.key, options.axes, selection, rules).cut(options.frames)
+
+
+def time_rules(network: Network | None, options: InputOptions) -> TimeRules:
+    """Return what is asked of the times of a network's input."""
+    return TimeRules(options.sort_time, options.strict, None if network is None else TimeStep.of(network.time_step))
 
 
 def _own_features_note(network: Network) -> str:
@@ -228,13 +236,15 @@ def _prepared_lstm(
     masks = model.network is not None and model.network.masked is not None and not lstm_only
     of_lstm = [note for note in model.found.notes if not (masks and note.startswith(MASKED))]
     notes = (*model.contents.cautions(model.found), *of_lstm, *left_out, *model.notes)
-    prepared = PreparedLSTM(model, lstm_input, f"{data.name} is taken as {kind}", ambiguous, notes, lstm_only)
+    taken = f"{data.name} is taken as {kind}"
+    prepared = PreparedLSTM(model, lstm_input, taken, ambiguous, notes, lstm_only, sort_time=options.sort_time)
     if model.network is None or model.network.windows is None:
         return prepared
     series = WindowedSeries(model.network, replace(lstm_input, state=None), data.source)
     if options.continuous:
         return replace(prepared, compared=series)
     series = series.ending(options.at)
+    notes = tuple(note for note in notes if note not in series.notes)
     return replace(prepared, input=series.window, notes=(*notes, *series.notes), series=series)
 
 
@@ -249,4 +259,4 @@ def _prepared_whole_model(
             )
     kind = "inputs" if data.several is not None and len(data.several) > 1 else "input"
     interpretation = f"{data.name} is taken as the {kind} of the whole model, which {model.runtime} runs"
-    return PreparedWholeModel(model, data, name, interpretation)
+    return PreparedWholeModel(model, data, name, interpretation, options.sort_time)

@@ -41,6 +41,7 @@ def open_run(
     head: str | None = None,
     reads: str | None = None,
     strict: bool = False,
+    sort_time: bool = False,
     attributes: PathLike | Sequence[PathLike] | Mapping[str, float] | None = None,
     basin: str | None = None,
     frames: str | int | Sequence[int] | None = None,
@@ -82,7 +83,10 @@ def open_run(
         The layers around the LSTM, where the file does not connect them, as in `load_network`. By default the head,
         and where the input is whole numbers the embedding, that alone fits, with a note; ``none`` takes none.
     strict : bool
-        Refuse a model of which something is left out that would change the run, and infer no layers.
+        Refuse a model of which something is left out that would change the run, and infer no layers. Refuse an input
+        whose times have gaps.
+    sort_time : bool
+        Sort the steps of the input by their times. By default an input that is not in order of time is refused.
     attributes : path, sequence of path or mapping of str to float, optional
         Static attributes: tables with a line for each basin, or those of the basin.
     basin : str, optional

@@ -23,7 +23,7 @@ from gatewise.opening.windows import WindowedSeries
 from gatewise.progress import working
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.records.labels import Labels
-from gatewise.records.named_numbers import dates_of
+from gatewise.records.times import dates_of
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
 
@@ -54,6 +54,8 @@ class OpenedRun:
         network, how far the trace is from what a whole model computed.
     series : WindowedSeries or None
         The outputs of a model that is evaluated in windows, where the trace is that of one window; else None.
+    sort_time : bool
+        Whether data beside the run are sorted by time, as its input was.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class OpenedRun:
     interpretation: str = ""
     notes: tuple[str, ...] = ()
     series: WindowedSeries | None = None
+    sort_time: bool = False
 
     @property
     def labels(self) -> Labels:
@@ -120,6 +123,8 @@ class PreparedLSTM:
         The series of a model that is evaluated in windows, of which the input is one.
     compared : WindowedSeries or None
         The series of such a model where all of it is the input of one continuous run.
+    sort_time : bool
+        Whether data beside the run are sorted by time, as the input is.
     """
 
     model: OpenedModel
@@ -130,6 +135,7 @@ class PreparedLSTM:
     lstm_only: bool = False
     series: WindowedSeries | None = None
     compared: WindowedSeries | None = None
+    sort_time: bool = False
 
     @property
     def num_steps(self) -> int:
@@ -172,7 +178,8 @@ class PreparedLSTM:
             run: Any = trace
             outputs = compared.network.predict(run.output, compared.input.x) if run.network is None else run.output
             notes = (*notes, compared.difference_note(outputs))
-        return OpenedRun(trace, found.name, found, self.model.network, self.interpretation, notes, self.series)
+        network, read_as, series = self.model.network, self.interpretation, self.series
+        return OpenedRun(trace, found.name, found, network, read_as, notes, series, self.sort_time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,16 +187,21 @@ class PreparedWholeModel:
     """A run of a whole model by its framework that is ready to start.
 
     `name` says which LSTM is traced, if the model has several; the interpretation, whose input the data are taken to
-    be.
+    be; `sort_time`, whether data beside the run are sorted by time, as the input is.
     """
 
     model: WholeModel
     data: InputNumbers
     name: str | None
     interpretation: str
+    sort_time: bool = False
     ambiguous: ClassVar[bool] = True
     series: ClassVar[None] = None
-    notes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the data."""
+        return () if self.data.single is None else self.data.single.notes
 
     def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
         """Run the whole model by its framework, return the run of the LSTM in it, and write that to the file `out`."""
@@ -211,7 +223,8 @@ class PreparedWholeModel:
         if out is not None:
             save(trace, out)
         entry = next((entry for entry in model.contents.lstms if entry.name == name), None)
-        return OpenedRun(trace, name, entry, None, self.interpretation, notes)
+        notes = (*self.notes, *notes)
+        return OpenedRun(trace, name, entry, None, self.interpretation, notes, sort_time=self.sort_time)
 
 
 def _with_times(trace: LSTMTrace, times: Any) -> LSTMTrace:

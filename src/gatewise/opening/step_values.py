@@ -14,6 +14,7 @@ from gatewise.opening.inputs import read_input
 from gatewise.opening.runs import OpenedRun
 from gatewise.records.labels import brief_name
 from gatewise.records.named_numbers import features_by_name
+from gatewise.records.times import TimeRules
 from gatewise.showing import counted
 
 
@@ -23,7 +24,8 @@ def step_values(values: Any, run: OpenedRun, sequence: int | None = None) -> dic
     Of one sequence, each is (time, 1), otherwise (time, batch); NaN where there is no number. Raise OptionError or
     ShapeError unless there is a row for each step, and of a batch a value for each sequence.
     """
-    data = read_input(values, None, None, FeatureSelection((), missing=True, title="values"))
+    selection = FeatureSelection((), missing=True, title="values")
+    data = read_input(values, None, None, selection, TimeRules(run.sort_time))
     if data.single is None:
         raise OptionError(f"{data.source} holds several arrays: values are one, with a column for each quantity")
     array, (steps, batch) = data.single.values, (run.trace.lstm.num_steps, run.trace.lstm.batch_size)

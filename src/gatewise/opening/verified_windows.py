@@ -12,7 +12,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.opening.answers import Answers
 from gatewise.opening.windows import WindowedSeries
 from gatewise.records.labels import Labels
-from gatewise.records.named_numbers import dates_of
+from gatewise.records.times import dates_of
 from gatewise.showing import counted
 
 MOST = 16  # windows that are compared in full

@@ -26,7 +26,8 @@ from gatewise.opening.runs import OpenedRun, PreparedLSTM
 from gatewise.opening.states import nested_pairs
 from gatewise.opening.verified_windows import windows_to_verify
 from gatewise.records.labels import Labels
-from gatewise.records.named_numbers import dates_of, is_labelled
+from gatewise.records.named_numbers import is_labelled
+from gatewise.records.times import dates_of
 from gatewise.showing import counted
 
 BATCH_FIRST = ("batch", "time", "feature")
@@ -123,7 +124,7 @@ def verify(
     """
     seed = int(rng.integers(2**32)) if isinstance(rng, np.random.Generator) else size("rng", rng, least=0, most=None)
     opens = isinstance(y, Mapping) and not is_labelled(y)
-    opens = opens or any(isinstance(data, (str, os.PathLike)) for data in (x, y))
+    opens = opens or any(isinstance(data, (str, os.PathLike)) for data in (x, y)) or bool(options.get("sort_time"))
     windowed = isinstance(model, Network) and model.windows is not None
     if isinstance(model, (LSTM, Network)) and not (opens or windowed):
         if name is not None or settings:
@@ -134,7 +135,7 @@ def verify(
         kinds = "an LSTM, or a Network without windows, and arrays"
         raise OptionError(f"mask and final go with {kinds}; final states are hn and cn of y")
     contents = contents_from(model, settings, "verify")
-    answers = Answers("the output", {}) if y is None else read_answers(y)
+    answers = Answers("the output", {}) if y is None else read_answers(y, sort_time=bool(options.get("sort_time")))
     return compare(contents, x, answers, input_options(**options), name=name, seed=seed, eight_bits=eight_bits)[1]
 
 

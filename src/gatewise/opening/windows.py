@@ -13,12 +13,13 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask
 from gatewise.errors import OptionError, join_names, shown
 from gatewise.network import Network, NetworkTrace, Windows
-from gatewise.network.windows import made_features, time_breaks, window_ends
+from gatewise.network.windows import made_features, window_ends
 from gatewise.opening.costs import seconds
 from gatewise.opening.model_input import ModelInput
 from gatewise.records.labels import Labels
-from gatewise.records.named_numbers import NamedNumbers, undated_note
+from gatewise.records.named_numbers import NamedNumbers
 from gatewise.records.places import step_place
+from gatewise.records.times import time_breaks, undated_note
 from gatewise.showing import counted
 
 MOST_COMPARED = 2000  # windows of a continuous run's comparison

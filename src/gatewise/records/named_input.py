@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, array_of, axis_names, time_first
-from gatewise.errors import OptionError, ShapeError
+from gatewise.errors import OptionError, ShapeError, warn_of_data
 from gatewise.records import named_numbers
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table
+from gatewise.records.times import TimeRules
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class NamedInput:
 
 
 def named_input(
-    x: Any, axes: str | Sequence[str] | None, reads: Sequence[str] | None, *, tokens: bool = False
+    x: Any, axes: str | Sequence[str] | None, reads: Sequence[str] | None, *, tokens: bool = False, quiet: bool = False
 ) -> NamedInput:
     """Return an input of any kind as a model reads it: by the names of its dimensions and features, where it has some.
 
@@ -89,6 +90,13 @@ def named_input(
         The names of the features that the model reads.
     tokens : bool
         Whether the model reads tokens, which have no axis of features.
+    quiet : bool
+        Whether to warn of no gap in time.
+
+    Warns
+    -----
+    DataWarning
+        If the times of `x` have gaps.
     """
     order = AXES[:2] if tokens else AXES
     choose = None if reads is None or tokens else lambda names: named_numbers.features_by_name(reads, names)
@@ -97,8 +105,12 @@ def named_input(
         data, dims = named_numbers.labelled_array_numbers(x, "x", axes, choose, order)
         given = tuple(dict.fromkeys(dims.values()))
         data = replace(data, features=None if tokens else data.features)
+        along = next((name for name, kind in dims.items() if kind == "time"), "time")
+        rules = TimeRules(remedy=f"Sort it with .sortby({along!r}).")
     elif is_table(x):
         data, given = named_numbers.table_numbers(x, "x", choose), ("time", order[-1])
+        sorting = ".sort_values(…)" if data.times_origin else ".sort_index()"
+        rules = TimeRules(remedy=f"Sort it with {sorting}, or give .to_numpy() to run the rows as they are.")
         if axes is not None and named_numbers.cut_order(axis_names(axes), 2) != given:
             raise OptionError(f"the axes of x, which is a {type(x).__name__}, are {','.join(given)}, not {axes!r}")
         if tokens:  # of a text in each column
@@ -110,6 +122,9 @@ def named_input(
         names = order if axes is None else [name for name in axis_names(axes) if name in order]
         given = named_numbers.cut_order(names, array.ndim)
         return NamedInput(array if axes is None else time_first(array, given), NO_LABELS, given)
+    data = data.in_time_order("x", rules)
+    if not quiet:
+        warn_of_data(data.notes)
     if not tokens and data.values.ndim == 1:
         data, given = replace(data, values=data.values[:, None]), ("time", "feature")
     return NamedInput(data.values, data.labels, given, dims)

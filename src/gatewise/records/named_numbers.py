@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,19 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import AXES, Array, array_of, numbers, require_memory, split_names
-from gatewise.errors import OptionError, ShapeError, join_names, shown
+from gatewise.errors import GatewiseError, OptionError, ShapeError, join_names, shown
 from gatewise.records.labels import Labels, Measure
+from gatewise.records.spelled_units import same_unit
+from gatewise.records.times import (
+    DEFAULT_RULES,
+    ROW_HEADS,
+    TIME_HEADS,
+    RawTimes,
+    TimeRules,
+    are_numbers,
+    check_times,
+    dates_of,
+)
 
-TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # of a table's first column
 Choice = Callable[[Sequence[str]], Sequence[str]]  # of the features to take among those that there are
 MOST_NAMES = 10  # that a sentence lists
 AXES_BEFORE = ("time", "direction")  # before the batch
 OUTPUT_AXES = ("output", "unit")
-_DATE = re.compile(r"\d{4}([-/])\d\d(\1\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?")
-_OTHER_DATE = re.compile(  # compact, without leading zeros, with points, or with a time zone
-    r"(\d{4})(?:([-/.])(\d\d?)\2(\d\d?)|(\d\d)(\d\d))"
-    r"(?:[T ](\d\d?)(?::?(\d\d)(?::?(\d\d(?:\.\d{1,9})?))?)?(Z|[+-]\d\d:?\d\d|[+-]\d\d)?)?"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,10 @@ class NamedNumbers:
         What features measure, by their names.
     dtype : dtype or None
         The type that integers had; None for floats.
+    raw_times : RawTimes or None
+        The times as they were read, until `in_time_order` has checked them.
+    times_origin : str
+        The sentence that says which column was read as times and why; empty without such a column.
     """
 
     values: Array
@@ -54,6 +62,25 @@ class NamedNumbers:
     notes: tuple[str, ...] = ()
     measures: Mapping[str, Measure] = field(default_factory=dict)
     dtype: Any = None
+    raw_times: RawTimes | None = None
+    times_origin: str = ""
+
+    def in_time_order(
+        self, source: object, rules: TimeRules = DEFAULT_RULES, error: type[GatewiseError] = OptionError
+    ) -> NamedNumbers:
+        """Return the numbers with their steps in order of time, and notes on gaps; see `check_times` for errors."""
+        if self.raw_times is None:
+            if rules.sort and self.times is None:
+                raise error(f"{source} cannot be sorted by time: it has no times.")
+            return self
+        order, dates, notes = check_times(self.raw_times, source, rules, error)
+        times = self.times if self.times is None or dates is None else dates
+        values = self.values
+        if order is not None:
+            values = values[order]
+            if times is not None:
+                times = times[order] if isinstance(times, np.ndarray) else tuple(times[place] for place in order)
+        return replace(self, values=values, times=times, raw_times=None, notes=(*self.notes, *notes))
 
     @property
     def labels(self) -> Labels:
@@ -68,39 +95,6 @@ def unnamed_numbers(name: str, value: Any) -> NamedNumbers:
     """Return an array without names as floats, with the type that its integers had; `name` is an error's subject."""
     array = array_of(name, value)
     return NamedNumbers(np.array(numbers(name, array)), dtype=array.dtype if array.dtype.kind in "iub" else None)
-
-
-def dates_of(times: Sequence[str] | Any) -> Any:
-    """Return times as dates where all are written year first, in UTC, which gives steps a length; else as names."""
-    if isinstance(times, np.ndarray):
-        return times
-    try:
-        if all(map(_DATE.fullmatch, times)):
-            return np.array([time.replace("/", "-") for time in times], "datetime64")
-        matches = [_OTHER_DATE.fullmatch(time) for time in times]
-        return times if None in matches else np.array([_utc(match) for match in matches if match is not None])
-    except ValueError:  # the 31st of February
-        return times
-
-
-def undated_note(times: Any) -> str:
-    """Return the sentence about times of a series that are not read as dates; empty where there are dates or none."""
-    if times is None or not len(times) or not isinstance(times[0], str) or isinstance(dates_of(times), np.ndarray):
-        return ""
-    return f"{shown(times[0], 40)!r} is not read as a date, such as 2000-01-31, so that a gap between steps is not seen"
-
-
-def _utc(match: re.Match[str]) -> np.datetime64:
-    """Return the date in the groups of `_OTHER_DATE`, in UTC."""
-    year, _, month, day, compact_month, compact_day, hour, minute, second, zone = match.groups()
-    date = f"{year}-{month or compact_month:0>2}-{day or compact_day:0>2}"
-    if hour is None:
-        return np.datetime64(date)
-    instant = np.datetime64(f"{date}T{hour:0>2}:{minute or '00'}" + (f":{second}" if second else ""))
-    if zone in (None, "Z"):
-        return instant
-    hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
-    return instant - np.timedelta64((60 * hours + minutes) * (-1 if zone[0] == "-" else 1), "m")
 
 
 def features_by_name(reads: Sequence[str], names: Sequence[str], source: object = "x", hint: str = "") -> list[str]:
@@ -153,17 +147,21 @@ def labelled_array_numbers(
     The numbers are (time, batch, feature), or without the axes that it lacks. All its dimensions of sequences are one
     axis. `choose` takes features by name; `axes` and `order` are those of `dimension_kinds`.
     """
-    measures = {str(name): _measure(str(name), data[name].attrs) for name in getattr(data, "data_vars", ())}
+    measures = measures_of({str(name): data[name].attrs for name in getattr(data, "data_vars", ())})
     if hasattr(data, "data_vars"):
-        if not measures:
+        if not data.data_vars:
             raise OptionError(f"{source} is a Dataset without variables; each of them is a feature")
         if choose is not None:
-            data, choose = data[[*choose([*measures])]], None
+            data, choose = data[[*choose([str(name) for name in data.data_vars])]], None
+        if decoded := [str(name) for name, variable in data.data_vars.items() if variable.dtype.kind in "Mm"]:
+            raise OptionError(
+                f"{source} has dates or durations in {listed_names(decoded)}, and a feature must be a number. Open the"
+                f" file with decode_times={{{decoded[0]!r}: False}}, decode_timedelta=False."
+            )
         data = data.to_dataarray("feature").transpose(..., "feature")
     kinds = dimension_kinds(data, axes, source, order)
     named = array_numbers(data, source, kinds, choose)
-    known = {name: measure for name, measure in measures.items() if measure is not None}
-    return replace(named, measures=known | {**named.measures}), dict(zip(map(str, data.dims), kinds, strict=True))
+    return replace(named, measures=measures | {**named.measures}), dict(zip(map(str, data.dims), kinds, strict=True))
 
 
 def dimension_kinds(
@@ -245,12 +243,14 @@ def array_numbers(data: Any, source: str, kinds: Sequence[str], choose: Choice |
     values = array_of("the input", data.transpose(*first, *sequence_dims, *last).values)
     batch = [int(np.prod([data.sizes[name] for name in sequence_dims]))] if sequence_dims else []
     values = values.reshape(*values.shape[: len(first)], *batch, *values.shape[len(first) + len(sequence_dims) :])
+    times = data.coords[dims["time"]].values if dims.get("time") in getattr(data, "coords", ()) else None
     return NamedNumbers(
         values,
         None if names is None else tuple(names),
-        _names_or_dates(data.coords[dims["time"]].values) if dims.get("time") in getattr(data, "coords", ()) else None,
+        None if times is None else _names_or_dates(times),
         _sequence_names(data, sequence_dims),
-        measures=_measures_of(data, dims.get("feature"), names),
+        measures=measures_along(data, dims.get("feature"), names),
+        raw_times=None if times is None else RawTimes(times),
     )
 
 
@@ -267,7 +267,7 @@ def _sequence_names(data: Any, dims: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(", ".join(names) for names in zip(*(grid.reshape(-1) for grid in grids), strict=True))
 
 
-def _measures_of(data: Any, feature: str | None, names: Sequence[str] | None) -> dict[str, Measure]:
+def measures_along(data: Any, feature: str | None, names: Sequence[str] | None) -> dict[str, Measure]:
     """Return what the features of a `DataArray` measure, as its coordinates beside them say, or its own attributes."""
     if names is None:
         return {}
@@ -280,19 +280,34 @@ def _measures_of(data: Any, feature: str | None, names: Sequence[str] | None) ->
         if array is not None and array.dims == (feature,)
     }
     shared = data.attrs if len(names) == 1 else {}
+    return measures_of(
+        {
+            name: shared | {key: column[n] for key, column in columns.items() if column[n]}
+            for n, name in enumerate(names)
+        }
+    )
+
+
+def measures_of(attributes: Mapping[str, Mapping[Any, Any]]) -> dict[str, Measure]:
+    """Return what variables measure, by their names, as far as their attributes of the CF conventions say it."""
     measures = {}
-    for n, name in enumerate(names):
-        attributes = shared | {key: column[n] for key, column in columns.items() if column[n]}
-        if (measure := _measure(name, attributes)) is not None:
-            measures[name] = measure
+    for name, stated in attributes.items():
+        quantity = next((stated[key] for key in ("quantity", "long_name", "standard_name") if key in stated), name)
+        unit = next((stated[key] for key in ("unit", "units") if key in stated), "")
+        if unit or quantity != name:
+            measures[name] = Measure(str(quantity), str(unit))
     return measures
 
 
-def _measure(name: str, attributes: Mapping[Any, Any]) -> Measure | None:
-    """Return what a variable with attributes of the CF conventions measures; None where they do not say."""
-    quantity = next((attributes[key] for key in ("quantity", "long_name", "standard_name") if key in attributes), name)
-    unit = next((attributes[key] for key in ("unit", "units") if key in attributes), "")
-    return Measure(str(quantity), str(unit)) if unit or quantity != name else None
+def unit_notes(source: object, measures: Mapping[str, Measure], known: Mapping[str, Measure]) -> tuple[str, ...]:
+    """Return the sentence about features whose units are not the `known` ones of a model, in a tuple; else none."""
+    others = [
+        f"{shown(name, 60)} is in {shown(measure.unit, 40)}, not in {shown(known[name].unit, 40)}"
+        for name, measure in measures.items()
+        if name in known and not same_unit(measure.unit, known[name].unit)
+    ]
+    listing = join_names(others, most=MOST_NAMES)
+    return (f"{source} has other units than the model was trained on: {listing}",) if others else ()
 
 
 def output_numbers(y: Any, source: str = "y", *, last: bool = False) -> NamedNumbers:
@@ -330,15 +345,20 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
     units = getattr(data, "attrs", {}).get("units")
     data = data if hasattr(data, "columns") else data.to_frame()
     names: list[str] | None = None
-    times = _times_of_index(data.index, source)
+    times, raw = _times_of_index(data.index, source)
+    origin = ""
     if not all(isinstance(name, (int, np.integer)) for name in data.columns):
         names = [str(name) for name in data.columns]
         column = _time_column(data) if times is None and len(names) > 1 and data.columns.is_unique else None
         chosen = names if choose is None else list(choose(names))
         numeric = column is None or getattr(data.dtypes.iloc[column], "kind", "O") in "fiub"
         if column is not None and not (numeric and names[column] in chosen):
+            kind = getattr(data.dtypes.iloc[column], "kind", "O")
+            why = "it holds dates" if kind == "M" else "of its name" if kind in "fiub" else "it holds no numbers"
+            origin = f"Column {shown(names[column], 60)!r} was read as times because {why}."
             data = data.set_index(data.columns[column])
-            times, names = _times_of_index(data.index, source, counts=False), [str(name) for name in data.columns]
+            times, raw = _times_of_index(data.index, source, counts=False)
+            names = [str(name) for name in data.columns]
             chosen = names if choose is None else list(choose(names))
         if choose is not None:
             data = data[[name for each in chosen for name in data.columns if str(name) == each]]
@@ -356,20 +376,26 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
     units = dict.fromkeys(features or (), units) if isinstance(units, str) else units
     by_name = units if isinstance(units, Mapping) else {}
     measures = {str(name): Measure(str(name), str(unit)) for name, unit in by_name.items() if unit}
-    return NamedNumbers(values, features, times, measures=measures)
+    return NamedNumbers(values, features, times, measures=measures, raw_times=raw, times_origin=origin)
 
 
 def _time_column(data: Any) -> int | None:
     """Return the place of the only column of dates in a table, or of a first one with times, as in a .csv file."""
-    dated = [place for place, kind in enumerate(data.dtypes) if getattr(kind, "kind", "O") == "M"]
-    if len(dated) == 1:
-        return dated[0]
-    named = str(data.columns[0]).lower() in TIME_HEADS
-    return 0 if not dated and (named or getattr(data.dtypes.iloc[0], "kind", "O") not in "fiub") else None
+    kinds = [getattr(kind, "kind", "O") for kind in data.dtypes]
+    if kinds.count("M") == 1:
+        return kinds.index("M")
+    if "M" in kinds:
+        return None
+    if str(data.columns[0]).lower() in TIME_HEADS:
+        return 0
+    return None if kinds[0] in "fiub" or are_numbers(map(str, data.iloc[:, 0])) else 0
 
 
-def _times_of_index(index: Any, source: str, *, counts: bool = True) -> Any:
-    """Return the times of the rows of a table; None where integers of its index, which `counts` rows, are no dates."""
+def _times_of_index(index: Any, source: str, *, counts: bool = True) -> tuple[Any, RawTimes]:
+    """Return the times of the rows of a table, and the same as they are checked.
+
+    There are none where integers of its index, which `counts` rows, are no dates.
+    """
     if getattr(index, "nlevels", 1) > 1:
         levels = shown(", ".join(map(str, index.names)))
         raise OptionError(
@@ -379,4 +405,8 @@ def _times_of_index(index: Any, source: str, *, counts: bool = True) -> Any:
     index = index.to_timestamp() if hasattr(index, "to_timestamp") and index.dtype.kind == "O" else index
     values = np.asarray(index)
     times = _names_or_dates(values)
-    return None if counts and values.dtype.kind in "iu" and not isinstance(dates_of(times), np.ndarray) else times
+    head = "" if index.name is None else str(index.name).lower()
+    counts_rows = values.dtype.kind not in "Mm" and (head in ROW_HEADS or head not in TIME_HEADS)
+    if counts and values.dtype.kind in "iu" and not isinstance(dates_of(times), np.ndarray):
+        return None, RawTimes(values, counts_rows=counts_rows)
+    return times, RawTimes(values if values.dtype.kind not in "iu" else times, counts_rows=counts_rows)

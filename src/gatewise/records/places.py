@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import index
 from gatewise.errors import OptionError, join_names
 from gatewise.records.labels import instant
-from gatewise.records.named_numbers import dates_of
+from gatewise.records.times import dates_of
 from gatewise.showing import counted
 
 Times = Sequence[Any] | npt.NDArray[Any] | None  # the labels of a run's steps

@@ -48,7 +48,11 @@ def open_variable(path: Path, key: str | None = None, features: Collection[str] 
 
     with reading(path):
         store = checked_store(path, documents, formats)
-        dataset = xarray.open_dataset(store, engine="zarr", chunks=None, consolidated=False, zarr_format=version)
+        options: dict[str, Any] = {"consolidated": False, "zarr_format": version, "decode_cf": False}
+        stored = xarray.open_dataset(store, engine="zarr", chunks=None, **options)
+        numbers = xarray.decode_cf(stored, decode_times=False).data_vars  # whatever their units
+        numeric = {str(name): False for name in numbers}
+        dataset = xarray.decode_cf(stored, decode_times=numeric, decode_timedelta=numeric)
     names = [str(name) for name in dataset.data_vars]
     if key is None and len(names) != 1:
         if chosen := [name for name in names if name in features]:

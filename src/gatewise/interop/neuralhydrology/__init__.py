@@ -188,6 +188,7 @@ def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: T
             branches=branches if any(branch.layers for branch in branches) else (),
             outputs=scales.scaling(config.targets, clipped=config.clipped),
             windows=config.windows,
+            time_step=config.time_step,
             labels=Labels(features=config.features, outputs=config.targets, measures=measures),
         )
     except FileError:

@@ -13,6 +13,7 @@ from gatewise.interop.ledger import LedgerEntry, looked_up_entries
 from gatewise.interop.neuralhydrology.documents import describe
 from gatewise.network import Windows
 from gatewise.records.labels import Measure
+from gatewise.records.times import TimeStep
 
 LSTMS = {"cudalstm": "lstm", "customlstm": "cell", "lstm": "cell"}  # where each has its LSTM; lstm: an old name
 ACTIVATIONS = {"linear": None, "tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu"}  # of embeddings
@@ -49,6 +50,10 @@ WITHOUT_EFFECT = {  # what says how a run was trained, evaluated and stored
     *("train_start_date", "umal_extend_batch", "validate_every", "validate_n_random_basins"),
     *("validation_basin_file", "validation_end_date", "validation_start_date", "verbose", "warmup_period"),
 }
+DATASET_STEPS = {  # of NeuralHydrology's data sets, which have one
+    **dict.fromkeys(("camels_us", "camels_aus", "camels_br", "camels_cl", "camels_gb"), "1D"),
+    "hourly_camels_us": "1h",
+}
 OTHER_MODELS = (  # how the names of settings of other models begin
     *("bidirectional_stacked_forecast_", "conceptual_", "dynamic_conceptual_", "forecast_", "hindcast_", "mamba_"),
     *("ode_", "shared_mtslstm", "state_handoff_network", "transfer_mtslstm_states", "transformer_", "xlstm_"),
@@ -80,6 +85,7 @@ class Config:
     activation: str | None  # of the head
     hidden_size: int
     windows: Windows
+    time_step: str | None = None
     notes: tuple[str, ...] = ()
     version: str = ""  # of the package that wrote the run
 
@@ -137,7 +143,8 @@ def read_config(document: Mapping[str, Any]) -> Config:
         activation=OUTPUT_ACTIVATIONS.get(_read_text(document, "output_activation", "linear").lower()),
         hidden_size=_read_count("hidden_size", document.get("hidden_size")),
         windows=windows,
-        notes=_comparison_notes(document, windows),
+        time_step=(step := _time_step(document)),
+        notes=_comparison_notes(document, windows, step),
         version=_version_text(document.get("package_version")),
     )
     for key, names in (("dynamic_inputs", config.dynamic), (targets, config.targets)):
@@ -246,7 +253,18 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _comparison_notes(document: Mapping[str, Any], windows: Windows) -> tuple[str, ...]:
+def _time_step(document: Mapping[str, Any]) -> str | None:
+    """Return the time step of a NeuralHydrology run: its only frequency, else that of its data set; None if unknown."""
+    stated = [*_as_list(document.get("use_frequencies") or [])]
+    for key in ("seq_length", "dynamic_inputs"):
+        value = document.get(key)
+        stated += [*value] if isinstance(value, dict) else []
+    dataset = document.get("dataset")
+    stated += [DATASET_STEPS.get(dataset.lower())] if isinstance(dataset, str) and not stated else []
+    return next((frequency for frequency in stated[:1] if TimeStep.of(frequency) is not None), None)
+
+
+def _comparison_notes(document: Mapping[str, Any], windows: Windows, time_step: str | None) -> tuple[str, ...]:
     """Return notes to read before numbers are compared with NeuralHydrology's."""
     notes = [
         f"NeuralHydrology evaluates it in windows: each output comes from {windows.steps:,} steps of its own, from"
@@ -257,7 +275,9 @@ def _comparison_notes(document: Mapping[str, Any], windows: Windows) -> tuple[st
             f"NeuralHydrology saves the last {predicted:,} outputs of each window (predict_last_n); its metrics"
             " take the last one"
         )
-    if document.get("use_frequencies"):
+    if time_step is not None:
+        notes.append(f"its time step is {time_step}: data with other steps are refused, if they have dates")
+    elif document.get("use_frequencies"):
         steps = describe(document["use_frequencies"])
         notes.append(f"its steps are of use_frequencies, {steps}: an input of other steps is taken as it is")
     if document.get("mc_dropout"):
