@@ -24,7 +24,6 @@ from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.records.keep import DIRECTIONS
 from gatewise.records.labelled_arrays import coordinates
-from gatewise.records.named_numbers import feature_names, measures_along, unit_notes
 from gatewise.records.times import TimeRules, TimeStep
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
@@ -191,10 +190,7 @@ def apply(
         if not KINDS[ask].of_a_cell and (layer != -1 or direction is not None):
             raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
     trial = inputs.trial(selection, engine)
-    if inputs.feature is not None:
-        names_along = feature_names(inputs.data, inputs.feature)
-        measures = measures_along(inputs.data, inputs.feature, names_along)
-        warn_of_data(unit_notes(source, measures, inputs.model.labels.measures))
+    warn_of_data(inputs.unit_notes(source))
     inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
     validity, names = labelled_input.validity_arguments(inputs, lengths, mask)
     states = labelled_input.state_arguments(inputs, state)

@@ -19,7 +19,7 @@ from gatewise.layers.arguments import is_nested, nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
 from gatewise.opening.columns import AttributeTable, column_names
-from gatewise.records.named_numbers import feature_names, features_by_name, is_table
+from gatewise.records.named_numbers import feature_names, features_by_name, is_table, measures_along, unit_notes
 from gatewise.records.times import RawTimes, TimeRules, check_times, time_breaks
 from gatewise.showing import counted
 
@@ -81,6 +81,13 @@ class LabelledInput:
             return self, notes
         data = self.data.isel({self.time: order})
         return replace(self, data=data if data.chunks is None else data.chunk({self.time: -1})), notes
+
+    def unit_notes(self, source: object) -> tuple[str, ...]:
+        """Return the sentence about features whose units are not those of the model, in a tuple; else none."""
+        if self.feature is None:
+            return ()
+        names = feature_names(self.data, self.feature)
+        return unit_notes(source, measures_along(self.data, self.feature, names), self.model.labels.measures)
 
     @property
     def core(self) -> tuple[str, ...]:

@@ -145,7 +145,8 @@ class StoreTrace:
                 refuse("--sort-time", {"lengths": options.lengths})
             labelled = LabelledInput(data, opened.network or Network(opened.lstm), dims["time"], dims.get("feature"))
             labelled, notes = labelled.in_time_order(inputs[0], rules)
-            return StoreInput(labelled.data, dims, notes=(*features_note(inputs[0], data), *notes))
+            notes = (*features_note(inputs[0], data), *notes, *labelled.unit_notes(inputs[0]))
+            return StoreInput(labelled.data, dims, notes=notes)
         refuse("a .zarr store as input", {"axes": options.axes, "lengths": options.lengths}, "belongs to")
         names = [name for path in options.attributes or () for name in AttributeTable.of(path).heads[1:]]
         once = options.continuous

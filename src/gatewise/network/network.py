@@ -21,7 +21,7 @@ from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_input import NamedInput, named_input
 from gatewise.records.named_numbers import unit_notes
 from gatewise.records.run_record import RunRecord
-from gatewise.records.times import time_breaks
+from gatewise.records.times import TimeStep, time_breaks
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import brief, counted
 
@@ -193,7 +193,7 @@ class Network(Parts):
         once.
     time_step : str, optional
         The time from step to step in the data that the model was trained on, as pandas writes it: ``1D``, ``3h``,
-        ``15min``, ``1MS``. `open_run`, `apply` and the commands refuse data with other steps.
+        ``15min``, ``1MS``. Data with dates and other steps are refused.
     labels : Labels, optional
         Names of the features and the outputs, and what they measure; a run may give others.
 
@@ -305,8 +305,8 @@ class Network(Parts):
 
         Warn of other units than the network's, and unless it is `quiet` of gaps in time.
         """
-        kinds = {"tokens": self.embedding is not None, "quiet": quiet}
-        named = named_input(x, options.pop("axes", None), self.feature_names, **kinds)
+        tokens, step = self.embedding is not None, TimeStep.of(self.time_step)
+        named = named_input(x, options.pop("axes", None), self.feature_names, tokens=tokens, quiet=quiet, step=step)
         warn_of_data(unit_notes("x", named.labels.measures, self.labels.measures))
         if "mask" in options:
             options["mask"] = named.mask(options["mask"])

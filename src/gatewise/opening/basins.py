@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gatewise.network import Network
 from gatewise.opening.columns import select_features
 from gatewise.opening.model_input import require_finite
 from gatewise.opening.number_files import read_numbers
-from gatewise.records.named_numbers import NamedNumbers, listed_names
+from gatewise.records.named_numbers import NamedNumbers, listed_names, unit_notes
 from gatewise.records.times import DEFAULT_RULES, GAPS, TimeRules, dates_of, undated_note
 from gatewise.showing import counted
 
@@ -70,6 +71,9 @@ def open_basins(
     for path in paths:
         selection = select_features(network, path.stem, constants or None, continuous=continuous)
         numbers = read_numbers(path, key, selection).in_time_order(path, rules, FileError)
+        if selection is not None:
+            units = unit_notes(path, numbers.measures, selection.measures)
+            numbers = replace(numbers, notes=(*numbers.notes, *units))
         series.append(_series(path, numbers, np.float64 if network is None else network.lstm.dtype, missing=windowed))
     for path, numbers in zip(paths, series, strict=True):
         first = series[0]

@@ -23,7 +23,7 @@ from gatewise.interop.refusals import reading
 from gatewise.interop.trace_tables import HEADS
 from gatewise.opening.columns import FeatureSelection
 from gatewise.records.named_numbers import NamedNumbers, listed_names, measures_of, unnamed_numbers
-from gatewise.records.times import ROW_HEADS, TIME_HEADS, RawTimes, are_numbers, dates_of
+from gatewise.records.times import TIME_HEADS, RawTimes, are_numbers, dates_of
 
 NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
 MISSING = frozenset(("", "NA", "N/A", "null", "None"))  # cells without a number, where some may be missing; nan is one
@@ -106,9 +106,12 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
     table = _NumericCells(path, text, len(first), has_heads=heads is not None)
     if heads is None or len(heads) == 1 or (selection is not None and heads[0] in selection.names):
         return _read_table(table, heads, selection)
-    named = heads[0].lower() in TIME_HEADS
-    if named or not _is_number(beginning[1][0]):
-        data = _read_table(table, heads, selection, timed=True)
+    named, first_cell = heads[0].lower() in TIME_HEADS, beginning[1][0]
+    dated = isinstance(dates_of([first_cell]), np.ndarray)
+    why = "of its name" if named else "it holds dates" if dated else "most of its entries are not numbers"
+    origin = f"Column {shown(heads[0], 60)!r} was read as times because {why}."
+    if named or not _is_number(first_cell):
+        data = _read_table(table, heads, selection, origin)
         has_times = named or isinstance(data.times, np.ndarray) or not are_numbers(data.times or ())
         return data if has_times else _read_table(table, heads, selection)
     try:
@@ -116,19 +119,17 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
     except FileError:
         if are_numbers(table.first_cells()):
             raise
-    return _read_table(table, heads, selection, timed=True)
+    return _read_table(table, heads, selection, origin)
 
 
 def _read_table(
-    table: _NumericCells, heads: list[str] | None, selection: FeatureSelection | None, *, timed: bool = False
+    table: _NumericCells, heads: list[str] | None, selection: FeatureSelection | None, origin: str = ""
 ) -> NamedNumbers:
-    """Return the numbers of a .csv table, where `timed` says that its first column has the times."""
-    path, text, origin = table.path, table.text, ""
+    """Return the numbers of a .csv table; `origin` says why its first column is read as times; empty: it is not."""
+    path, text = table.path, table.text
     notes: tuple[str, ...] = ()
     table.places, table.times, head = [*range(table.width)], None, "" if heads is None else heads[0]
-    if heads is not None and timed:
-        why = "of its name" if head.lower() in TIME_HEADS else "most of its entries are not numbers"
-        origin = f"Column {shown(head, 60)!r} was read as times because {why}."
+    if heads is not None and origin:
         table.times, heads, table.places = [], heads[1:], table.places[1:]
     if selection is not None and heads is not None:
         names, notes = selection.choose(path, heads, origin)
@@ -149,7 +150,7 @@ def _read_table(
         return NamedNumbers(numbers_read, features, notes=notes)
     dates = dates_of(table.times)
     times = dates if isinstance(dates, np.ndarray) else tuple(table.times)
-    raw = RawTimes(times, table.lines, counts_rows=head.lower() in ROW_HEADS)
+    raw = RawTimes(times, table.lines, head.lower(), origin)
     return NamedNumbers(numbers_read, features, times, notes=notes, raw_times=raw, times_origin=origin)
 
 

@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, ShapeError, warn_of_data
 from gatewise.records import named_numbers
 from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.named_numbers import NamedNumbers, is_labelled, is_table
-from gatewise.records.times import TimeRules
+from gatewise.records.times import TimeRules, TimeStep, check_times
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,13 @@ class NamedInput:
 
 
 def named_input(
-    x: Any, axes: str | Sequence[str] | None, reads: Sequence[str] | None, *, tokens: bool = False, quiet: bool = False
+    x: Any,
+    axes: str | Sequence[str] | None,
+    reads: Sequence[str] | None,
+    *,
+    tokens: bool = False,
+    quiet: bool = False,
+    step: TimeStep | None = None,
 ) -> NamedInput:
     """Return an input of any kind as a model reads it: by the names of its dimensions and features, where it has some.
 
@@ -92,6 +98,8 @@ def named_input(
         Whether the model reads tokens, which have no axis of features.
     quiet : bool
         Whether to warn of no gap in time.
+    step : TimeStep or None
+        The only time from step to step that is allowed.
 
     Warns
     -----
@@ -106,11 +114,12 @@ def named_input(
         given = tuple(dict.fromkeys(dims.values()))
         data = replace(data, features=None if tokens else data.features)
         along = next((name for name, kind in dims.items() if kind == "time"), "time")
-        rules = TimeRules(remedy=f"Sort it with .sortby({along!r}).")
+        rules = TimeRules(step=step, remedy=f"Sort it with .sortby({along!r}).")
     elif is_table(x):
         data, given = named_numbers.table_numbers(x, "x", choose), ("time", order[-1])
         sorting = ".sort_values(…)" if data.times_origin else ".sort_index()"
-        rules = TimeRules(remedy=f"Sort it with {sorting}, or give .to_numpy() to run the rows as they are.")
+        remedy = f"Sort it with {sorting}, or give .to_numpy() to run the rows as they are."
+        rules = TimeRules(step=step, remedy=remedy)
         if axes is not None and named_numbers.cut_order(axis_names(axes), 2) != given:
             raise OptionError(f"the axes of x, which is a {type(x).__name__}, are {','.join(given)}, not {axes!r}")
         if tokens:  # of a text in each column
@@ -133,8 +142,12 @@ def named_input(
 def steps_by_name(x: Any, reads: Sequence[str] | None) -> Any:
     """Return the steps in a table, or the one in a Series, with the features that a model reads by name, as an array.
 
-    What is no table, or has no names, is returned as it is. Raise OptionError where the model has no names.
+    What is no table, or has no names, is returned as it is. Raise OptionError where the model has no names, or the
+    steps are not in order of time.
     """
+    if is_table(x) and hasattr(x, "columns"):
+        _, raw = named_numbers.times_of_index(x.index, "x")
+        warn_of_data(check_times(raw, "x", TimeRules(remedy="Sort it with .sort_index().")).notes)
     heads = (x.columns if hasattr(x, "columns") else x.index) if is_table(x) else ()
     if all(isinstance(head, (int, np.integer)) for head in heads):
         return x

@@ -17,7 +17,6 @@ from gatewise.records.labels import Labels, Measure
 from gatewise.records.spelled_units import same_unit
 from gatewise.records.times import (
     DEFAULT_RULES,
-    ROW_HEADS,
     TIME_HEADS,
     RawTimes,
     TimeRules,
@@ -302,12 +301,12 @@ def measures_of(attributes: Mapping[str, Mapping[Any, Any]]) -> dict[str, Measur
 def unit_notes(source: object, measures: Mapping[str, Measure], known: Mapping[str, Measure]) -> tuple[str, ...]:
     """Return the sentence about features whose units are not the `known` ones of a model, in a tuple; else none."""
     others = [
-        f"{shown(name, 60)} is in {shown(measure.unit, 40)}, not in {shown(known[name].unit, 40)}"
+        f"{shown(name, 60)} in {shown(known[name].unit, 40)}, not {shown(measure.unit, 40)}"
         for name, measure in measures.items()
         if name in known and not same_unit(measure.unit, known[name].unit)
     ]
     listing = join_names(others, most=MOST_NAMES)
-    return (f"{source} has other units than the model was trained on: {listing}",) if others else ()
+    return (f"{source}: the model was trained on other units: {listing}",) if others else ()
 
 
 def output_numbers(y: Any, source: str = "y", *, last: bool = False) -> NamedNumbers:
@@ -345,7 +344,7 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
     units = getattr(data, "attrs", {}).get("units")
     data = data if hasattr(data, "columns") else data.to_frame()
     names: list[str] | None = None
-    times, raw = _times_of_index(data.index, source)
+    times, raw = times_of_index(data.index, source)
     origin = ""
     if not all(isinstance(name, (int, np.integer)) for name in data.columns):
         names = [str(name) for name in data.columns]
@@ -357,7 +356,7 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
             why = "it holds dates" if kind == "M" else "of its name" if kind in "fiub" else "it holds no numbers"
             origin = f"Column {shown(names[column], 60)!r} was read as times because {why}."
             data = data.set_index(data.columns[column])
-            times, raw = _times_of_index(data.index, source, counts=False)
+            times, raw = times_of_index(data.index, source, counts=False, origin=origin)
             names = [str(name) for name in data.columns]
             chosen = names if choose is None else list(choose(names))
         if choose is not None:
@@ -391,8 +390,8 @@ def _time_column(data: Any) -> int | None:
     return None if kinds[0] in "fiub" or are_numbers(map(str, data.iloc[:, 0])) else 0
 
 
-def _times_of_index(index: Any, source: str, *, counts: bool = True) -> tuple[Any, RawTimes]:
-    """Return the times of the rows of a table, and the same as they are checked.
+def times_of_index(index: Any, source: str, *, counts: bool = True, origin: str = "") -> tuple[Any, RawTimes]:
+    """Return the times of the rows of a table, and the same as they are checked, with their `origin`.
 
     There are none where integers of its index, which `counts` rows, are no dates.
     """
@@ -406,7 +405,8 @@ def _times_of_index(index: Any, source: str, *, counts: bool = True) -> tuple[An
     values = np.asarray(index)
     times = _names_or_dates(values)
     head = "" if index.name is None else str(index.name).lower()
-    counts_rows = values.dtype.kind not in "Mm" and (head in ROW_HEADS or head not in TIME_HEADS)
+    if values.dtype.kind in "Mm" or head not in TIME_HEADS:
+        head = "time" if values.dtype.kind in "Mm" else "index"
     if counts and values.dtype.kind in "iu" and not isinstance(dates_of(times), np.ndarray):
-        return None, RawTimes(values, counts_rows=counts_rows)
-    return times, RawTimes(values if values.dtype.kind not in "iu" else times, counts_rows=counts_rows)
+        return None, RawTimes(values, head=head)
+    return times, RawTimes(values if values.dtype.kind not in "iu" else times, head=head, origin=origin)

@@ -21,7 +21,7 @@ from gatewise.errors import GatewiseError, OptionError, join_names, shown
 from gatewise.showing import counted
 
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # of a table's first column
-ROW_HEADS = ("", "index")  # of them, those under which integers count rows
+ROW_HEADS = ("", "index")  # of them, those under which numbers count rows: they may begin anew, and have no gaps
 MISSING = frozenset(("", "NA", "N/A", "NaN", "nan", "NaT", "null", "None", "<NA>"))  # texts without a number or a date
 GAP = 1.5  # of the least time from step to step: one that is longer is a gap
 GAPS = " in time: "  # between the number of gaps and their places, in notes
@@ -201,13 +201,17 @@ class RawTimes:
     values : array of dates, durations, numbers or objects, or sequence of str
     lines : sequence of int or None
         The line of each row in a file.
-    counts_rows : bool
-        Whether numbers are those of rows and not times: they may begin anew, and have no gaps.
+    head : str
+        The name of their column or index in small letters: under one of `ROW_HEADS` numbers are not times but count
+        rows, and under ``t`` they may also be temperatures.
+    origin : str
+        The sentence that says which column was read as times and why; empty without such a column.
     """
 
     values: Any
     lines: Sequence[int] | None = None
-    counts_rows: bool = False
+    head: str = "time"
+    origin: str = ""
 
     def row(self, place: int) -> str:
         """Return what a sentence calls a row."""
@@ -274,11 +278,12 @@ def check_times(
         return CheckedTimes(notes=(undated_note(texts),) if day_first else ())
     ticks, dates = times
     notes: list[str] = []
-    places, counts_rows = np.arange(len(ticks)), raw.counts_rows and dates is None
+    places, counts_rows = np.arange(len(ticks)), raw.head in ROW_HEADS and dates is None
     standard, repeats = _without_daylight_saving(ticks, dates)
     if not _increases(standard):
-        if counts_rows and len(np.unique(ticks)) < len(ticks) and not rules.sort:
-            return CheckedTimes()
+        if not rules.sort and dates is None and _are_names(raw.head, ticks):
+            named = f"{source}: the numbers of column 't' are read as names of steps: they are not in order of time"
+            return CheckedTimes(notes=() if counts_rows else (named,))
         places = _sorted_places(raw, ticks, dates, source, rules, error)
         standard, repeats = _without_daylight_saving(ticks[places], dates)
     if len(repeats):
@@ -378,6 +383,13 @@ def _thirty_day_ticks(texts: Sequence[str]) -> Ticks | None:
 # Order.
 
 
+def _are_names(head: str, ticks: Ticks) -> bool:
+    """Whether numbers that do not increase are no times, by the name of their column: they repeat or are decimals."""
+    repeat = len(np.unique(ticks)) < len(ticks)
+    measures = repeat or (ticks != np.rint(ticks)).any()
+    return (head in ROW_HEADS and repeat) or (head == "t" and bool(measures) and not _increases(ticks[::-1]))
+
+
 def _increases(ticks: npt.NDArray[Any]) -> bool:
     return bool((ticks[1:] > ticks[:-1]).all())
 
@@ -386,7 +398,7 @@ def _sorted_places(
     raw: RawTimes, ticks: Ticks, dates: Any, source: object, rules: TimeRules, error: type[GatewiseError]
 ) -> npt.NDArray[np.intp]:
     """Return the places of rows in order of time; raise the error if times repeat, or rows are not to be sorted."""
-    reverse = np.arange(len(ticks))[::-1]
+    reverse, origin = np.arange(len(ticks))[::-1], f" {raw.origin}" if raw.origin and dates is None else ""
     flipped, _ = _without_daylight_saving(ticks[::-1], dates)
     backwards = _increases(flipped)
     order = reverse if backwards else np.argsort(ticks, kind="stable")
@@ -397,17 +409,17 @@ def _sorted_places(
         zone = " If these are local times, write their offset from UTC, such as +01:00." if local else ""
         raise error(
             f"{source} has {raw.text(first)} twice, in {raw.row(first)} and {raw.row(second)}{rest}. Remove one of the"
-            f" rows, or give each series a file of its own.{zone}"
+            f" rows, or run each series by itself.{zone}{origin}"
         )
     if rules.sort:
         return order
     if backwards:
         ends = f"from {raw.text(0)} back to {raw.text(len(ticks) - 1)}"
-        raise error(f"{source} runs backwards in time, {ends}. {rules.remedy}")
+        raise error(f"{source} runs backwards in time, {ends}. {rules.remedy}{origin}")
     back = int(np.flatnonzero(ticks[1:] < ticks[:-1])[0]) + 1
     raise error(
         f"{source} is shuffled in time, not just reversed: {raw.text(back)} in {raw.row(back)} comes after"
-        f" {raw.text(back - 1)}. {rules.remedy}"
+        f" {raw.text(back - 1)}. {rules.remedy}{origin}"
     )
 
 
