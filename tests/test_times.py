@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 import cases
 import hydrology
 import numpy as np
 import pytest
-from program import output_of, refusal_of
+from pairwise import pairs
+from program import exit_code, output_of, refusal_of
 
 import gatewise as gw
 from gatewise.errors import DataWarning
@@ -42,9 +44,7 @@ def test_a_series_in_order_of_time_runs_as_its_numbers_do_without_a_note(kind, t
         assert run.notes == ()
 
 
-@pytest.mark.parametrize("disorder", DISORDERS)
-@pytest.mark.parametrize("times", KINDS)
-@pytest.mark.parametrize("kind", FORMATS)
+@pairs(rest=pytest.mark.peers, kind=FORMATS, times=KINDS, disorder=DISORDERS)
 def test_a_series_in_another_order_is_refused_with_the_way_out_and_sorted_if_told_to(kind, times, disorder, here):
     places, words = DISORDERS[disorder]
     with cases.refusal(words, WAY_OUT, by=REFUSED):
@@ -143,9 +143,10 @@ REGULAR = {
 
 @pytest.mark.parametrize("frequency", REGULAR)
 def test_the_steps_of_every_regular_series_have_no_gap_and_one_that_is_left_out_is_found(frequency):
-    dates = pandas.date_range("1999-12-31", periods=REGULAR[frequency], freq=frequency).to_numpy()
-    assert not any("gap" in note for note in check_times(RawTimes(dates), "x", TimeRules(strict=True)).notes)
-    assert time_breaks(dates) is None
+    for start in ("1999-12-31", "1998-12-31"):
+        dates = pandas.date_range(start, periods=REGULAR[frequency], freq=frequency).to_numpy()
+        assert not any("gap" in note for note in check_times(RawTimes(dates), "x", TimeRules(strict=True)).notes)
+        assert time_breaks(dates) is None
     for place in (1, 57, 58, 59, 60, 200, len(dates) - 2):
         fewer = np.delete(dates, place)
         gap = f"1 gap in time: {text(dates[place - 1])} to {text(dates[place + 1])} (1 step missing)"
@@ -206,7 +207,7 @@ def test_a_calendar_whose_days_differ_has_no_gap_and_one_that_is_left_out_is_fou
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney", "America/Santiago", "America/Sao_Paulo")
 
 
-@pytest.mark.parametrize("frequency", ["h", "30min", "15min", "min"])
+@pytest.mark.parametrize("frequency", ["h", "30min", "15min", "10min"])
 @pytest.mark.parametrize("zone", ZONES)
 def test_local_times_have_no_gap_where_their_clock_changes_and_a_note_for_each_hour_that_repeats(zone, frequency):
     steps = pandas.date_range(
@@ -250,7 +251,7 @@ def test_no_verdict_on_decimals_depends_on_their_rounding(step, offset):
             assert check_times(RawTimes(values), "x", TimeRules(strict=True)).order is None
         assert "1 gap in time" in check_times(RawTimes(np.delete(times, 1234)), "x").notes[0]
     halves = np.array([0, 0.2, 0.5, 0.7]) * step + offset  # 1.5 times the least step, if nothing was rounded
-    assert check_times(RawTimes(halves - offset), "x").notes == ()
+    assert check_times(RawTimes(halves), "x").notes == ()
 
 
 def test_dates_of_any_range_and_resolution_are_compared_exactly():
@@ -463,7 +464,7 @@ def test_a_model_with_a_time_step_refuses_another_one_wherever_it_runs(frequency
 def test_one_step_that_is_shorter_than_the_model_s_is_refused_by_its_place():
     days = np.sort([*KINDS["days"].astype("datetime64[h]"), np.datetime64("2001-02-25T12")])
     network = NETWORK.replace(time_step="1D")
-    with cases.refusal("a step of 12 hours, from 2001-02-25T00 to 2001-02-25T12", "steps of 1 day", by=gw.OptionError):
+    with cases.refusal("a step of 12 hours, from 2001-02-25 to 2001-02-25T12", "steps of 1 day", by=gw.OptionError):
         network(table(None, days, np.zeros((STEPS + 1, 2))))
 
 
@@ -490,25 +491,13 @@ RUNS = {  # of NeuralHydrology: what its configuration says, and the step
 
 @pytest.mark.parametrize("what", RUNS)
 def test_the_step_of_a_run_of_neuralhydrology_is_that_of_its_configuration(what, here):
-    pytest.importorskip("yaml")
+    yaml = pytest.importorskip("yaml")
     changes, step = RUNS[what]
     config = hydrology.settings(seq_length=10, static_attributes=None)
     hydrology.make_run(Path("run"), config)
-    stated = "\n".join(f"{key}: {value!r}" for key, value in changes.items())
-    lines = [line for line in Path("run/config.yml").read_text().splitlines()]
-    replaced = _without(lines, changes)
-    Path("run/config.yml").write_text("\n".join([*replaced, stated, ""]))
+    config = yaml.safe_load(Path("run/config.yml").read_text()) | changes
+    Path("run/config.yml").write_text(yaml.safe_dump(config))
     assert gw.load_network("run").time_step == step
-
-
-def _without(lines, keys):
-    """Return the lines of a configuration without these entries."""
-    kept, inside = [], False
-    for line in lines:
-        if not line.startswith((" ", "-")):
-            inside = line.partition(":")[0].strip('"') in keys
-        kept += [] if inside else [line]
-    return kept
 
 
 # Units.
@@ -557,10 +546,10 @@ def test_features_in_other_units_than_the_model_s_are_reported(here):
                 note
             )
         array = data.to_dataarray("feature").assign_coords(feature_unit=("feature", [rain, temp]))
-        for call in (lambda: network(series), lambda: gw.apply(network, array)):
+        for run, x in ((network, series), (partial(gw.apply, network), array)):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                call()
+                run(x)
             assert [str(each.message).partition("other units: ")[2] for each in caught] == [note] * bool(note)
 
 
@@ -609,7 +598,7 @@ def files(here):
 COMMANDS = {
     "trace": ("trace", "m.safetensors", "{}", "-o", "out.csv"),
     "plot": ("plot", "m.safetensors", "{}", "-o", "out.svg"),
-    "report": ("report", "m.safetensors", "{}", "-o", "out.html"),
+    "report": ("report", "m.safetensors", "{}"),
     "page": ("page", "m.safetensors", "{}", "-o", "out.html"),
     "verify": ("verify", "m.safetensors", "{}", "y.csv"),
     "walk": ("walk", "--x", "{}", "--brief"),
@@ -639,16 +628,11 @@ def test_every_command_refuses_a_series_that_runs_backwards_and_sorts_it_if_told
 
 
 def test_commands_report_a_gap_on_standard_error_and_refuse_it_if_strict(files, capsys):
+    gap = "gap.csv: 1 gap in time: 2001-03-01 to 2001-03-05 (3 steps missing)"
     for command in ("trace", "report", "page"):
         tokens = [token.format("gap.csv") for token in COMMANDS[command]]
-        capsys.readouterr()
-        output_of(capsys, *tokens, "--sort-time") if False else None
-        from program import exit_code
-
         assert exit_code(tokens) == 0
-        assert (
-            "gatewise: gap.csv: 1 gap in time: 2001-03-01 to 2001-03-05 (3 steps missing)\n" in capsys.readouterr().err
-        )
+        assert f"gatewise: {gap}\n" in capsys.readouterr().err
         assert exit_code([*tokens, "--strict"]) == 2
         assert "--strict" in capsys.readouterr().err
 
@@ -658,7 +642,7 @@ def test_what_is_observed_beside_a_sorted_run_is_sorted_with_it(files):
     assert report.findings
     with cases.refusal("y.csv runs backwards"):
         gw.report("m.safetensors", "x.csv", observed="y.csv")
-    with cases.refusal("y.npy cannot be sorted by time", by=gw.OptionError):
+    with cases.refusal("y.npy cannot be sorted by time"):
         gw.report("m.safetensors", "back.csv", sort_time=True, observed="y.npy")
 
 
