@@ -247,7 +247,7 @@ REFUSED = {
     "dates that go back": (
         lambda: edited("west.csv", "2001-01-05", "2001-01-03"),
         [],
-        "west.csv must increase; after 2001",
+        "west.csv has 2001-01-03 twice",
     ),
     "no dates": (lambda: edited("west.csv", "2001-", "day "), [], "west.csv and north.csv must both have dates"),
     "no row in the table": (lambda: edited("attributes.csv", "west", "east"), [], "no basin 'west'"),

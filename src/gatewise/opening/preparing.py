@@ -124,7 +124,7 @@ def read_features(network: Network | None, path: str, input: Any, options: Input
 
 
 def time_rules(network: Network | None, options: InputOptions) -> TimeRules:
-    """Return what is asked of the times of a network's input."""
+    """Return the rules for the times of a network's input."""
     return TimeRules(options.sort_time, options.strict, None if network is None else TimeStep.of(network.time_step))
 
 

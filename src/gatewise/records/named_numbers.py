@@ -288,7 +288,7 @@ def measures_along(data: Any, feature: str | None, names: Sequence[str] | None) 
 
 
 def measures_of(attributes: Mapping[str, Mapping[Any, Any]]) -> dict[str, Measure]:
-    """Return what variables measure, by their names, as far as their attributes of the CF conventions say it."""
+    """Return the measures of variables by name, as far as their attributes of the CF conventions give them."""
     measures = {}
     for name, stated in attributes.items():
         quantity = next((stated[key] for key in ("quantity", "long_name", "standard_name") if key in stated), name)

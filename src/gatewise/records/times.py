@@ -125,7 +125,7 @@ def _number(text: str) -> float | None:
 
 
 def are_numbers(cells: Iterable[str]) -> bool:
-    """Whether a column holds numbers, of which some may be missing or misspelled: most of its entries are numbers."""
+    """Return whether a column holds numbers, some of which may be missing or misspelled: most of its entries are."""
     numbers = others = missing = 0
     for cell in cells:
         if _number(cell) is not None:
@@ -214,7 +214,7 @@ class RawTimes:
     origin: str = ""
 
     def row(self, place: int) -> str:
-        """Return what a sentence calls a row."""
+        """Return the name of a row for a sentence."""
         return f"step {place}" if self.lines is None else f"line {self.lines[place]}"
 
     def text(self, place: int) -> str:
@@ -384,7 +384,7 @@ def _thirty_day_ticks(texts: Sequence[str]) -> Ticks | None:
 
 
 def _are_names(head: str, ticks: Ticks) -> bool:
-    """Whether numbers that do not increase are no times, by the name of their column: they repeat or are decimals."""
+    """Return whether numbers in no order are not times: as their column is called, they repeat or are decimals."""
     repeat = len(np.unique(ticks)) < len(ticks)
     measures = repeat or (ticks != np.rint(ticks)).any()
     return (head in ROW_HEADS and repeat) or (head == "t" and bool(measures) and not _increases(ticks[::-1]))
@@ -447,7 +447,7 @@ def _without_daylight_saving(ticks: Ticks, dates: Any) -> tuple[Ticks, npt.NDArr
 
 
 def _at_night(ticks: Ticks, per_day: int) -> Mask:
-    """Whether dates lie between 22:00 on a Saturday and 4:59 on a Sunday."""
+    """Return whether each date lies between 22:00 on a Saturday and 4:59 on a Sunday."""
     days, clock = np.divmod(ticks, per_day)
     weekday, hour = (days + 3) % 7, clock * 24 // per_day  # 1970 began on a Thursday
     night: Mask = ((weekday == 5) & (hour >= 22)) | ((weekday == 6) & (hour <= 4))
@@ -557,7 +557,7 @@ def _apart(ticks: Ticks) -> npt.NDArray[Any]:
 
 
 def _longer(apart: npt.NDArray[Any], least: Any, ticks: Ticks) -> Mask:
-    """Return which steps are gaps: longer than `GAP` times the least one, of floats by more than their rounding."""
+    """Return whether each step is a gap: longer than `GAP` times the least, of floats by more than their rounding."""
     exact = apart.dtype.kind == "u"
     longer: Mask = apart > (least + least // 2 if exact else GAP * least + 8 * np.spacing(np.abs(ticks).max()))
     return longer
