@@ -153,6 +153,7 @@ def _left_of_network(network: Network, *, alone: bool) -> list[str]:
             "that the last step alone is read": alone and network.reads == "last",
             "which steps are masked": alone and network.masked is not None,
             "that outputs are those of windows": network.windows is not None,
+            "the time step of its data": network.time_step is not None,
             "the names of features and outputs": bool(network.labels.features or network.labels.outputs),
         }.items()
         if present

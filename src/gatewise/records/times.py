@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from calendar import isleap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -573,12 +572,13 @@ def _even(ticks: Ticks, per_day: int) -> tuple[Ticks, str]:
     if daily and off in WEEKENDS and len(np.unique(weeks)) > 2:
         return weeks * len(present) + np.searchsorted(present, weekday), "working days"
     first, last = days.min(), days.max()
-    years = [int(day) + 1970 for day in np.array([first, last], "datetime64[D]").astype("datetime64[Y]").astype(int)]
-    if years[1] - years[0] > MAX_YEARS:
+    start, stop = np.array([first, last], "datetime64[D]").astype("datetime64[Y]")
+    if int((stop - start).astype(np.int64)) > MAX_YEARS:
         return ticks, ""
-    leap_years = filter(isleap, range(years[0], years[1] + 1))
-    leap_days = np.array([f"{year:04}-02-29" for year in leap_years], "datetime64[D]").astype(np.int64)
-    leap_days = leap_days[(leap_days > first) & (leap_days < last)]
+    years = np.arange(start, stop + 1)
+    ends = ((years.astype("datetime64[M]") + 2).astype("datetime64[D]") - 1).astype(np.int64)  # of each February
+    lengths = ends - (years.astype("datetime64[M]") + 1).astype("datetime64[D]").astype(np.int64) + 1
+    leap_days = ends[(lengths == 29) & (ends > first) & (ends < last)]
     beside = np.isin(leap_days - 1, days) & np.isin(leap_days + 1, days)
     if not beside.any() or np.isin(leap_days, days).any():
         return ticks, ""
