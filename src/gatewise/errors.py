@@ -171,10 +171,10 @@ class DataWarning(UserWarning):
 
 def warn_of_data(notes: Iterable[str]) -> None:
     """Warn of data, at the line that called gatewise."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gatewise":
-        level, frame = level + 1, frame.f_back
     for note in notes:
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "gatewise":
+            level, frame = level + 1, frame.f_back
         warnings.warn(note, DataWarning, stacklevel=level)
 
 

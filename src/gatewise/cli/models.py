@@ -42,8 +42,8 @@ InputFile = Annotated[
         help="A .csv, .npy or .npz file, or the sound of a .wav file: the input of the LSTM, or the one of the whole"
         " model where its framework is installed to run it (ONNX, TorchScript, Keras). In a .csv file each row is a"
         " time step; the first line may name the features, and a first column called time or date gives the times,"
-        " which must increase. An .npz file may give several inputs of the model by their names. Where the model's file names its features,"
-        " they are taken by name, of a .nc file as well."
+        " which must increase. An .npz file may give several inputs of the model by their names. Where the model's file"
+        " names its features, they are taken by name, of a .nc file as well."
     ),
 ]
 

@@ -38,9 +38,9 @@ def trace(
             " Or a .zarr store of xarray's, with dimensions called time and feature; all others count sequences."
             " The files of several basins go into one .zarr store."
             " In a .csv file each row is a time step; the first line may name the features, and a first column called"
-            " time or date gives the times, which must increase. Columns are separated by tabs, semicolons or commas; between tabs or"
-            " semicolons, a comma marks decimals. Where FILE names its features, they are taken by name, of a .nc file"
-            " as well.",
+            " time or date gives the times, which must increase. Columns are separated by tabs, semicolons or commas;"
+            " between tabs or semicolons, a comma marks decimals. Where FILE names its features, they are taken by"
+            " name, of a .nc file as well.",
         ),
     ],
     /,

@@ -41,7 +41,6 @@ _OTHER_DATE = re.compile(  # compact, without leading zeros, with points, or wit
     r"(?:[T ](\d\d?)(?::?(\d\d)(?::?(\d\d(?:\.\d{1,9})?))?)?(Z|[+-]\d\d:?\d\d|[+-]\d\d)?)?"
 )
 _DAY_FIRST = r"\d\d?([-/.])\d\d?\1\d{2,4}\b.*"  # or the month: which, a text does not say
-_INTEGER = r"[+-]?\d{1,18}"
 _FREQUENCY = r"([1-9]\d{0,5}|) *([A-Za-z]+)(?:-[A-Z]{3})?"
 _UNITS = {  # of a frequency as pandas writes it: its name, and the shortest and the longest in seconds
     **dict.fromkeys(("D", "d"), ("day", 86400, 86400)),
@@ -83,6 +82,8 @@ def _date(text: str) -> np.datetime64 | bool:
 
     24:00 ends a day. Eight digits without a date are a number.
     """
+    if not text[:4].isdigit():
+        return False
     match = _OTHER_DATE.fullmatch(text)
     try:
         if match is None:
@@ -116,6 +117,8 @@ def undated_note(times: Any) -> str:
 
 def _number(text: str) -> float | None:
     """Return the finite number that a text is, with a decimal point or a decimal comma; None if it is none."""
+    if not text[:1].isdigit() and text[:1] not in ("+", "-", ".", ","):  # which is faster than an exception
+        return None
     try:
         number = float(text.replace(",", "."))
     except ValueError:
@@ -127,12 +130,12 @@ def are_numbers(cells: Iterable[str]) -> bool:
     """Return whether a column holds numbers, some of which may be missing or misspelled: most of its entries are."""
     numbers = others = missing = 0
     for cell in cells:
-        if _number(cell) is not None:
-            numbers += 1
-        elif cell in MISSING:
+        if cell in MISSING:
             missing += cell != ""
-        else:
+        elif cell[:1].isalpha() or _number(cell) is None:
             others += 1
+        else:
+            numbers += 1
     return numbers > others or (missing > 0 and not others)
 
 
@@ -336,7 +339,10 @@ def _read_texts(
     dates = dates_of(texts)
     if isinstance(dates, np.ndarray):
         return _ticks(dates), dates
-    found = [_date(text) for text in texts]
+    if 8 not in set(map(len, texts)) and (whole := _whole_numbers(texts)) is not None:
+        return whole, None
+    begun = sum(text[:4].isdigit() for text in texts)
+    found = [_date(text) for text in texts] if 2 * begun > len(texts) else []
     if 2 * sum(date is not False for date in found) > len(texts):
         if (thirty := _thirty_day_ticks(texts)) is not None:
             return thirty, None
@@ -346,16 +352,24 @@ def _read_texts(
         raise error(
             f"{source}: {raw.row(place)} has {raw.text(place)!r}, which is not a date. Write dates such as 2000-01-31."
         )
-    numbers = [_number(text) for text in texts]
-    missing = [number is None and text in MISSING for number, text in zip(numbers, texts, strict=True)]
-    if any(number is None and not empty for number, empty in zip(numbers, missing, strict=True)) or not are_numbers(
-        texts
-    ):
+    numbers = []
+    for text in texts:
+        number = _number(text)
+        if number is None and text not in MISSING:
+            return None
+        numbers.append(number)
+    if None in numbers:
+        if not are_numbers(texts):
+            return None
+        raise error(f"{source} has no time in {raw.row(numbers.index(None))}. Give each row a time.")
+    return np.array(numbers, np.float64) if (whole := _whole_numbers(texts)) is None else whole, None
+
+
+def _whole_numbers(texts: Sequence[str]) -> Ticks | None:
+    try:
+        return None if any("_" in text for text in texts) else np.array([*map(int, texts)], np.int64)
+    except (ValueError, OverflowError):
         return None
-    if any(missing):
-        raise error(f"{source} has no time in {raw.row(missing.index(True))}. Give each row a time.")
-    whole = all(re.fullmatch(_INTEGER, text) for text in texts)
-    return np.array([int(text) for text in texts], np.int64) if whole else np.array(numbers, np.float64), None
 
 
 def _thirty_day_ticks(texts: Sequence[str]) -> Ticks | None:
