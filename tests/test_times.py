@@ -665,3 +665,29 @@ def test_each_basin_is_sorted_and_its_gaps_are_counted_by_itself(files, here):
     (here / "one.csv").write_text("\n".join(["date,rain,temp", *(f"{time},1,2" for time in local)]))
     with cases.refusal("has 2001-10-28T02", "joined by their dates", "offset from UTC"):
         open_basins(paths[:1], NETWORK, ())
+
+
+EXTREMES = [0.0, 1e-320, 0.1, 1e308, -1e308, np.nan, np.inf]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_times_are_checked_or_refused_in_a_sentence(seed):
+    rng = np.random.default_rng(seed)
+    pieces = [*"-/T :Z+_9²\0x", "2001", "02", "30", "24", "60", "nan", "NA", "1e400"]
+    for _ in range(300):
+        size = int(rng.integers(0, 9))
+        unit = rng.choice(["D", "h", "s", "ns", "us", "M", "Y", "W", "10s", "ps"])
+        for values in (
+            rng.integers(-(2**63), 2**63 - 1, size).astype(f"datetime64[{unit}]"),
+            rng.choice(EXTREMES, size),
+            rng.integers(-(2**63), 2**63 - 1, size),
+            ["".join(rng.choice(pieces, int(rng.integers(0, 7)))) for _ in range(size)],
+        ):
+            rules = TimeRules(bool(rng.integers(2)), bool(rng.integers(2)), TimeStep.of(rng.choice(["1D", "MS", "B"])))
+            try:
+                order = check_times(RawTimes(values, head=str(rng.choice(["", "t", "time"]))), "x", rules).order
+            except gw.OptionError as problem:
+                cases.one_sentence(problem, "x")
+            else:
+                assert order is None or sorted(order.tolist()) == [*range(size)]
+            time_breaks(values)

@@ -244,6 +244,7 @@ class CheckedTimes(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+@np.errstate(all="ignore")
 def check_times(
     raw: RawTimes, source: object, rules: TimeRules = DEFAULT_RULES, error: type[GatewiseError] = OptionError
 ) -> CheckedTimes:
@@ -470,6 +471,7 @@ def _at_night(ticks: Ticks, per_day: int) -> Mask:
 # Gaps, and the step.
 
 
+@np.errstate(all="ignore")
 def time_breaks(times: Any) -> Mask | None:
     """Return the steps whose dates do not follow the date before them: after a gap, or going back; None if none.
 
@@ -505,7 +507,8 @@ def _gap_notes(
     listed = []
     for gap in gaps[:MAX_LISTED]:
         ends = f"{raw.text(places[gap])} to {raw.text(places[gap + 1])}"
-        listed.append(f"{ends} ({counted(max(1, round(float(apart[gap] / least)) - 1), 'step')} missing)")
+        missing = max(1, round(min(float(apart[gap] / least), 2.0**53)) - 1)
+        listed.append(f"{ends} ({counted(missing, 'step')} missing)")
     more = [f"and {len(gaps) - MAX_LISTED:,} more"] if len(gaps) > MAX_LISTED else []
     sentence = f"{counted(len(gaps), 'gap')}{GAPS}{', '.join(listed + more)}"
     if rules.strict:
@@ -523,12 +526,12 @@ def _require_step(
     error: type[GatewiseError],
 ) -> None:
     """Raise the error if a step of increasing dates is shorter than the model's, or if all are longer."""
-    if len(ticks) < 2:
+    if len(ticks) < 2 or np.datetime_data(dates.dtype)[0] not in (*_PER_DAY, "Y", "M", "W"):
         return
-    per_day = _PER_DAY.get(np.datetime_data(dates.dtype)[0], 1)
-    if np.datetime_data(dates.dtype)[0] not in _PER_DAY:  # months and years
-        ticks = _ticks(dates[places].astype("datetime64[D]"))
-    seconds = _apart(ticks).astype(np.float64) * (86400 / per_day)
+    unit = np.datetime_data(dates.dtype)[0]
+    if unit in ("Y", "M", "W"):
+        ticks, unit = _ticks(dates[places].astype("datetime64[D]")), "D"
+    seconds = _apart(ticks).astype(np.float64) * (86400 / _PER_DAY[unit])
     least = int(seconds.argmin())
     if step.shortest * (1 - STEP_MARGIN) <= seconds[least] <= step.longest * (1 + STEP_MARGIN):
         return
@@ -571,8 +574,10 @@ def _apart(ticks: Ticks) -> npt.NDArray[Any]:
 
 def _longer(apart: npt.NDArray[Any], least: Any, ticks: Ticks) -> Mask:
     """Return whether each step is a gap: longer than `GAP` times the least, of floats by more than their rounding."""
-    exact = apart.dtype.kind == "u"
-    longer: Mask = apart > (least + least // 2 if exact else GAP * least + 8 * np.spacing(np.abs(ticks).max()))
+    beyond = apart - least  # and not apart, which may be as large as an integer can be
+    longer: Mask = beyond > least // 2
+    if apart.dtype.kind == "f":
+        longer = beyond > (GAP - 1) * least + 8 * np.spacing(np.abs(ticks).max())
     return longer
 
 
