@@ -575,7 +575,7 @@ def _apart(ticks: Ticks) -> npt.NDArray[Any]:
 def _longer(apart: npt.NDArray[Any], least: Any, ticks: Ticks) -> Mask:
     """Return whether each step is a gap: longer than `GAP` times the least, of floats by more than their rounding."""
     beyond = apart - least  # and not apart, which may be as large as an integer can be
-    longer: Mask = beyond > least // 2
+    longer: Mask = (apart > least) & (beyond > least // 2)
     if apart.dtype.kind == "f":
         longer = beyond > (GAP - 1) * least + 8 * np.spacing(np.abs(ticks).max())
     return longer
