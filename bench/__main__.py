@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bench.cases import WORKLOADS, Size
+from bench.peak import peak
 from bench.race import Booth, race, reference
-from bench.report import Result, faults, markdown, times
+from bench.report import Result, faults, outcome, ways
 from bench.rivals import RIVALS
 
 RESULTS = Path(__file__).with_name("results")
@@ -74,14 +75,15 @@ def main() -> None:
                 kept["rivals"] = {booth.rival: booth.version or booth.absent for booth in booths}
                 for case in cases:
                     right = reference(case, Path(folder))
+                    most = peak(threads)
                     entries = race(case, booths, right, seconds=given.seconds, rounds=given.rounds)
-                    result = {"case": asdict(case), "threads": threads, "entries": entries}
+                    result = {"case": asdict(case), "threads": threads, "entries": entries, "peak": most}
                     kept["results"].append(result)
                     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
-                    shown = [Result.from_json(result)]
-                    console.print(Markdown(f"{times(shown)}\n\n{faults(shown)}"))
-    console.print(Markdown(markdown([kept])))
-    console.print(f"saved in {path}")
+                    shown = Result.from_json(result)
+                    console.print(Markdown(f"{case}, threads: {threads}\n\n{ways(shown)}\n\n{faults([shown])}"))
+    console.print(Markdown(outcome(kept)))
+    console.print(f"saved in {path}; python -m bench.report {path} shows every time")
 
 
 if __name__ == "__main__":

@@ -40,16 +40,19 @@ class Result:
     threads : int
     entries : tuple of dict
         From `bench.race.race`.
+    peak : float, optional
+        From `bench.peak.peak`, just before.
     """
 
     case: Case
     threads: int
     entries: tuple[Entry, ...]
+    peak: float | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Result:
         """Return a result from its form in the results file."""
-        return cls(Case(**data["case"]), data["threads"], tuple(data["entries"]))
+        return cls(Case(**data["case"]), data["threads"], tuple(data["entries"]), data.get("peak"))
 
     def entry(self, label: str) -> Entry | None:
         """Return the entry of a way, or None where it was not timed."""
@@ -61,6 +64,12 @@ class Result:
         if ours is None or "fault" in entry:
             return None
         return median(theirs / own for theirs, own in zip(entry["rounds"], ours["rounds"], strict=True))
+
+    def share(self, entry: Entry) -> float | None:
+        """Return the share of the multiply-add peak that a way reaches with the operations of the matrix products."""
+        if self.peak is None or "fault" in entry or self.case.time == 1:
+            return None
+        return self.case.flops / entry[Measure.MEDIAN] / self.peak
 
     def rivals(self) -> dict[str, float]:
         """Return the ratio of each way of the other packages that does the whole task in full precision."""
@@ -115,12 +124,41 @@ def times(results: Sequence[Result]) -> str:
         ratio = result.ratio(entry)
         text = Measure.MEDIAN.text(entry[Measure.MEDIAN])
         if entry["label"] == US and result.case.time > 1:
-            text += f" ({result.case.flops / entry[Measure.MEDIAN] / 1e9:.3g} GFLOP/s)"
+            text += f" ({result.case.flops / entry[Measure.MEDIAN] / 1e9:.3g} GFLOP/s"
+            text += ")" if (share := result.share(entry)) is None else f", {share:.0%} of the peak)"
         elif entry["label"] != US and ratio is not None:
             text += f" ({ratio:.2f}×)"
         return text + (" †" if entry["cores"] > 1.1 * result.threads else "")
 
     return _wide(results, cell)
+
+
+def ways(result: Result) -> str:
+    """Return the times of one case, with a row for each way: for a terminal, which is narrow."""
+    rows = []
+    for entry in result.entries:
+        if "fault" in entry:
+            rows.append([entry["label"], "fault", "–", "–"])
+            continue
+        ratio, share = result.ratio(entry), result.share(entry)
+        rows.append(
+            [
+                entry["label"] + (" †" if entry["cores"] > 1.1 * result.threads else ""),
+                Measure.MEDIAN.text(entry[Measure.MEDIAN]),
+                "–" if entry["label"] == US or ratio is None else f"{ratio:.2f}×",
+                "–" if share is None else f"{share:.0%}",
+            ]
+        )
+    return table(["way", "time", "ratio", "of the peak"], rows)
+
+
+def outcome(file: dict[str, Any]) -> str:
+    """Return what a run of the benchmark shows at its end: the goals, the losses and the faults."""
+    results = read([file])
+    parts = [_setting(file), "# Goals", goals(results), "# Where gatewise is slower", losses(results)]
+    if any("fault" in entry for result in results for entry in result.entries):
+        parts += ["# Ways that could not be timed", faults(results)]
+    return "\n\n".join(parts)
 
 
 def tails(results: Sequence[Result]) -> str:

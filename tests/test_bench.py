@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.markdown import Markdown
 
-from bench import audio, report
+from bench import audio, peak, report
 from bench.cases import TEN, WORKLOADS
 
 BENCH = Path(__file__).parent.parent / "bench"
@@ -48,6 +52,45 @@ def test_a_result_that_changes_is_seen_in_both_tables():
             entry["median"] = 2 * entry.get("median", 0.0)
     assert report.summary([file]) != before[0]
     assert report.markdown([file]) != before[1]
+
+
+def printed(markdown: str) -> list[str]:
+    """Return the lines of Markdown in a terminal of 80 columns."""
+    console = Console(width=80, file=io.StringIO())
+    console.print(Markdown(markdown))
+    return console.file.getvalue().splitlines()
+
+
+def test_every_heading_and_number_of_a_printed_table_is_whole_in_80_columns():
+    (file,) = newest()
+    tables = [report.outcome(file), *map(report.ways, report.read([file]))]
+    for one in tables:
+        lines, rows = printed(one), [row.strip("| ").split(" | ") for row in one.splitlines() if row.startswith("| ")]
+        assert all(len(line) <= 80 for line in lines)
+        for row in rows:
+            short = [cell.strip("*") for cell in row if len(cell) <= 12]
+            assert any(all(cell in line for cell in short) for line in lines), row
+
+
+def test_the_share_of_the_peak_is_that_of_the_products_and_needs_a_peak():
+    (result,) = [
+        one for one in report.read(newest()) if str(one.case) == "W3 (512, 512) B=64 T=100" and one.threads == 1
+    ]
+    ours = result.entry(report.US)
+    multiply_adds = 100 * 64 * 4 * 512 * 1024
+    peaked = replace(result, peak=1e12)
+    assert peaked.share(ours) == pytest.approx(2 * multiply_adds / ours["median"] / 1e12)
+    assert "% of the peak" in report.times([peaked])
+    unmeasured = replace(result, peak=None)
+    assert unmeasured.share(ours) is None
+    assert "% of the peak" not in report.times([unmeasured])
+
+
+def test_the_peak_is_that_of_a_compiled_loop_or_absent(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "BUILDS", tmp_path)
+    assert 1e8 < peak.peak(1) < 1e13
+    monkeypatch.setattr(peak, "COMPILE", ["a-compiler-that-is-not-here"])
+    assert peak.peak(1) is None
 
 
 def answers_of(path, model, x):

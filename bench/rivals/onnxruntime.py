@@ -78,5 +78,6 @@ def infer(problem: Problem) -> Run:
 WAYS = (
     Way("onnxruntime", "stream", stream),
     Way("onnxruntime", "infer", infer),
+    Way("onnxruntime untraced", "trace", infer, "untraced"),
     Way("onnxruntime", "start", starting(START, "onnxruntime", lambda p: {"lstm.onnx": onnx_model.build(p)})),
 )

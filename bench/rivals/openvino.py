@@ -70,5 +70,6 @@ def infer(problem: Problem) -> Run:
 WAYS = (
     Way("OpenVINO", "stream", stream),
     Way("OpenVINO", "infer", infer),
+    Way("OpenVINO untraced", "trace", infer, "untraced"),
     Way("OpenVINO", "start", starting(START, "openvino", lambda p: {"lstm.onnx": onnx_model.build(p)})),
 )
