@@ -309,6 +309,8 @@ private:
         V acc[M][ROWS][N] = {};
         const T *w = right, *s = left + from / ROWS * rows * STRIDE;
         const int64_t apart = rows * STRIDE;
+        for (int64_t r = 0; r < M * ROWS && from + r < size; ++r)  // what the sums are added to arrives while they are computed
+            for (int k = 0; k < N; ++k) fetch_ahead(f.target + (first + from + r) * width + column + k * L);
         for (int64_t n = 0; n < rows; ++n, w += N * L, s += STRIDE) {
             V v[N];
             UNROLL for (int k = 0; k < N; ++k) v[k] = load(w + k * L);

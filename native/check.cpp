@@ -93,6 +93,50 @@ template <class T> void check_large(Dice& dice, const Kernel& kernel) {
     }
 }
 
+// One sequence of a batch, by itself.
+template <class N> Array<N> row_of(const Array<N>& from, int64_t time, int64_t batch, int64_t row) {
+    const int64_t size = from.size() / (time * batch);
+    Array<N> alone({time, 1, size});
+    for (int64_t t = 0; t < time; ++t) std::copy_n(from.data() + (t * batch + row) * size, size, alone.data() + t * size);
+    return alone;
+}
+
+// With weights larger than the caches, a sequence is bit for bit what it is alone, and so is a run on several threads.
+template <class T> void check_deep(Dice& dice, const Kernel& kernel, bool projects) {
+    const int64_t TIME = 2, B = 101, I = 90, H = sizeof(T) == 4 ? 380 : 270, R = projects ? H - 70 : H;
+    const double most = 2 / std::sqrt(double(R + I));
+    Subject<T> s;
+    s.time = TIME, s.batch = B, s.reverse = dice.once_in(2);
+    s.cell.input = I, s.cell.hidden = H, s.cell.recurrent = R;
+    make_plain(s.cell);
+    s.weight = dice.array<T>({4, H, R + I}, most), s.bias = dice.array<T>({4, H}, 1), s.x = dice.array<T>({TIME, B, I}, 2);
+    if (projects) s.projection = dice.array<T>({R, H}, most);
+    s.h0 = dice.array<T>({B, R}, 1), s.c0 = dice.array<T>({B, H}, 1);
+    s.dhidden = dice.array<T>({TIME, B, R}, 1), s.dh = dice.array<T>({B, R}, 1), s.dc = dice.array<T>({B, H}, 1);
+    const Packed<T> cell(kernel, weights_of(s));
+    set_threads(1);
+    const Result<T> whole = whole_run(cell, s);
+    const Derivatives<T> back = backward_pass(cell, s, whole);
+    for (int64_t row : {int64_t(0), B / 2, B - 1}) {
+        Subject<T> alone = s;
+        alone.batch = 1;
+        alone.x = row_of(s.x, TIME, B, row), alone.dhidden = row_of(s.dhidden, TIME, B, row);
+        alone.h0 = row_of(s.h0, 1, B, row), alone.c0 = row_of(s.c0, 1, B, row);
+        alone.dh = row_of(s.dh, 1, B, row), alone.dc = row_of(s.dc, 1, B, row);
+        const Result<T> run = whole_run(cell, alone);
+        const Derivatives<T> derivatives = backward_pass(cell, alone, run);
+        check_same("the hidden state of a sequence of a large cell", run.hidden, row_of(whole.hidden, TIME, B, row));
+        check_same("a gate of a sequence of a large cell", run.gates, row_of(whole.gates, TIME, B, row));
+        check_same("the gradient with respect to the input of a sequence", derivatives.x, row_of(back.x, TIME, B, row));
+        check_same("the gradient with respect to the initial state of a sequence", derivatives.h, row_of(back.h, 1, B, row));
+    }
+    for (int threads = 2; threads <= 3; ++threads) {
+        set_threads(threads);
+        check_same("what a large cell gives on several threads", whole_run(cell, s), whole);
+        check_same("the gradient of a large cell on several threads", backward_pass(cell, s, whole).weight, back.weight);
+    }
+}
+
 // A stream that is fed in pieces gives what the run gives.
 template <class T> void check_stream(Dice& dice, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s, const Result<T>& run) {
     Stream<T> stream({cell}, s.batch);
@@ -226,6 +270,9 @@ template <class T> int check_type(const Kernel* const* kernels, int count, int64
     for (int k = 0; k < count; ++k)
         if (kernels[k]->float32.lanes * sizeof(float) == 64)
             check(*kernels[k], "large trace", 0, [&] { Dice dice(seed); check_large<T>(dice, *kernels[k]); });
+    for (int k = 0; k < count; ++k)
+        for (bool projects : {false, true})
+            check(*kernels[k], "large cell", projects, [&] { Dice dice(seed); check_deep<T>(dice, *kernels[k], projects); });
     for (int64_t number = 0; number < runs; ++number) {
         Dice dice(seed * 1000003 + uint64_t(number));
         const Subject<T> subject = random_subject<T>(dice, number);

@@ -101,6 +101,9 @@ inline void wait_for_stores() {  // until other threads see what bypassed the ca
 #endif
 }
 
+// Bring the line at an address, which need not exist, into the second-level cache, to be written to.
+template <class T> inline void fetch_ahead(const T* at) { __builtin_prefetch(at, 1, 2); }
+
 template <class T> inline Vec<T> all(T value) { return value - Vec<T>{}; }
 template <class T> inline Ints<T> bits(Vec<T> v) { return (Ints<T>)v; }
 template <class T> inline Vec<T> number(Ints<T> v) { return (Vec<T>)v; }
