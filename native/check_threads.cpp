@@ -16,15 +16,17 @@ namespace {
 
 using Numbers = std::vector<float>;
 
-constexpr int64_t I = 24, H = 64, TIME = 20, COLUMNS = H + I;
+constexpr int64_t I = 24;
 
 struct Model {
+    const int64_t H, COLUMNS = H + I, TIME;
     Numbers weight, bias;
     CellWeights<float> weights{};
     std::shared_ptr<const Packed<float>> cell;
 
-    explicit Model(const Kernel& kernel) : weight(4 * H * COLUMNS), bias(4 * H) {
-        for (size_t n = 0; n < weight.size(); ++n) weight[n] = 0.2f * std::sin(float(n));
+    Model(const Kernel& kernel, int64_t hidden, int64_t time)
+        : H(hidden), TIME(time), weight(size_t(4 * H * COLUMNS)), bias(size_t(4 * H)) {
+        for (size_t n = 0; n < weight.size(); ++n) weight[n] = std::sin(float(n)) / std::sqrt(float(COLUMNS));
         weights.input = I, weights.hidden = weights.recurrent = H;
         for (int k = 0; k < 5; ++k) weights.activation[k].function = k == CANDIDATE || k == CELL ? Function::tanh : Function::sigmoid;
         weights.weight = weight.data(), weights.bias = bias.data();
@@ -32,14 +34,15 @@ struct Model {
     }
 };
 
-Numbers inputs(int64_t batch) {
-    Numbers x(size_t(TIME * batch * I));
+Numbers inputs(const Model& model, int64_t batch) {
+    Numbers x(size_t(model.TIME * batch * I));
     for (size_t n = 0; n < x.size(); ++n) x[n] = std::cos(float(n));
     return x;
 }
 
 Numbers streamed(const Model& model, int64_t batch) {
-    const Numbers x = inputs(batch);
+    const int64_t H = model.H, TIME = model.TIME;
+    const Numbers x = inputs(model, batch);
     Numbers y(size_t(TIME * batch * H));
     Stream<float> stream({model.cell}, batch);
     for (int64_t t = 0; t < TIME; ++t) stream.push(&x[size_t(t * batch * I)], 1, &y[size_t(t * batch * H)], nullptr);
@@ -48,10 +51,11 @@ Numbers streamed(const Model& model, int64_t batch) {
 
 // A run and its backward pass: the hidden states, and the gradient with respect to the weights for dL/dh = 1.
 Numbers forward_and_backward(const Model& model, int64_t batch) {
-    const Numbers x = inputs(batch), h0(size_t(batch * H)), dhidden(size_t(TIME * batch * H), 1.0f);
+    const int64_t H = model.H, COLUMNS = model.COLUMNS, TIME = model.TIME;
+    const Numbers x = inputs(model, batch), h0(size_t(batch * H)), dhidden(size_t(TIME * batch * H), 1.0f);
     Numbers result(size_t(TIME * batch * H + 4 * H * COLUMNS));
     Numbers c(h0), gates(size_t(TIME * batch * 4 * H)), cells(size_t(TIME * batch * H)), unprojected(cells);
-    Numbers dh(h0), dc(h0), dx(x.size()), dbias(4 * H);
+    Numbers dh(h0), dc(h0), dx(x.size()), dbias(size_t(4 * H));
     float* const hidden = result.data();
     Forward<float> run{};
     run.time = TIME, run.batch = batch, run.every = 1, run.units = H, run.gates_kept = 4;
@@ -78,9 +82,11 @@ int main() {
     const int count = available(kernels);
     std::atomic<int> passed{0}, failed{0};
     for (int k = 0; k < count; ++k) {
-        const Model alone(*kernels[k]), model(*kernels[k]);  // the threads themselves pack `model` for the backward pass
+        // The threads themselves pack `model` for the backward pass. Those of a run of `large` share its units and meet at every step.
+        const Model alone(*kernels[k], 64, 20), model(*kernels[k], 64, 20), large(*kernels[k], 352, 6);
         set_threads(1);
         const Numbers stream = streamed(alone, 1), few = forward_and_backward(alone, 2), many = forward_and_backward(alone, 16);
+        const Numbers shared = forward_and_backward(large, 2);
         set_threads(3);
         std::vector<std::thread> threads;
         for (int number = 0; number < 8; ++number)
@@ -88,7 +94,8 @@ int main() {
                 for (int round = 0; round < 5; ++round) {
                     const bool holds = number < 4   ? same(streamed(model, 1), stream)
                                        : number < 6 ? same(forward_and_backward(model, 2), few)
-                                                    : same(forward_and_backward(model, 16), many);
+                                       : round < 4  ? same(forward_and_backward(model, 16), many)
+                                                    : same(forward_and_backward(large, 2), shared);
                     ++(holds ? passed : failed);
                 }
             });
