@@ -132,6 +132,10 @@ class FileTimes:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Time the files; be strict where the environment says so; leave out covers that are not asked for."""
+    if setting := os.environ.get("GATEWISE_CPU_SETTING"):
+        import cpus
+
+        cpus.require(setting)
     pairwise.FOR_PEERS = pairwise.asks_for_peers(config.getoption("markexpr"))
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist print nothing
         config.pluginmanager.register(FileTimes(), "gatewise file times")

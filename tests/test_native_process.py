@@ -41,6 +41,25 @@ def test_the_environment_names_the_kernel(kernel):
     assert (code, out) == (0, kernel), err
 
 
+def test_the_environment_leaves_numpy_alone():
+    code, out, err = python(
+        """
+        import gatewise as gw
+        print(gw.engines()[0].available, gw.engines()[0].why_not)
+        print(gw.LSTM(2, 3, rng=0)([[1, 2]])[0].shape)
+        try:
+            gw.LSTM(2, 3, rng=0)([[1, 2]], engine="native")
+        except gw.OptionError as problem:
+            print(problem)
+        """,
+        GATEWISE_KERNEL="none",
+    )
+    assert code == 0, err
+    why = "GATEWISE_KERNEL=none turns it off"
+    refused = f"the engine 'native' cannot run this cell: {why}"
+    assert out.splitlines() == [f"False {why}", "(1, 3)", refused]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

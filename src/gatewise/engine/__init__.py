@@ -29,7 +29,7 @@ class Engine:
         Why it is not available.
     kernel : str or None
         The kernel that the native engine uses, one for each instruction set; the environment variable GATEWISE_KERNEL
-        selects another.
+        selects another. If it is none when gatewise is imported, the native engine is not available.
     kernels : tuple of str
         The kernels that this machine can run, fastest first.
     threads : int

@@ -31,8 +31,12 @@ from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
 MISSING: str | None = None
+_native: Any = None
 try:
-    _native: Any = import_module("gatewise._native")
+    if os.environ.get("GATEWISE_KERNEL") == "none":
+        MISSING = "GATEWISE_KERNEL=none turns it off"
+    else:
+        _native = import_module("gatewise._native")
 except ModuleNotFoundError as problem:
     MISSING = (
         f"the extension gatewise._native is missing ({problem}); installing gatewise with a C++ compiler builds it"
