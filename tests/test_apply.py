@@ -7,6 +7,7 @@ import sys
 import cases
 import numpy as np
 import pytest
+from native_subjects import needs_native
 
 import gatewise as gw
 from gatewise import insight
@@ -82,6 +83,7 @@ def test_the_order_of_the_axes_and_how_many_count_sequences_changes_nothing():
     np.testing.assert_array_equal(one.y, several.y[1, :, 2])
 
 
+@needs_native
 def test_names_and_dates_of_the_data_and_of_the_model_are_on_the_axes():
     cell = gw.LSTMCell(3, 4, rng=0, labels=gw.Labels(units=list("wxyz"), outputs=list("wxyz")))
     found = gw.apply(gw.LSTM.from_cells(cell), labelled(), keep="forget_gate", units=[3, 1], every=2)
@@ -97,6 +99,7 @@ def test_names_and_dates_of_the_data_and_of_the_model_are_on_the_axes():
     assert set(bare) == {"y"}
 
 
+@needs_native
 def test_layers_and_directions_are_axes_where_several_are_asked_for():
     model = MODELS["stack"]
     whole = model.trace(RAW)
@@ -108,6 +111,7 @@ def test_layers_and_directions_are_axes_where_several_are_asked_for():
     np.testing.assert_array_equal(one.candidate, whole[0, "backward"].candidate)
 
 
+@needs_native
 @pytest.mark.parametrize("kind", ["lengths", "mask"])
 def test_steps_that_are_not_valid_and_states_are_those_of_a_trace(kind):
     model, lengths = MODELS["stack"], np.array([6, 3, 0, 5, 1])
@@ -131,6 +135,7 @@ def test_steps_that_are_not_valid_and_states_are_those_of_a_trace(kind):
     np.testing.assert_array_equal(raw.cell_state.sel(layer=1, direction="forward"), expected[1, "forward"].cell_state)
 
 
+@needs_native
 def test_padding_is_nan_where_every_step_is_not_kept_and_where_a_model_marks_it_itself():
     network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=np.ones((9, 3), np.float32), masked=0, head=HEAD)
     tokens = xarray.DataArray([[1, 2], [0, 8], [3, 3], [0, 1], [0, 1]], dims=("time", "text"))
@@ -147,6 +152,7 @@ def test_padding_is_nan_where_every_step_is_not_kept_and_where_a_model_marks_it_
     np.testing.assert_array_equal(at_end.y, last.trace(RAW, lengths=[6, 3, 1, 5, 1]).output)
 
 
+@needs_native
 def test_tokens_have_no_features():
     network = gw.Network(gw.LSTM(3, 4, rng=0), embedding=RNG.normal(size=(9, 3)).astype(np.float32), masked=0)
     tokens = np.array([[1, 2], [0, 8], [3, 3]])
@@ -220,6 +226,7 @@ def test_a_result_has_units_and_long_names_and_the_attributes_of_the_data():
         assert all(one.attrs["units"] == units and one.attrs["long_name"] for one in found.values()), kind
 
 
+@needs_native
 def test_a_result_says_how_it_was_made():
     expected = {"Conventions": "CF-1.11", "source": f"gatewise {gw.__version__}", "engine": "native"}
     options = {"lengths": [6, 6, 3, 2, 1], "layer": 0, "keep": None, "state": None}

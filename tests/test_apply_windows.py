@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from native_subjects import needs_native
 
 import gatewise as gw
 from gatewise.network import Windows
@@ -27,6 +28,7 @@ def data(raw=RAW, **coordinates):
     return xarray.DataArray(raw, dims=("time", "basin", "feature"), coords={"time": DAYS, **coordinates})
 
 
+@needs_native
 @pytest.mark.parametrize("order", [("time", "basin", "feature"), ("basin", "feature", "time")])
 @pytest.mark.parametrize("name", MODELS)
 def test_numbers_of_each_step_are_the_last_ones_of_its_window(name, order):
@@ -82,6 +84,7 @@ def test_thin_results_and_questions_are_of_windows_too():
     np.testing.assert_allclose(ceiling.value[STEPS - LENGTH :, 2], model.trace(RAW[-LENGTH:, 2]).output, rtol=1e-6)
 
 
+@needs_native
 def test_a_continuous_run_is_that_of_the_network_without_windows_and_is_named():
     model = MODELS["plain"]
     result = gw.apply(model, data(), continuous=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases import DIRECTIONS, PROJECTIONS, VALID, VARIANTS, refusal, run_of
+from native_subjects import needs_native
 from pairwise import pairs
 from walks import projected
 
@@ -262,6 +263,7 @@ def test_an_edit_that_does_not_fit_to_a_run_is_refused_in_one_sentence(name):
         RUN.trace(edit=edit() if callable(edit) else edit)
 
 
+@needs_native
 def test_only_the_reference_engine_runs_with_edits():
     edit = Edit.set("forget_gate", 1)
     for engine in ("auto", "reference"):

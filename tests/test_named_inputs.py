@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from native_subjects import needs_native
 
 import gatewise as gw
 
@@ -147,6 +148,7 @@ def test_tokens_come_with_dates_and_texts_with_names():
     assert both.labels.sequences == ("a", "b")
 
 
+@needs_native
 def test_a_mask_with_named_dimensions_is_read_by_their_names():
     lengths = np.array([6, 2, 4])
     valid = np.arange(6)[:, None] < lengths

@@ -9,7 +9,7 @@ import pickle
 import cases
 import numpy as np
 import pytest
-from native_subjects import needs_native
+from native_subjects import ENGINES, needs_native
 from stacks import assert_same_state, fed
 
 import gatewise as gw
@@ -28,7 +28,7 @@ def amplifier(dtype=np.float32, **options):
     return gw.Network(lstm, head=head, skip=1, initial=initial, **options)
 
 
-@cases.meeting(sizes=SIZES, batch=[None, 1, 3], dtype=[np.float32, np.float64], engine=["native", "reference"])
+@cases.meeting(sizes=SIZES, batch=[None, 1, 3], dtype=[np.float32, np.float64], engine=ENGINES)
 def test_a_stream_in_whatever_blocks_is_the_whole_call(sizes, batch, dtype, engine):
     model = amplifier(dtype)
     x = np.random.default_rng(2).normal(size=(12, 2) if batch is None else (12, batch, 2)).astype(dtype)
@@ -284,7 +284,7 @@ def test_a_layer_that_is_too_large_for_its_own_sums_is_equal_within_rounding():
 # Long calls.
 
 
-@cases.meeting(batch=[None, 2], reads=["every", "last"], engine=["native", "reference"])
+@cases.meeting(batch=[None, 2], reads=["every", "last"], engine=ENGINES)
 def test_a_long_call_in_blocks_is_the_call_at_once(batch, reads, engine, monkeypatch):
     model = amplifier()
     if reads == "last":

@@ -250,7 +250,9 @@ DRAWN = {
     "gates_spiky": lambda: plot.gates(spiky()),
     "states_projected": lambda: plot.states(ones(4, 3, projection_size=2)[0]),
     "attribution_long": lambda: plot.attribution(cell(steps=3000), t=2000, method="gradient_input"),
-    "attribution_steps": lambda: plot.attribution(cell(steps=300), steps=(10, 20), method="gradient_input"),
+    "attribution_steps": lambda: plot.attribution(
+        cell(steps=300, dtype=np.float64), steps=(10, 20), method="gradient_input"
+    ),
     "attribution_names": lambda: plot.attribution(
         gw.LSTM(1, 2, rng=0).trace([[1], [0], [2]], labels=gw.Labels(times=["h", "e", "y"])),
         kind="tokens",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cases
 import numpy as np
 import pytest
+from native_subjects import ENGINES
 from stacks import ZEROS, assert_same_state, fed, random_lstm
 
 import gatewise as gw
@@ -24,7 +25,7 @@ def test_a_stream_fed_step_by_step_is_the_whole_call(variant):
     sizes=[(6,), (1, 5), (2, 0, 4), (1,) * 6],
     batch=[None, 0, 1, 3],
     dtype=[np.float32, np.float64],
-    engine=["native", "reference"],
+    engine=ENGINES,
     layers=[1, 2],
     projection=[None, 2],
     masked=[False, True],
@@ -44,7 +45,7 @@ def test_a_stream_fed_in_chunks_is_the_whole_call(sizes, batch, dtype, engine, l
 
 
 @pytest.mark.parametrize("batch", [None, 2])
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_single_step_takes_a_mask_without_time(batch, engine):
     stream = random_lstm().stream(batch, engine=engine)
     x = np.ones((2,) if batch is None else (batch, 2))
@@ -57,7 +58,7 @@ def test_a_single_step_takes_a_mask_without_time(batch, engine):
     np.testing.assert_array_equal(stream.push(x, mask=np.ones(x.shape[:-1], bool)), other.push(x))
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("mask", [[True], [True, False, True], np.ones(2), "yes", [[True, True]]])
 def test_a_mask_that_does_not_fit_is_refused_and_the_state_left_as_it_was(mask, engine):
     stream = random_lstm().stream(engine=engine)

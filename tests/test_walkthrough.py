@@ -8,6 +8,7 @@ import re
 import cases
 import numpy as np
 import pytest
+from native_subjects import ENGINES
 from pairwise import pairs
 from rich.cells import cell_len
 from walks import DROPOUT, PROJECTIONS, SUBJECTS, equations, gradients_of_outputs, latch_trace, some, trace_of, walk_of
@@ -148,7 +149,7 @@ def test_a_clip_and_zoneout_are_named_where_they_change_the_cell_state():
 
 def test_what_an_engine_rounds_otherwise_is_not_called_a_clip():
     lstm, x = gw.LSTM(3, 16, rng=0, dtype=np.float64), np.random.default_rng(0).normal(size=(8, 3))
-    for engine in ("native", "reference"):
+    for engine in ENGINES:
         trace = lstm.trace(x, engine=engine)[0]
         assert not any("clipped" in sentences(gw.walk(trace.step(t)), "cell_state") for t in range(8))
 

@@ -6,6 +6,7 @@ import cases
 import hydrology
 import numpy as np
 import pytest
+from native_subjects import needs_native
 
 import gatewise as gw
 from gatewise.network import Windows
@@ -28,6 +29,7 @@ def series(*shape):
     return np.random.default_rng(2).normal(size=(STEPS, *shape, 3))
 
 
+@needs_native
 @pytest.mark.parametrize("most", [2**22, 300])
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_each_output_is_the_last_one_of_a_trace_of_its_window_whatever_the_batches(batch, most, monkeypatch):
