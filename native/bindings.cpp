@@ -230,6 +230,11 @@ public:
         stream.get(layer, checked("h", h, {stream.batch(), at(layer).recurrent}), checked("c", c, {stream.batch(), at(layer).hidden}));
     }
 
+    bool is_finite() {
+        const Busy alone(busy);
+        return stream.is_finite();
+    }
+
     void set(int64_t layer, In<T> h, In<T> c) {
         const Busy alone(busy);
         stream.set(layer, checked("h", h, {stream.batch(), at(layer).recurrent}), checked("c", c, {stream.batch(), at(layer).hidden}));
@@ -338,6 +343,7 @@ template <class T, size_t... N> void bind(nb::module_& m, const char* cell, cons
         .def("push", &PyStream<T>::template push<false>, "x"_a.none(), nb::kw_only(), "mask"_a.none() = nb::none(), "out"_a.none() = nb::none(), "See gatewise.Stream.push.")
         .def("surround", &PyStream<T>::surround, "features"_a, "before"_a.noconvert(), "after"_a.noconvert(), "skip"_a, "inputs"_a.noconvert().none(), "outputs"_a.noconvert().none(), "converter"_a, nb::sig("def surround(self, **parts: object) -> None"))
         .def("predict", &PyStream<T>::template push<true>, "x"_a.none(), nb::kw_only(), "mask"_a.none() = nb::none(), "out"_a.none() = nb::none(), "See gatewise.network.NetworkStream.push.")
+        .def_prop_ro("is_finite", &PyStream<T>::is_finite)
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());

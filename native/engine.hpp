@@ -91,6 +91,8 @@ public:
     void set(int64_t layer, const T* h, const T* c);
     void reset();
 
+    bool is_finite() const;  // whether every number of the state is finite
+
     int64_t layers() const { return int64_t(cells.size()); }
     const Cell<T>& cell(int64_t layer) const { return cells[layer]->cell(); }
     int64_t batch() const { return batch_size; }

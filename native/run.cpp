@@ -1,6 +1,8 @@
 // A run over time, split into pieces and shared among threads; and streams, which are runs without an end.
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "pieces.hpp"
 #include "team.hpp"
@@ -116,6 +118,19 @@ template <class T> void Stream<T>::get(int64_t layer, T* to_h, T* to_c) const {
 template <class T> void Stream<T>::set(int64_t layer, const T* from_h, const T* from_c) {
     std::copy_n(from_h, batch_size * cell(layer).recurrent, h[layer].get());
     widen(c[layer].get(), from_c, batch_size, cell(layer).hidden, cells[layer]->padded(cell(layer).hidden));
+}
+
+template <class T> bool Stream<T>::is_finite() const {
+    int found = 0;  // a number that is not finite; a loop without a branch, which is computed in vectors
+    const auto look = [&found](const T* numbers, int64_t count) {
+        for (int64_t k = 0; k < count; ++k) found |= !(std::abs(numbers[k]) <= std::numeric_limits<T>::max());
+    };
+    for (int64_t layer = 0; layer < layers(); ++layer) {
+        const int64_t hidden = cell(layer).hidden, padded = cells[layer]->padded(hidden);
+        look(h[layer].get(), batch_size * cell(layer).recurrent);
+        for (int64_t row = 0; row < batch_size; ++row) look(c[layer].get() + row * padded, hidden);
+    }
+    return !found;
 }
 
 template <class T> bool Stream<T>::push(const T* x, int64_t time, T* y, Poll poll) {

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import itertools
+import pathlib
 import pickle
+import subprocess
+import sys
 
 import cases
 import numpy as np
+import program
 import pytest
-from native_subjects import ENGINES, needs_native
+from native_subjects import ENGINES, KERNELS, needs_native
 from stacks import assert_same_state, fed
 
 import gatewise as gw
@@ -202,6 +206,35 @@ def test_a_stream_starts_from_the_initial_state_and_goes_back_to_it():
     assert "NetworkStream(<Network" in repr(stream)
 
 
+@cases.meeting(
+    kind=["hidden", "skip", "branches", "branches hidden inputs outputs", "skip inputs outputs"],
+    strange=[np.nan, np.inf, -np.inf],
+    batch=[None, 2],
+    engine=["native", "reference"],
+)
+def test_a_nan_in_the_input_of_a_network_stays_until_the_reset(kind, strange, batch, engine):
+    model = made(np.random.default_rng(3), kind=kind)
+    x = np.random.default_rng(4).normal(size=(6, 4) if batch is None else (6, batch, 4))
+    stream = model.stream(batch, engine=engine)
+    for feature in range(4):
+        assert stream.is_finite is True
+        bad = x.copy()
+        bad[2, ..., feature] = strange
+        stream.push(bad)
+        state = [array for layer in stream.state for one in layer for array in one]
+        assert stream.is_finite is all(np.isfinite(array).all() for array in state)
+        if np.isnan(strange):
+            assert stream.is_finite is False
+            assert np.isnan(stream.push(x)).all()
+        stream.reset()
+
+
+def test_what_is_fed_at_a_masked_step_never_enters_the_state():
+    stream = amplifier().stream()
+    stream.push([np.nan, 1], mask=np.array(False))
+    assert stream.is_finite
+
+
 LAST = gw.Network(gw.LSTM(1, 2, rng=0), reads="last")
 BOTH = gw.Network(gw.LSTM(1, 2, bidirectional=True, rng=0))
 REPEATED = gw.Network(gw.LSTM(1, 2, rng=0), masked=0, masked_output="repeat")
@@ -272,13 +305,55 @@ def test_a_small_layer_sums_each_row_by_itself(features, outputs, dtype, missing
     assert layer(h[:0]).shape == (0, 2, outputs)
 
 
-def test_a_layer_that_is_too_large_for_its_own_sums_is_equal_within_rounding():
+def check_both_sides_of_the_limit(engine):
+    """Assert what `NetworkStream` says of dense layers of at most 1,024 weights, and of larger ones."""
     rng = np.random.default_rng(0)
-    size = dense.SMALL // 32 + 1
-    head = gw.Linear(rng.normal(size=(size, 32)).astype(np.float32))
-    model = gw.Network(gw.LSTM(2, 32, rng=0), head=head)
-    x = rng.normal(size=(12, 2)).astype(np.float32)
-    np.testing.assert_allclose(fed(model.stream(), x, (1, 4, 7)), model(x)[0], rtol=0, atol=1e-5)
+    shapes = [(32, 32), (16, 64), (1024, 1), (33, 32), (1025, 1), (41, 25), (70, 80)]
+    for (outputs, features), before, dtype in itertools.product(shapes, (False, True), (np.float32, np.float64)):
+        weight, bias = rng.normal(size=(outputs, features)) / np.sqrt(features), rng.normal(size=outputs)
+        layer = gw.Linear(weight.astype(dtype), bias.astype(dtype))
+        if before:
+            lstm, parts = gw.LSTM(outputs, 5, rng=0, dtype=dtype), {"branches": [gw.Branch(range(features), [layer])]}
+        else:
+            lstm, parts = gw.LSTM(2, features, rng=0, dtype=dtype), {"head": layer}
+        model = gw.Network(lstm, **parts)
+        x = rng.normal(size=(12, model.num_features)).astype(dtype)
+        whole, end = model(x, engine=engine)
+        read = x if before else lstm(x, engine=engine)[0]
+        eps = np.finfo(dtype).eps
+        bound = 2 * (features + 2) * eps * (np.abs(read) @ np.abs(layer.weight).T + np.abs(layer.bias))
+        for sizes in [(1,) * 12, (5, 0, 1, 6)]:
+            stream = model.stream(engine=engine)
+            found = fed(stream, x, sizes)
+            if weight.size <= 1024:
+                np.testing.assert_array_equal(found, whole)
+            if weight.size <= 1024 or not before:
+                assert_same_state(stream.state, end)
+            if before:
+                np.testing.assert_allclose(found, whole, rtol=0, atol=100 * bound.max())
+            else:
+                assert (np.abs(found - whole) <= bound).all()
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS, None])
+def test_the_limit_of_equal_bits_is_the_same_on_every_kernel(kernel, monkeypatch):
+    if kernel:
+        monkeypatch.setenv("GATEWISE_KERNEL", kernel)
+    check_both_sides_of_the_limit("native" if kernel else "reference")
+
+
+CPUINFO = pathlib.Path("/proc/cpuinfo")
+FLAGS = CPUINFO.read_text(encoding="utf-8").split() if CPUINFO.exists() else []
+BLAS = {"Prescott": "sse3", "Haswell": "avx2", "SkylakeX": "avx512f"}  # OpenBLAS's kernels and what they need
+
+
+@pytest.mark.parametrize("core", [core for core, flag in BLAS.items() if flag in FLAGS or core == "Prescott"])
+def test_the_limit_of_equal_bits_is_the_same_with_every_product_of_blas(core):
+    engine = "auto" if KERNELS else "reference"
+    script = f"import test_network_stream; test_network_stream.check_both_sides_of_the_limit({engine!r})"
+    environment = program.environment() | {"OPENBLAS_CORETYPE": core}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
 # Long calls.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cases
 import numpy as np
 import pytest
-from native_subjects import ENGINES
+from native_subjects import ENGINES, needs_native
 from stacks import ZEROS, assert_same_state, fed, random_lstm
 
 import gatewise as gw
@@ -145,3 +147,69 @@ def test_a_stream_runs_forward_only(options):
 def test_a_wrong_stream_is_refused_when_it_is_made(options):
     with cases.refusal(*options, repr(next(iter(options.values()))), by=gw.OptionError):
         random_lstm().stream(**options)
+
+
+def all_finite(state):
+    """Return whether every number of a state is finite."""
+    return all(np.isfinite(array).all() for layer in state for one in layer for array in one)
+
+
+STRANGE = [np.nan, np.inf, -np.inf]
+KINDS_OF_STREAM = {
+    "batch": [None, 1, 3],
+    "dtype": [np.float32, np.float64],
+    "engine": ["native", "reference"],
+    "layers": [1, 3],
+    "projection": [None, 2],
+}
+
+
+@cases.meeting(strange=STRANGE, **KINDS_OF_STREAM)
+def test_a_stream_finds_a_number_of_its_state_that_is_not_finite(strange, batch, dtype, engine, layers, projection):
+    lstm = random_lstm(hidden_size=9, num_layers=layers, projection_size=projection, dtype=dtype)
+    stream = lstm.stream(batch, engine=engine)
+    largest = [[gw.State(*(np.full_like(a, np.finfo(dtype).max) for a in one)) for one in row] for row in stream.state]
+    for array in (array for (one,) in largest for array in one):
+        for place in np.ndindex(array.shape):
+            kept, array[place] = array[place], strange
+            stream.state = largest
+            assert stream.is_finite is False
+            array[place] = -kept
+            stream.state = largest
+            assert stream.is_finite is True
+
+
+@cases.meeting(strange=STRANGE, **KINDS_OF_STREAM | {"engine": ["auto", "reference"]}, variant=cases.VARIANTS)
+def test_a_nan_in_the_input_stays_until_the_reset(strange, batch, dtype, engine, layers, projection, variant):
+    options = {"variant": gw.Variant(**cases.VARIANTS[variant]), "projection_size": projection, "dtype": dtype}
+    lstm = random_lstm(hidden_size=9, num_layers=layers, **options)
+    stream = lstm.stream(batch, engine=engine)
+    calm = np.random.default_rng(0).normal(size=(4, 2) if batch is None else (4, batch, 2)).astype(dtype)
+    first = stream.push(calm)
+    stream.reset()
+    for place in np.ndindex(calm.shape):
+        x = calm.copy()
+        x[place] = strange
+        stream.push(x)
+        assert stream.is_finite is all_finite(stream.state)
+        if np.isnan(strange):
+            assert stream.is_finite is False
+            after = stream.push(calm)
+            assert np.isnan(after if batch is None else after[:, place[1]]).all()
+            assert stream.is_finite is False
+        stream.reset()
+        assert stream.is_finite is True
+        np.testing.assert_array_equal(stream.push(calm), first)
+        stream.reset()
+
+
+@needs_native
+def test_whether_a_state_is_finite_is_found_without_a_copy_of_it():
+    stream = gw.LSTM(2, 512, rng=0).stream(8)
+    tracemalloc.start()
+    try:
+        assert all(stream.is_finite for _ in range(100))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * 512  # a row of the state alone takes half of it

@@ -188,6 +188,8 @@ class StreamFloat32:
     def predict(self, x: object | None, *, mask: object | None = None, out: object | None = None) -> object:
         """See gatewise.network.NetworkStream.push."""
 
+    @property
+    def is_finite(self) -> bool: ...
     def get(
         self,
         layer: int,
@@ -412,6 +414,8 @@ class StreamFloat64:
     def predict(self, x: object | None, *, mask: object | None = None, out: object | None = None) -> object:
         """See gatewise.network.NetworkStream.push."""
 
+    @property
+    def is_finite(self) -> bool: ...
     def get(
         self,
         layer: int,

@@ -20,10 +20,12 @@ from gatewise.records.named_input import steps_by_name
 class NetworkStream(CarriedState):
     """A network that is fed step by step, or in blocks of steps, and carries its state from call to call.
 
-    What it puts out is what a call of the network over all these steps would: bit for bit where each of the network's
-    dense layers has at most 1,024 weights, else within rounding, since the sums of a large product of matrices depend
-    on how many steps it takes. It starts from the network's initial state. As a `Stream`, it is used by one thread at
-    a time, can be pickled and copied, and has the ``engine`` of its LSTM and a ``state`` that can be set.
+    Its output is that of one call over all these steps, bit for bit, if each dense layer has at most 1,024 weights. A
+    larger layer is multiplied by NumPy's BLAS, whose order of additions depends on the number of steps at once. Then
+    the output agrees within rounding. The state stays the same, bit for bit, unless the large layer is before the LSTM.
+
+    A stream starts from the network's initial state. As a `Stream`, it is used by one thread at a time, can be pickled
+    and copied, and has the ``engine`` of its LSTM and a ``state`` that can be set.
 
     Parameters
     ----------
@@ -68,6 +70,11 @@ class NetworkStream(CarriedState):
     def state(self, state: States) -> None:
         self._lstm.state = state
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number of the state is finite, as `Stream.is_finite`; if not, `reset` or set the state."""
+        return self._lstm.is_finite
+
     def reset(self) -> None:
         """Set the state to the network's initial state."""
         initial = self.network.initial_state(self.batch_size)
@@ -78,6 +85,9 @@ class NetworkStream(CarriedState):
 
     def push(self, x: npt.ArrayLike, *, mask: npt.ArrayLike | None = None, out: Array | None = None) -> Array:
         """Feed one step, or a block of several, and return the network's output.
+
+        A NaN in the input stays in the LSTM's state, so the output stays NaN until you call `reset` or set the state.
+        `is_finite` tells you.
 
         Parameters
         ----------
