@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_headers import BUILDS, STRICT, input_of, missing, network_of, outcome, run, subjects
+from c_headers import BUILDS, EXTENSIONS, STRICT, input_of, missing, network_of, outcome, run, subjects, write_system
 
 import gatewise as gw
 from gatewise.c_header.document import cell_sizes
@@ -19,10 +19,22 @@ from gatewise.c_header.writing import LEAST, TIMES, _in_precision
 pytestmark = pytest.mark.peers
 SUBJECTS = subjects()
 HERE = [build for build in BUILDS if not missing(build)]
+IN_TURNS = (  # builds that compile and run every third network each
+    ("clang, AVX2", "as MSVC, AVX2"),
+    ("clang, AVX-512", "as MSVC, AVX-512"),
+    ("AVX2 with intrinsics", "C++11 with intrinsics"),
+)
+
+
+def builds_of(number):
+    """Return the builds that are here in which a network of `SUBJECTS` is compiled."""
+    others = [build for turn, builds in enumerate(IN_TURNS) if turn != number % len(IN_TURNS) for build in builds]
+    return [build for build in HERE if build not in others]
 
 
 def test_every_compiler_is_here():
     assert {BUILDS[build][0] for build in HERE} == {"gcc", "g++", "clang"}
+    assert "WebAssembly" in HERE
 
 
 def exact_run(network, x, dtype):
@@ -54,6 +66,7 @@ def check(network, x, out, tolerance, truth, silent=1e-6):
         "reset": not np.array_equal(out.after_nan, out.y),
         "get and set": not np.array_equal(out.resumed, out.y),
         "its own test": out.passed != 0,
+        "whether states are finite": out.mistakes != 0,
         "rest": out.rest is not None and off(out.rested, out.rest) > silent,
     }
     return [name for name, is_wrong in wrong.items() if is_wrong]
@@ -71,9 +84,79 @@ def test_a_header_computes_what_its_network_does_in_every_build(number, tmp_path
     header = gw.write_c(network, tmp_path / "net.h")
     truth, narrow = (exact_run(network, x, dtype) for dtype in (np.float64, np.float32))
     tolerance = max(LEAST, TIMES * max(off(n, t) for n, t in zip(narrow, truth, strict=True)))
-    for build in HERE:
-        out = outcome(run(tmp_path, build, x), *sizes(network))
+    numbers = {build: run(tmp_path, build, x) for build in builds_of(number)}
+    for build, found in numbers.items():
+        out = outcome(found, *sizes(network))
         assert check(network, x, out, tolerance, truth) == [], (SUBJECTS[number], build, header.sentences)
+    for build in numbers.keys() & EXTENSIONS.keys():
+        np.testing.assert_array_equal(numbers[build].view(np.int32), numbers[EXTENSIONS[build]].view(np.int32), build)
+
+
+OWN_VECTORS = "-O2 -fno-vectorize -fno-slp-vectorize"  # none that the compiler finds in loops and lines
+PACKED = {  # instructions that multiply vectors of four numbers, eight and sixteen
+    "WebAssembly": ("--target=wasm32-wasi -msimd128 -isystem /usr/include/wasm32-wasi", r"\bf32x4\.mul\b"),
+    "x64": ("--target=x86_64-pc-windows-msvc", r"\bmulps\b.*%xmm"),
+    "x86 with /arch:SSE2": ("--target=i686-pc-windows-msvc -msse2", r"\bmulps\b.*%xmm"),
+    "/arch:AVX": ("--target=x86_64-pc-windows-msvc -mavx", r"\bvmulps\b.*%ymm"),
+    "/arch:AVX2": ("--target=x86_64-pc-windows-msvc -mavx2 -mfma", r"\bvfmadd\w+ps\b.*%ymm"),
+    "/arch:AVX512": ("--target=x86_64-pc-windows-msvc -mavx512f", r"\bvfmadd\w+ps\b.*%zmm"),
+}
+
+
+@pytest.mark.parametrize("language", ["-x c -std=c11", "-x c++ -std=c++14"])
+@pytest.mark.parametrize("target", PACKED)
+def test_vectors_of_webassembly_and_of_windows_become_their_instructions(target, language, tmp_path):
+    """Clang without its own macros takes what MSVC takes, with the rules of names, types and calls of Windows."""
+    options, instruction = PACKED[target]
+    if "windows" in options:
+        write_system(tmp_path / "msvc")
+        options += " -U__clang__ -isystem msvc -Wno-language-extension-token"
+    network = gw.Network(gw.LSTM(1, 20, rng=0), head=gw.Linear(np.ones((1, 20), np.float32)))
+    gw.write_c(network, tmp_path / "net.h", rest="none")
+    (tmp_path / "step.c").write_text(
+        '#define NET_TEST\n#include "net.h"\nint test(void);\nint test(void) { return net_test(); }\n'
+    )
+
+    def products(more):
+        command = f"clang {STRICT} {options} {language} {more} {OWN_VECTORS} -S step.c -o -"
+        done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return len(re.findall(instruction, done.stdout))
+
+    assert products("") >= 30
+    assert products("-DNET_PLAIN") == 0
+
+
+FAST = """\
+#include "net.h"
+#include <stdio.h>
+
+int main(void)
+{
+    static const uint32_t strange[3] = {0x7fc00000u, 0x7f800000u, 0xff800000u}; /* NaN, infinity, - infinity */
+    static float flat[NET_STATES];
+    net_state s;
+    int k, n, wrong = 0;
+    for (k = 0; k < NET_STATES; k++)
+        for (n = 0; n < 3; n++) {
+            memcpy(flat + k, strange + n, sizeof(float));
+            net_set(&s, flat);
+            wrong += net_is_finite(&s);
+            flat[k] = 0.0f;
+            net_set(&s, flat);
+            wrong += !net_is_finite(&s);
+        }
+    return wrong;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_fast_mathematics_does_not_hide_a_nan_in_a_state(compiler, tmp_path):
+    gw.write_c(gw.LSTM(2, 18, num_layers=2, rng=0), tmp_path / "net.h", rest="none")
+    (tmp_path / "fast.c").write_text(FAST)
+    subprocess.run([compiler, "-O3", "-ffast-math", "fast.c", "-o", "fast", "-lm"], cwd=tmp_path, check=True)
+    assert subprocess.run([tmp_path / "fast"]).returncode == 0
 
 
 MUTANTS = {  # of a header, one change each that must not go unseen
@@ -88,19 +171,32 @@ MUTANTS = {  # of a header, one change each that must not go unseen
         "for (k = n > 1; k < n; k++) net_run",
     ),
     "the hidden state is not carried": (r"net_store_\d+\(s->h1 \+ u, v_h\);", "(void)v_h;"),
-    "the bias of the candidate is missing": (r" \+ v_b_g;", " + 0.0f * v_b_g;"),
+    "the bias of the candidate is missing": (r"dot_W_g, v_b_g\)", "dot_W_g, 0.0f * v_b_g)"),
     "faint states are those below a half": (r"0x26901d7d", "0x3f000000"),
     "tanh ends at 1": (r"9\.0199966f", "1.0f"),
     "h and c are exchanged as they are set": (r"memcpy\(s->c0, flat \+ 18", "memcpy(s->c0, flat + 0"),
     "the features are not added": (r" \+ v_s;", " + 0.0f * v_s;"),
     "the second layer reads its own state": (r"(layer1_w0[^,]*, 72), s->h0", r"\1, s->h1"),
-    "half of a sum is forgotten": (r"\(s0_5 \+ s1_5\)", "(s0_5 + 0.0f * s1_5)"),
+    "half of a sum is forgotten": (r"4, s0_5, s1_5\)", "4, s0_5, 0.0f * s1_5)"),
+    "a cell state is not looked at": (r"net_bits_1\(s->c1\[k\]\)", "net_bits_1(s->h1[k])"),
+    "only infinity is not finite": (r"& 0x7f800000\) ==", "& 0x7fffffff) =="),
     "the products of the vector before are lost": (r" = more \?", " = !more ?"),
+}
+WITH_INTRINSICS = {  # the same of what is written for intrinsics
+    "products are differences": (r"_MUL\(n, a, b\) NET_OF_##n\(mul_ps\)", "_MUL(n, a, b) NET_OF_##n(sub_ps)"),
+    "a sum and a product are exchanged": (
+        r"NET_ADD\(n, NET_MUL\(n, a, b\), c\)",
+        "NET_MUL(n, NET_ADD(n, a, b), c)",
+    ),
+    "two of four sums are lost": (r"_mm_shuffle_ps\(v, v, 1\)", "_mm_setzero_ps()"),
+    "faint states are kept, and others not": (r"_mm_cmpnlt_ps", "_mm_cmplt_ps"),
+    "the larger is the smaller": (r"_mm_max_ps", "_mm_min_ps"),
 }
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *WITH_INTRINSICS])
 def test_a_mistake_in_a_header_is_seen(mutant, tmp_path):
+    build = "C99 with intrinsics" if mutant in WITH_INTRINSICS else "C99"
     rng = np.random.default_rng(3)
     lstm = gw.LSTM(1, 18, num_layers=2, rng=rng)
     head = gw.Linear(rng.normal(size=(1, 18)).astype(np.float32), rng.normal(size=1).astype(np.float32))
@@ -110,12 +206,12 @@ def test_a_mistake_in_a_header_is_seen(mutant, tmp_path):
     truth = exact_run(network, x, np.float64)
 
     def wrong():
-        out = outcome(run(tmp_path, "C99", x), *sizes(network))
+        out = outcome(run(tmp_path, build, x), *sizes(network))
         return check(network, x, out, LEAST, truth)
 
     assert wrong() == []
     text = (tmp_path / "net.h").read_text()
-    changes = MUTANTS[mutant]
+    changes = (MUTANTS | WITH_INTRINSICS)[mutant]
     for pattern, other in zip(changes[::2], changes[1::2], strict=True):
         assert re.search(pattern, text), pattern
         text = re.sub(pattern, other, text)

@@ -139,7 +139,7 @@ def _table(upper: str, name: str, array: Array) -> str:
         line += f"{value}, "
     lines.append(line.rstrip(", "))
     body = "\n    ".join(lines)
-    return f"static const float {name}[{len(values)}] {upper}_ALIGNED = {{\n    {body}\n}};"
+    return f"{upper}_ALIGNED static const float {name}[{len(values)}] = {{\n    {body}\n}};"
 
 
 def _work(p: str, work: Mapping[str, int]) -> str:
@@ -174,7 +174,7 @@ def _step_functions(header: Header, stages: list[StageCode], turns: bool) -> Ite
     """Yield the functions that run a step, with and without its gates, and a block of steps."""
     network, p, upper = header.network, header.name, header.name.upper()
     cells, head = [s for s in stages if s.stage.gates], [s for s in stages if s.stage.name == "head"]
-    body = [f"    {p}_work work {upper}_ALIGNED, *t = &work;"]
+    body = [f"    {upper}_ALIGNED {p}_work work;", f"    {p}_work *const t = &work;"]
     if network.embedding is not None:
         count, size = network.embedding.shape
         body.append(
@@ -248,7 +248,7 @@ def _scaling(header: Header) -> Iterator[str]:
 
 
 def _state_functions(header: Header, turns: bool) -> Iterator[str]:
-    """Yield the functions that set, read and write the state."""
+    """Yield the functions that set, read, write and check the state."""
     p, sizes = header.name, cell_sizes(header.network)
     copies = {"get": ("flat + {at}", "s->{name}"), "set": ("s->{name}", "flat + {at}")}
     for verb, (target, source) in copies.items():
@@ -266,6 +266,21 @@ def _state_functions(header: Header, turns: bool) -> Iterator[str]:
     yield f"static inline void {p}_reset({p}_state *s) {{ {reset} }}"
     if header.rest is not None:
         yield f"static inline void {p}_rest({p}_state *s) {{ {p}_set(s, {p}_at_rest); }}"
+    infinite = "0x7f800000"  # the exponent of infinity and NaN; compared as bits, it survives -ffast-math
+    loops = "\n".join(
+        f"    for (k = 0; k < {size}; k++) found |= ({p}_bits_1(s->{name}[k]) & {infinite}) == {infinite};"
+        for n, (h, c) in enumerate(sizes)
+        for name, size in ((f"h{n}", h), (f"c{n}", c))
+    )
+    yield f"""\
+/* 1 if every number of the state is finite, else 0. A NaN stays, and y stays NaN, until the state is set. */
+static inline int {p}_is_finite(const {p}_state *s)
+{{
+    size_t k;
+    int found = 0;
+{loops}
+    return !found;
+}}"""
 
 
 def _test(header: Header) -> str:

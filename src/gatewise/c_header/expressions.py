@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 
 import numpy as np
 
+from gatewise.c_header.arithmetic import FACTOR, WHOLE, Arithmetic, Term
 from gatewise.c_header.phases import HALVED, identifier
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import Formula, Number, Symbol, rebuild
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
 
-ADDITIVE, FACTOR, WHOLE = 0, 1, 2  # how tightly an expression binds
 LARGEST = float(np.finfo(np.float32).max)
 RELATIONS = {">": "above", "<": "below", "≤": "at_most"}
 FUNCTIONS = {
@@ -48,82 +49,66 @@ class Expressions:
 
     def __init__(self, prefix: str, width: int, value_of: Callable[[Symbol], tuple[str, bool]]) -> None:
         self.prefix, self.width, self.value_of = prefix, width, value_of
-        self.functions: set[str] = set()
+        self.arithmetic, self.functions = Arithmetic(prefix, width), set[str]()
 
     def write(self, formula: Formula) -> str:
         """Return the expression of a formula, as one value of the width."""
-        text, _, single = self._write(formula)
-        return self._all(text) if single else text
-
-    def _all(self, text: str) -> str:
-        if self.width == 1:
-            return text
+        term = self._write(formula)
+        if self.width == 1 or not term.single:
+            return term.text
         self.functions.add("all")
-        return f"{self.prefix}_all_{self.width}({text})"
+        return f"{self.prefix}_all_{self.width}({term.text})"
 
-    def _inner(self, formula: Formula, tight: int) -> tuple[str, bool]:
-        text, binds, single = self._write(formula)
-        return (text if binds >= tight else f"({text})"), single
-
-    def _write(self, node: Formula) -> tuple[str, int, bool]:
-        """Return an expression, how tightly it binds, and whether it is a single number for all entries."""
+    def _write(self, node: Formula) -> Term:
+        """Return an expression, which may be a single number for all entries."""
         match node:
             case Number(value):
-                return literal(value), FACTOR if value < 0 else WHOLE, True
+                return Term(literal(value), FACTOR if value < 0 else WHOLE, single=True)
             case Symbol():
                 text, single = self.value_of(node)
-                return text, WHOLE, single
+                return Term(text, single=single)
             case tree.MatMul(left):
                 assert isinstance(left, Symbol)
-                return f"dot_{identifier(left)}", WHOLE, False
+                return Term(f"dot_{identifier(left)}")
             case tree.Sum(terms):
                 return self._sum(terms)
             case tree.Negative(term):
-                text, single = self._inner(term, WHOLE)
-                return f"-{text}", ADDITIVE, single
+                return self.arithmetic.negative(self._write(term))
             case tree.Product(factors):
-                texts = [self._inner(factor, WHOLE) for factor in factors]
-                return " * ".join(text for text, _ in texts), FACTOR, all(single for _, single in texts)
+                return reduce(self.arithmetic.product, map(self._write, factors))
             case tree.Quotient(over, under):
-                (first, single), (second, also) = self._inner(over, FACTOR), self._inner(under, WHOLE)
-                return f"{first} / {second}", FACTOR, single and also
+                return self.arithmetic.quotient(self._write(over), self._write(under))
             case tree.Power(base, Number(exponent)) if exponent in (2, 3):
-                self.functions.add("square")
                 square = self._call("square", (base,))
-                if exponent == 2:
-                    return square, WHOLE, False
-                return f"{square} * {self._argument(base)}", FACTOR, False
+                return square if exponent == 2 else self.arithmetic.product(square, Term(self.write(base)))
             case tree.Slope(body):
                 return self._write(body)
             case tree.Holds(left, relation, right):
-                return self._call(RELATIONS[relation], (left, right)), WHOLE, False
+                return self._call(RELATIONS[relation], (left, right))
             case tree.FunctionCall():
                 return self._function(node)
         raise TypeError(f"no expression of C for {type(node).__name__}")
 
-    def _sum(self, terms: tuple[Formula, ...]) -> tuple[str, int, bool]:
-        text, all_single = "", True
-        for term in terms:
-            minus = isinstance(term, tree.Negative)
-            inner, single = self._inner(term.term if isinstance(term, tree.Negative) else term, FACTOR)
-            all_single &= single
-            text += f"{' - ' if minus else ' + '}{inner}" if text else f"{'-' * minus}{inner}"
-        return text, ADDITIVE, all_single
+    def _sum(self, terms: tuple[Formula, ...]) -> Term:
+        total = self._write(terms[0])
+        for term in terms[1:]:
+            if isinstance(term, tree.Negative):
+                total = self.arithmetic.difference(total, self._write(term.term))
+            else:
+                total = self.arithmetic.sum(total, self._write(term))
+        return total
 
-    def _argument(self, formula: Formula) -> str:
-        return self.write(formula)
-
-    def _call(self, name: str, arguments: tuple[Formula, ...]) -> str:
+    def _call(self, name: str, arguments: tuple[Formula, ...]) -> Term:
         self.functions.add(name)
-        return f"{self.prefix}_{name}_{self.width}({', '.join(self._argument(argument) for argument in arguments)})"
+        return Term(f"{self.prefix}_{name}_{self.width}({', '.join(map(self.write, arguments))})")
 
-    def _function(self, node: tree.FunctionCall) -> tuple[str, int, bool]:
+    def _function(self, node: tree.FunctionCall) -> Term:
         activation = node.activation
         if activation is not None and activation.name not in ("sigmoid", "tanh"):
             argument = node.arguments[0]
             body = rebuild(definition(activation), lambda part: argument if part == ARGUMENT else None)
             return self._write(body)
-        return self._call(FUNCTIONS[node.name], node.arguments), WHOLE, False
+        return self._call(FUNCTIONS[node.name], node.arguments)
 
 
 NEEDS: Mapping[str, tuple[str, ...]] = {  # of each function, the others that it calls

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.c_header.arithmetic import Arithmetic, Term
 from gatewise.c_header.functions import WIDTHS, in_every_build
 from gatewise.c_header.phases import ProductGroup, identifier
 from gatewise.symbolic.formula import MatMul, Symbol
@@ -123,7 +124,7 @@ def summing(prefix: str, width: int, count: int) -> str:
 
     Sums that are few are kept several times, for columns in turn, so that no product waits for the one before it.
     """
-    p, copies = prefix, 1 if count >= 8 else 2 if count > 2 else 4
+    p, copies, write = prefix, 1 if count >= 8 else 2 if count > 2 else 4, Arithmetic(prefix, width)
     vector, name = "float" if width == 1 else f"{p}_v{width}", f"{p}_sum_{width}x{count}"
     zero = "0.0f" if width == 1 else f"{p}_all_{width}(0.0f)"
 
@@ -132,9 +133,12 @@ def summing(prefix: str, width: int, count: int) -> str:
             yield f"        const float z{turn} = z[{plus('j', turn)}];"
             for n in range(count):
                 at = plus("w", turn and f"{turn} * rows", n * width)
-                yield f"        s{turn}_{n} += {p}_load_{width}({at}) * z{turn};"
+                if width == 1:
+                    yield f"        s{turn}_{n} += {p}_load_1({at}) * z{turn};"
+                else:
+                    yield f"        {p.upper()}_ACCUMULATE({width}, s{turn}_{n}, {at}, z{turn});"
 
-    kind = "static __attribute__((noinline))" if width * count > INLINED else f"{p.upper()}_INLINE"
+    kind = f"{p.upper()}_{'NOT_' * (width * count > INLINED)}INLINE"
     lines = [
         f"{kind} void {name}(float *sums, const float *w, size_t rows, const float *z, size_t n, int more)",
         "{",
@@ -150,8 +154,10 @@ def summing(prefix: str, width: int, count: int) -> str:
         "    }",
     ]
     for n in range(count):
-        total = " + ".join(f"(s{copy}_{n} + s{copy + 1}_{n})" for copy in range(0, copies - 1, 2)) or f"s0_{n}"
-        lines.append(f"    {p}_store_{width}({plus('sums', n * width)}, {total});")
+        sums = [Term(f"s{copy}_{n}") for copy in range(copies)]
+        while len(sums) > 1:
+            sums = [write.sum(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)]
+        lines.append(f"    {p}_store_{width}({plus('sums', n * width)}, {sums[0].text});")
     return "\n".join([*lines, "}"])
 
 
@@ -167,8 +173,8 @@ def sums(prefix: str, functions: set[tuple[int, int]]) -> str:
 #if {upper}_LANES >= 4
     {p}_v4 four = {p}_all_4(0.0f);
     whole = step == 1 ? n - n % 4 : 0;
-    for (j = 0; j < whole; j += 4) four += {p}_load_4(w + j) * {p}_load_4(z + j);
-    sum = (four[0] + four[2]) + (four[1] + four[3]);
+    for (j = 0; j < whole; j += 4) four = {upper}_ADD_MUL(4, four, {p}_load_4(w + j), {p}_load_4(z + j));
+    sum = {p}_total_4(four);
 #endif
     for (j = whole; j < n; j++) sum += w[j * step] * z[j];
     return sum;

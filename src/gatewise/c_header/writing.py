@@ -223,7 +223,8 @@ def _comment(
         USE.format(name=name),
         f"{name}_block runs n steps, bit for bit as {name}_step. Define {name.upper()}_WITH_GATES for"
         f" {name}_step_gates, which also gives i, f, g and o of each layer; {name.upper()}_TEST for {name}_test;"
-        f" {name.upper()}_PLAIN for C without vectors.",
+        f" {name.upper()}_PLAIN for C without vectors; {name.upper()}_INTRINSICS for vectors as MSVC takes them.",
+        f"A NaN in x stays in the state, so y stays NaN until the next reset. {name}_is_finite checks the state.",
         "Compile with -std=gnu99 or -ffp-contract=fast: without fused products it is slower. Link with -lm.",
         "",
         f"Tables: {flash:,} bytes. State and work: {ram:,} bytes.",
