@@ -15,12 +15,13 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 
 EPSILONS = 64  # machine epsilons of the largest number: on two CPUs, a run differs by less (by up to 20, as measured)
-TIE = 2.0**-15  # of the largest number: answers computed from float32 runs that differ by less count as equal
+TIE = 2.0**-17  # of the largest number, as many epsilons of float32: sizes of a run that differ by less tie
+TIE_IN_FLOAT64 = 2.0**-34  # the same where a run is known to be in float64; sums over many steps are included
 LARGEST = {"float32": 1e7, "float64": 1e60}  # in size: no sum of products of five such numbers overflows
 
 
 def rounding_margin(values: Array, dtype: npt.DTypeLike | None = None, axis: Any = None) -> Array:
-    """Return how far rounding may move the numbers of a run: 64 machine epsilons of the largest.
+    """Return a margin wider than the rounding of a run's numbers: 64 machine epsilons of the largest.
 
     `dtype` is that of the run, by default that of the array. With `axis`, the largest is taken along these axes.
     """
@@ -34,10 +35,10 @@ def is_in_range(values: npt.ArrayLike, dtype: np.dtype[Any]) -> bool:
     return bool((np.abs(values) <= LARGEST[dtype.name]).all())
 
 
-def first_largest(sizes: npt.ArrayLike) -> int:
+def first_largest(sizes: npt.ArrayLike, within: float | None = None) -> int:
     """Return the place of the largest number, in the order of the flat array: of several that tie, the first.
 
-    Numbers tie if they differ by at most 1/32,768 of the largest magnitude. NaN is never the largest.
+    Numbers tie if they differ by at most `within`, by default `TIE` of the largest magnitude. NaN is never the largest.
 
     Examples
     --------
@@ -46,14 +47,17 @@ def first_largest(sizes: npt.ArrayLike) -> int:
     """
     array = np.where(np.isnan(sizes), -np.inf, sizes).ravel()
     most = array.max()
-    return int(np.argmax(array >= most - _tie(array) if np.isfinite(most) else array == most))
+    within = TIE * _largest_magnitude(array) if within is None else within
+    return int(np.argmax(array >= most - within if np.isfinite(most) else array == most))
 
 
-def largest_first(sizes: npt.ArrayLike, *, relative: bool = False) -> npt.NDArray[np.intp]:
-    """Return the places of numbers, the largest first; numbers that tie stay in their order. NaN comes last.
+def largest_first(
+    sizes: npt.ArrayLike, most: int | None = None, *, dtype: npt.DTypeLike = np.float32, relative: bool = False
+) -> npt.NDArray[np.intp]:
+    """Return the places of numbers, the largest first, or of the `most` largest; numbers that tie stay in their order.
 
-    Numbers tie if they differ by at most 1/32,768 of the largest magnitude of all; with `relative`, of the larger of
-    the two, for numbers of very different sizes that are each accurate by itself.
+    Numbers tie if they differ by at most `TIE` of the largest magnitude of all, or less if the `dtype` of the run is
+    float64; with `relative`, of the larger of the two, for numbers that are each accurate by itself. NaN comes last.
 
     Examples
     --------
@@ -62,16 +66,17 @@ def largest_first(sizes: npt.ArrayLike, *, relative: bool = False) -> npt.NDArra
     """
     array = np.where(np.isnan(sizes), -np.inf, sizes)
     order = np.argsort(-array, kind="stable")
-    falling, within = -array[order], _tie(array)
-    start = 0
-    while start < len(order):
+    falling, start, share = -array[order], 0, TIE if dtype == np.float32 else TIE_IN_FLOAT64
+    within = share * _largest_magnitude(array)
+    count = len(order) if most is None else min(most, len(order))
+    while start < count:
         first = falling[start]
-        room = TIE * abs(first) if relative else within
+        room = share * abs(first) if relative else within
         stop = int(np.searchsorted(falling, first + room if np.isfinite(first) else first, "right"))
         order[start:stop].sort()
         start = stop
-    return order
+    return order[:count]
 
 
-def _tie(array: Array) -> float:
-    return TIE * float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
+def _largest_magnitude(array: Array) -> float:
+    return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))

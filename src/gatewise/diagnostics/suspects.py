@@ -21,6 +21,7 @@ from gatewise.diagnostics.rounding import DIGITS, Case
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
+from gatewise.margins import first_largest
 from gatewise.parameters import COUPLINGS, Parameters, Variant
 from gatewise.records.step import State
 
@@ -263,14 +264,15 @@ def other_biases(case: Case, claims: dict[str, Array], u: float) -> str | None:
         fits = off & (after < np.maximum(300 * u, before * 1e-4))
         explained += fits[off].tolist()
         if fits.any():
-            gate, unit = np.unravel_index(np.argmax(np.where(fits & (np.abs(by) < 20), np.abs(by), 0)), by.shape)
+            gate, unit = np.unravel_index(first_largest(np.where(fits & (np.abs(by) < 20), np.abs(by), 0)), by.shape)
             whose = f" of the {direction} direction" if lstm.bidirectional else ""
             shift = f"the {gates.NAMES[gate].replace('_', ' ')} of unit {unit}{whose} by {by[gate, unit]:+.4g}"
             shifts.append((float(np.abs(by[gate, unit])), shift))
     # A unit with saturated gates may leave its biases undetermined; where anything else is wrong, few can be fitted.
     if not explained or np.mean(explained) < 0.8:
         return None
-    return f"the runtime has different biases (as if one of two were missing); the largest change is {max(shifts)[1]}"
+    largest = shifts[first_largest([size for size, _ in shifts])][1]
+    return f"the runtime has different biases (as if one of two were missing); the largest change is {largest}"
 
 
 def _fit_biases(p: Parameters, x: Array, h: Array, start: State) -> tuple[Array, Array, Array]:

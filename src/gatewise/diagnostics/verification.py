@@ -25,6 +25,7 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.layers import LSTM
 from gatewise.layers.arguments import valid_steps
 from gatewise.layers.stack import States, map_states
+from gatewise.margins import first_largest
 from gatewise.network import Network
 from gatewise.records.named_input import named_input
 from gatewise.records.named_numbers import columns_by_name, is_labelled, is_table, output_numbers
@@ -276,7 +277,7 @@ def _compare_with_truth(
                 else f"rounding alone changes {name} as much as a mistake would"
             )
         beyond = np.argwhere(ratio > 1)
-        at = tuple(map(int, np.unravel_index(np.argmax(away), away.shape))) if away.size else (0,) * away.ndim
+        at = tuple(map(int, np.unravel_index(first_largest(away), away.shape))) if away.size else (0,) * away.ndim
         there = [float(array[at]) if away.size else 0.0 for array in (away, claim, expected, allowed)]
         differences.append(
             Difference(
@@ -328,7 +329,7 @@ def _worst_sequence(truth: dict[str, Array], claims: dict[str, Array]) -> int:
         away = distances(claim, truth[name]).max(axis=-1, initial=0)
         away = away.max(axis=0, initial=0) if name == "y" else away
         if away.size:
-            sequence, scale = int(np.argmax(away)), float(np.abs(truth[name]).max() or 1)
+            sequence, scale = first_largest(away), float(np.abs(truth[name]).max() or 1)
             worst[sequence] = max(worst.get(sequence, 0.0), float(away[sequence]) / scale)
     return max(worst, key=lambda sequence: worst[sequence])
 

@@ -150,7 +150,7 @@ class Chain:
         return self.sequences[0][0].parameters.weight.dtype
 
     def rounding(self, values: Array) -> Array:
-        """Return how far the rounding of the run may have moved its numbers: an exact number is not further off."""
+        """Return the tolerance of numbers for the rounding of the run: an exact number is not further off."""
         return rounding(values) if self.dtype == np.float64 else single_precision_error(values)
 
     def _inputs_of_run(self) -> Iterator[tuple[SymbolAtStep, Array]]:

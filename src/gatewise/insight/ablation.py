@@ -17,6 +17,7 @@ from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_na
 from gatewise.insight.retention import stored_run
 from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
 from gatewise.layers import LSTM
+from gatewise.margins import TIE, largest_first
 from gatewise.network import Network, NetworkTrace
 from gatewise.progress import working
 from gatewise.records.edits import Edit
@@ -33,7 +34,7 @@ DONE = {
 }
 GATES = ("input_gate", "forget_gate", "output_gate")
 SEVERAL = 5  # parts, from which on they have a median
-PART = 0.1  # of the largest effect: parts with as much are counted
+PART = 0.1 * (1 - TIE)  # of the largest effect: parts with as much are counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,7 +171,7 @@ def ablation(
             metrics[place] = _finite_metric(chosen.of(output), name)
             done(1)
     effects = np.where(np.abs(metrics - unedited) > chosen.floor, metrics - unedited, 0.0)
-    order = np.argsort(-np.abs(effects), kind="stable")
+    order = largest_first(np.abs(effects), dtype=run.lstm.first.parameters.dtype)
     names, noun = tuple(np.array(list(edits_by_name))[order].tolist()), NOUNS.get(str(parts), "edit")
     return Ablation(
         columns={"edit": np.array(names), "metric": metrics[order], "effect": effects[order]},
@@ -236,7 +237,7 @@ def _most_active(run: Any, edits_by_name: dict[str, Any], most: int) -> dict[str
         states = cell.hidden_state if cell.parameters.projection is None else cell.unprojected_state
         sizes[key] = np.nanmean(np.square(states, dtype=np.float64), axis=(0, 1))
     of_units = [sizes[edit.layer, edit.direction][edit.units[0]] for (edit,) in edits_by_name.values()]
-    chosen = np.sort(np.argsort(of_units, kind="stable")[::-1][:most])
+    chosen = np.sort(largest_first(of_units, most))
     return dict(np.array([*edits_by_name.items()], object)[chosen].tolist())
 
 

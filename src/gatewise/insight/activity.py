@@ -11,6 +11,7 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
 from gatewise.insight.retention import of_one_cell, require_finite, unit_hidden_state, valid_steps
+from gatewise.margins import first_largest
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
@@ -104,8 +105,8 @@ def _activity_sentence(names: list[str], deviation: Array) -> str:
     """Return the answer's sentence: the units whose hidden states vary most and least."""
     if len(names) == 1:
         return f"The hidden state of the one unit has a standard deviation of {deviation[0]:.2g}."
-    most, least = int(np.argmax(deviation)), int(np.argmin(deviation))
-    if deviation[most] == deviation[least]:
+    most, least = first_largest(deviation), first_largest(-deviation)
+    if most == least:  # all tie
         return f"The hidden state of each of the {len(names):,} units has a standard deviation of {deviation[0]:.2g}."
     return (
         f"Of the {len(names):,} units, unit {names[most]} moves most (the standard deviation of its hidden state is"

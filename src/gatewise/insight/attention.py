@@ -22,6 +22,7 @@ from gatewise.insight.retention import (
     valid_steps,
     writes_of,
 )
+from gatewise.margins import first_largest
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
@@ -271,7 +272,7 @@ def _attention_sentence(answer: Attention, trace: Trace, sequence: int, ends: np
     when, sizes = naming.at_step(trace, int(ends[last])), np.abs([answer.initial[last], *answer.weights[last]])
     if not sizes.any():
         return f"{whose[0].upper()}{whose[1:]} cell state{of} {when} is zero: nothing was written."
-    largest = int(sizes.argmax())
+    largest = first_largest(sizes)
     wrote = int(ends[largest - 1])
     ending = naming.at_step(trace, wrote)
     place = ending if every == 1 else f"in the block of {every:,} steps that ends {ending}"

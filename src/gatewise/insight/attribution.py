@@ -18,6 +18,7 @@ from gatewise.insight.phrases import decompose_each, relevant_steps
 from gatewise.insight.relevance import relevance, require_no_norm
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.stack import States
+from gatewise.margins import EPSILONS, first_largest
 from gatewise.network import NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import Measure
@@ -29,7 +30,7 @@ MANY = 2000  # steps, of which a decomposition takes minutes
 MISSING = 0.01  # of the difference to the output at the baseline: an integral that lacks more has not converged
 ALIKE = 0.2  # of the largest share, or that difference: shares by every other point are no further from the others
 HOPELESS = 100  # times that difference: where more is missing, more points do not help
-ROUNDING = 16  # machine epsilons of the terms of an output: what a difference may be of rounding, and 1e-30
+TINY = 1e-30  # a difference of outputs that may be one of rounding, however small their terms are
 
 
 class Method(NamedTuple):
@@ -352,7 +353,7 @@ def _without_sentence(aim: Target, method: str, by_step: Array, states: States |
         times=times_of(aim.first),
         valid=valid,
         start=aim.first.start,
-        rounding=max(1e-30, ROUNDING * float(np.finfo(aim.first.parameters.dtype).eps) * terms),
+        rounding=max(TINY, EPSILONS * float(np.finfo(aim.first.parameters.dtype).eps) * terms),
     )
 
 
@@ -382,7 +383,7 @@ def _with_sentence(shares: Attribution, aim: Target, tokens: npt.NDArray[Any] | 
             columns[f"feature {name}" if name in columns else name] = np.concatenate([[np.nan], scores])
     if shares.unshared:
         return replace(shares, columns=columns, sentence=f"{aim.clause}; {shares.unshared}.", tokens=tokens)
-    largest = int(np.argmax(np.abs(shares.scores)))
+    largest = first_largest(np.abs(shares.scores))
     score, word = shares.scores[largest], "" if tokens is None else f" ({tokens[largest]})"
     share = "no input has a share in it"
     if score:

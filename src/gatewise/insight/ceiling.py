@@ -17,6 +17,7 @@ from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.readout import ReadoutModel, model_of, scale_and_shift
 from gatewise.insight.retention import pieces, require_finite
 from gatewise.layers import LSTM
+from gatewise.margins import first_largest, largest_first
 from gatewise.network import Linear, Network, NetworkTrace
 from gatewise.records.labels import NO_LABELS, Measure
 from gatewise.records.trace import LSTMTrace, Trace
@@ -286,15 +287,13 @@ def _output_measures(subject: Any, count: int, softmax: bool) -> dict[str, Measu
 
 def _sequence_nearest_ceiling(scaled: _ScaledModel, cell: Trace) -> int:
     """Return the sequence of a run in which an output comes closest to its ceiling, relative to its range."""
-    least, closest = np.inf, 0
+    distances = np.full(cell.batch_size, np.inf)
     for sequence in range(cell.batch_size):
         if len(on := naming.valid_places(cell, sequence)):
             output = scaled.run_output(sequence)
             output = output[on] if scaled.model.reads == "every" else output
-            distance = float(((scaled.bounds[1] - output.max(0)) / scaled.width).min())
-            if distance < least:
-                least, closest = distance, sequence
-    return closest
+            distances[sequence] = ((scaled.bounds[1] - output.max(0)) / scaled.width).min()
+    return first_largest(-distances)
 
 
 def _output_steps(model: ReadoutModel, cell: Trace, sequence: int) -> tuple[npt.NDArray[np.intp], Mask]:
@@ -370,10 +369,11 @@ def _ceiling_sentence(
 ) -> str:
     """Return the sentence of a ceiling: the largest output possible, the largest reached, and the losses."""
     best = np.nanmax(output, axis=0)
-    place = int(np.argmin((scaled.bounds[1] - best) / scaled.width))
-    t = int(np.nanargmax(output[:, place]))
+    place = first_largest((best - scaled.bounds[1]) / scaled.width)
+    t = first_largest(output[:, place])
     of = naming.of_sequence(cell, sequence)
-    parts = sorted(((float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()), reverse=True)
+    parts = [(float(loss[t, place]), LOSSES[name]) for name, loss in losses.items()]
+    parts = [parts[number] for number in largest_first([loss for loss, _ in parts])]
     least = 0.001 * scaled.width[place]
     lost = [f"{loss:.3g} to {cause}" for loss, cause in parts if loss > least]
     less = [f"{-loss:.3g} by {cause}" for loss, cause in parts if loss < -least]

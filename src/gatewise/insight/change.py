@@ -14,6 +14,7 @@ from gatewise.errors import ShapeError
 from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.comparing import CellComparison, Pairs, RunDifference, pair_cells, tolerance_of
 from gatewise.insight.naming import at_step, of_cell, sequence_name, sequence_of, state_names, times_of, unit_of
+from gatewise.margins import first_largest
 from gatewise.network import Run
 from gatewise.records.nesting import Cell, cell_at
 from gatewise.records.trace import Trace
@@ -137,7 +138,7 @@ def change(
     tolerance = tolerance_of(tolerance, pairs)
     comparisons = {cell: CellComparison(*pair, tolerance) for cell, pair in pairs.items()}
     quantities = next(iter(comparisons.values())).quantities
-    largest = max((part.largest(cell) for cell, part in comparisons.items()), key=lambda pair: pair[0])
+    largest = _largest_difference(comparisons)
     first = _first_difference(comparisons)
     layers = dict.fromkeys(layer for layer, _ in pairs)
     places = [{way: (number, way) for layer, way in pairs if layer == number} for number in layers]
@@ -194,7 +195,7 @@ def _chosen_unit(
     """Return the difference of two runs that the answer shows: in the chosen unit, or in the one that changed most."""
     quantities = next(iter(comparisons.values())).quantities
     name = "cell_state" if "cell_state" in quantities else quantities[-1]
-    place = max((part.largest(key, name) for key, part in comparisons.items()), key=lambda pair: pair[0])[1]
+    place = _largest_difference(comparisons, name)[1]
     key = place.layer, place.direction
     if unit is None and sequence is None:
         return place
@@ -202,6 +203,14 @@ def _chosen_unit(
     unit = place.unit if unit is None else unit_of(state_names(pair[0], name), unit)
     sequence = place.sequence if sequence is None else sequence_of(pair[0], sequence)
     return comparisons[key].largest_at(key, name, place.step, unit, sequence)
+
+
+def _largest_difference(
+    comparisons: dict[Cell, CellComparison], name: str | None = None
+) -> tuple[float, RunDifference]:
+    """Return the largest difference of two runs, in all quantities or in one, with its size."""
+    largest = [part.largest(cell, name) for cell, part in comparisons.items()]
+    return largest[first_largest([size for size, _ in largest])]
 
 
 def _unit_series(pair: tuple[Trace, Trace], quantities: Sequence[str], unit: RunDifference) -> dict[str, Array]:

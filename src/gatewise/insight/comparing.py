@@ -10,6 +10,7 @@ import numpy as np
 from gatewise.arrays import Array, distances, finite_number
 from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names
 from gatewise.insight.retention import pieces
+from gatewise.margins import first_largest
 from gatewise.records.nesting import Cell
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
@@ -157,7 +158,7 @@ class CellComparison:
         apart = self.apart(name, slice(step, step + 1))[0]
         rows = range(len(apart)) if sequence is None else (sequence,)
         units = range(apart.shape[1]) if unit is None else (unit,)
-        row, column = np.unravel_index(int(np.argmax(apart[np.ix_(rows, units)])), (len(rows), len(units)))
+        row, column = np.unravel_index(first_largest(apart[np.ix_(rows, units)]), (len(rows), len(units)))
         at = rows[int(row)], units[int(column)]
         values = (run.input if name == "input" else run.quantity(name) for run in self.pair)
         return RunDifference(*cell, step, at[0], name, at[1], *(float(np.asarray(value)[step][at]) for value in values))
@@ -165,6 +166,6 @@ class CellComparison:
     def largest(self, cell: Cell, name: str | None = None) -> tuple[float, RunDifference]:
         """Return the largest difference of two runs of a cell, in all quantities or in one, with its size."""
         most = self.most if name is None else self.most[:, [self.quantities.index(name)]]
-        step, place = np.unravel_index(int(np.argmax(most)), most.shape)
+        step, place = np.unravel_index(first_largest(most), most.shape)
         quantity = self.quantities[int(place)] if name is None else name
         return float(most[step, place]), self.largest_at(cell, quantity, int(step))

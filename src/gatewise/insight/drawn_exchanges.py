@@ -9,13 +9,14 @@ import numpy as np
 from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
 from gatewise.insight.exchanges import MOST, Exchanges, Outcome, Places, Steps, Swaps, late_lags
+from gatewise.margins import TIE, largest_first, rounding_margin
 from gatewise.showing import counted
 
 CANDIDATES, LEAST = 64_000, 4_000  # exchanges of which one step is run, and the least of a large model
 EQUAL = 8  # times as many are drawn, since those of equal inputs exchange nothing
 CANDIDATE_WORK = 2 * 10**9  # multiplications of these steps
 FURTHER = 4  # times as many lags are looked at, if more would be cut off
-CUT = 0.1  # of the weight of the exchanges: where more lasts to the last lag, later ones are looked at
+CUT = 0.1 * (1 + TIE)  # of the weight of the exchanges: where more lasts to the last lag, later ones are looked at
 FIRST, SECOND, CHECKED = 100, 300, 50  # exchanges of the first round, of the second, and of each check
 EXCHANGES = FIRST + SECOND + 4 * CHECKED  # of all lags
 SHARE = 0.9  # of the weight of all exchanges, which end within the horizon
@@ -23,7 +24,7 @@ TOGETHER = 10  # steps that a check exchanges at a time
 SMALL = 0.01  # the part of an exchange that a check makes
 UNSTABLE = 0.3  # of what whole exchanges change late: where small ones change more, the run may be unstable
 GROWN = 3  # times the share that small exchanges change at once: it is, if that grew
-PLAIN = 0.1  # of what the exchanges change on average: a plain one that changes less does not count
+PLAIN = 0.1 * (1 - TIE)  # of what the exchanges change on average: a plain one that changes less does not count
 
 
 class Checks(NamedTuple):
@@ -90,8 +91,9 @@ class DrawnExchanges:
             first = self._each_unit_in_turn(moved)
             outcome = exchanges.outcome(candidates.of(first), lags)
             if lags == later or outcome.share_at(lags).max() <= CUT:
-                deviation = exchanges.cell_states.std((0, 1))
-                far = moved / np.where(deviation > 0, deviation, np.inf)
+                c = exchanges.cell_states
+                deviation = c.std((0, 1))
+                far = moved / np.where(deviation > rounding_margin(c, axis=(0, 1)), deviation, np.inf)
                 wanted = (far * (1 + outcome.units.quantile(SHARE))).max(1).astype(np.float64)
                 wanted[first] = 0
                 second = self.chosen(wanted, SECOND)
@@ -103,16 +105,20 @@ class DrawnExchanges:
 
     def _each_unit_in_turn(self, moved: Array) -> Places:
         """Return the exchanges of the first round, given how far each moves each unit (exchange, unit)."""
-        ranks = np.argsort(-moved, axis=0, kind="stable")[:FIRST, self.rng.permutation(moved.shape[1])]
+        units = moved.T[self.rng.permutation(moved.shape[1])]
+        ranks = np.stack([largest_first(of_unit, FIRST) for of_unit in units], axis=1)
         in_turn = dict.fromkeys(ranks.ravel().tolist())
         return np.array([*in_turn][:FIRST])
 
     def chosen(self, weights: Array, count: int) -> Places:
-        """Return some exchanges, drawn in proportion to their weights; fewer if fewer have any."""
+        """Return some exchanges, drawn in proportion to their weights; fewer if fewer have any.
+
+        Each draws a number that its weight divides, and the smallest win: Efraimidis and Spirakis, "Weighted random
+        sampling with a reservoir" (2006). Rounding of the weights then moves no other draw.
+        """
         count = min(count, int((weights > 0).sum()))
-        if not count:
-            return np.empty(0, np.intp)
-        return self.rng.choice(len(weights), count, replace=False, p=weights / weights.sum())
+        drawn = self.rng.exponential(size=len(weights)) / np.where(weights > 0, weights, np.nan)
+        return np.argsort(drawn, kind="stable")[:count]
 
     def checks(self, swaps: Swaps, outcome: Outcome, place: int, lags: int) -> Checks:
         """Return the findings of the checks of a horizon about the output at a place."""

@@ -15,6 +15,7 @@ from gatewise.activations import Activation
 from gatewise.arrays import Array, Mask, chunks
 from gatewise.insight.retention import retention_of
 from gatewise.layers import LSTM
+from gatewise.margins import TIE, largest_first, rounding_margin
 from gatewise.network import SOFTMAX, Network, NetworkTrace
 from gatewise.progress import working
 from gatewise.records.labels import NO_LABELS
@@ -25,10 +26,10 @@ from gatewise.records.trace import LSTMTrace, Trace
 MOST = 2**22  # numbers of a batch of runs, about
 MOST_OUTPUTS = 16  # that are looked at: of more, those that vary most
 MOST_KEPT = 2**16  # steps of all outputs that are looked at: of long runs, fewer are
-ROUNDING = 32  # machine epsilons of the largest output or state: a smaller difference may be one of rounding
-PEAK = 0.1  # of the largest difference: a smaller one does not show any more
-PART = 0.9  # of the sum of all differences
-LATE, TAIL = 0.1, 0.05  # a change lasts to the end if the last tenth of the lags has so much of it, in all or at most
+PEAK = 0.1 * (1 - TIE)  # of the largest difference: a smaller one does not show any more
+PART = 0.9 * (1 - TIE)  # of the sum of all differences
+LATE = 0.1  # of the lags, the last ones: a change lasts to the end if they have so much of it,
+TAIL = 0.05 * (1 + TIE)  # in all, or `PEAK` at most
 
 Places = npt.NDArray[np.intp]
 
@@ -99,7 +100,7 @@ class Lasting(NamedTuple):
         order = np.argsort(self.lags, axis=0, kind="stable")
         lags, weights = (np.take_along_axis(array, order, 0) for array in self)
         sums = np.cumsum(weights, axis=0)
-        place = np.minimum((sums < share * sums[-1]).sum(0), len(sums) - 1)
+        place = np.minimum((sums < (1 - TIE) * share * sums[-1]).sum(0), len(sums) - 1)
         return np.asarray(np.take_along_axis(lags, place[None], 0)[0])
 
     def share_at(self, lag: int) -> Array:
@@ -221,7 +222,7 @@ class Exchanges:
     def varied(self) -> Places:
         """The outputs that are looked at: all, or of many those that vary most."""
         count = min(MOST_OUTPUTS, max(1, 2 * MOST_KEPT // len(self.y)))
-        return np.sort(np.argsort(-self.y.std((0, 1)), kind="stable")[:count])
+        return np.sort(largest_first(self.y.std((0, 1)), count))
 
     @cached_property
     def names_of_varied(self) -> list[str]:
@@ -290,15 +291,16 @@ class Exchanges:
         for part in chunks(len(swaps.at.times), self.numbers_of_step, MOST):
             some = swaps.of(part)
             parts.append(np.abs(self._run(some, 0, 0)[1][0] - self.cell_states[some.at]))
-        return np.concatenate(parts)
+        moved = np.concatenate(parts)
+        moved[moved < rounding_margin(self.cell_states, axis=(0, 1))] = 0
+        return moved
 
     def outcome(self, swaps: Swaps, lags: int) -> Outcome:
         """Return the changes that exchanges make at the lags up to `lags` from the last step that is exchanged."""
         before = lags if self.is_bidirectional and not swaps.states else 0
         last, count = lags + swaps.steps - 1, len(swaps.at.times)
         compared = self.y[..., self.varied], self.cell_states
-        rounding = ROUNDING * np.finfo(self.y.dtype).eps
-        floor, floor_of_units = (rounding * np.abs(array).max((0, 1)) for array in compared)
+        floor, floor_of_units = (rounding_margin(array, axis=(0, 1)) for array in compared)
         parts = []
         with working("exchanging steps of the input", count) as done:
             for part in chunks(count, (before + last + 1) * self.numbers_of_step, MOST):

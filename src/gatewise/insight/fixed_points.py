@@ -16,6 +16,7 @@ from gatewise.insight.naming import duration_of, step_duration
 from gatewise.insight.newton import FixedPointSearch, merge_points, midpoints
 from gatewise.insight.retention import of_one_cell
 from gatewise.layers import LSTM
+from gatewise.margins import largest_first
 from gatewise.parameters import Parameters
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import Trace
@@ -23,7 +24,7 @@ from gatewise.showing import counted
 
 LAW = "a step of the cell maps each fixed point onto itself"
 KINDS = ("stable", "neutral", "saddle", "unstable")
-ON_THE_CIRCLE = 1e-8  # the distance from 1 up to which the size of an eigenvalue counts as 1
+ON_THE_CIRCLE = 1e-7  # the distance from 1 up to which the size of an eigenvalue, even of a double one, counts as 1
 HELD = 1000  # steps under the constant input after which it is seen where states of a run have gone
 AT_POINT = 0.01  # the distance up to which a state is at a point, relative to points larger than 1
 
@@ -247,7 +248,7 @@ def _describe_points(
     """Return the answer about fixed points: their stability, eigenvalues and time constants, and its table."""
     J, moved = search.jacobians(points), search.displacement(points)
     values = np.linalg.eigvals(J).astype(complex)
-    values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
+    values = np.array([_in_order(of_point) for of_point in values]).reshape(values.shape)
     magnitudes = np.abs(values)
     constants, periods = -1 / np.log(magnitudes), 2 * np.pi / np.abs(np.angle(values))
     constants[np.abs(magnitudes - 1) <= ON_THE_CIRCLE] = np.inf
@@ -288,6 +289,13 @@ def _describe_points(
             " of the cell leaves each of them where it is, and the eigenvalues there say whether states nearby return.",
         ),
     )
+
+
+def _in_order(eigenvalues: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return eigenvalues, the largest first; of those that are as large, the one with the largest real part."""
+    values = eigenvalues[np.argsort(-eigenvalues.imag, kind="stable")]
+    values = values[largest_first(values.real, dtype=np.float64)]
+    return values[largest_first(np.abs(values), dtype=np.float64)]
 
 
 def _settling_sentences(

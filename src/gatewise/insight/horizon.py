@@ -18,6 +18,7 @@ from gatewise.insight.naming import duration_of, of_cell, output_phrase, step_du
 from gatewise.insight.retention import require_finite, stored_run
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
+from gatewise.margins import TIE, first_largest
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import counted
@@ -26,9 +27,9 @@ LAGS = 256  # that are looked at first
 LEAST, MOST = 32, 2**13  # lags that are looked at, if a sequence is long enough, unless more are asked for
 WORK = 25 * 10**9  # multiplications of all exchanges, about, which sets how many lags there are between these
 DIFFERENT = 0.15  # of the horizon: a check that is off by less agrees
-ABRUPT = 0.5  # of the largest difference: one that is larger at its last lag does not fade, but ends
+ABRUPT = 0.5 * (1 - TIE)  # of the largest difference: one that is larger at its last lag does not fade, but ends
 ALONG = 0.75  # of a unit's difference: if more is retained along the cell, or is not, it lives in one place
-ALIKE = 1 / 3  # of the longer lag: a unit and the output have exchanges as long if their lags are closer on average
+ALIKE = (1 + TIE) / 3  # of the longer lag: a unit and the output have exchanges as long if their lags are closer
 LONGER = 2  # times the horizon: a unit that keeps something for longer is named
 
 
@@ -62,7 +63,7 @@ class Horizon(Answer):
     >>> lstm = gw.LSTM(1, 8, rng=0)
     >>> answer = gw.insight.horizon(lstm, np.random.default_rng(0).normal(size=(300, 1)))
     >>> answer.steps, answer.stable
-    (9, True)
+    (8, True)
     """
 
     steps: int
@@ -207,7 +208,8 @@ def _most_lags(exchanges: Exchanges) -> int:
 def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) -> Horizon:
     """Return the horizon that exchanges show, with its checks, its table and its sentence."""
     exchanges, ends = drawn.exchanges, [part.quantile(SHARE) for part in (outcome.outputs, outcome.ahead)]
-    place = int(np.lexsort((outcome.sums.sum(0), np.maximum(*ends)))[-1])
+    longest = np.maximum(*ends)
+    place = first_largest(np.where(longest == longest.max(), outcome.sums.sum(0), -1))
     checks, curve = drawn.checks(swaps, outcome, place, lags), _curve(outcome, place)
     lag = np.arange(curve.shape[1]) - (lags if exchanges.is_bidirectional else 0)
     windows = exchanges.network.windows
@@ -243,7 +245,7 @@ def _curve(outcome: Outcome, place: int) -> Array:
     order = np.argsort(shares, axis=1, kind="stable")
     weights = np.cumsum(outcome.sums[moved, place][order], axis=1)
     ordered = np.take_along_axis(shares, order, 1)
-    places = [(weights < share * weights[:, -1:]).sum(1, keepdims=True) for share in (0.25, 0.5, 0.75)]
+    places = [(weights < (1 - TIE) * share * weights[:, -1:]).sum(1, keepdims=True) for share in (0.25, 0.5, 0.75)]
     return np.concatenate([np.take_along_axis(ordered, each, 1) for each in places], axis=1).T
 
 

@@ -13,7 +13,6 @@ from gatewise.errors import OptionError
 from gatewise.insight import naming
 from gatewise.insight.answer import Answer, StepTable, relative_error
 from gatewise.insight.backward_pass import through_cell
-from gatewise.insight.exchanges import ROUNDING
 from gatewise.insight.jacobians import (
     Norms,
     frobenius_norms,
@@ -23,6 +22,7 @@ from gatewise.insight.jacobians import (
 from gatewise.insight.retention import stored_run
 from gatewise.layers import backward
 from gatewise.layers.lstm import lstm_of
+from gatewise.margins import TIE, first_largest, rounding_margin
 from gatewise.network import SOFTMAX, Network, NetworkTrace, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -240,8 +240,8 @@ def _output_jacobian(run: NetworkTrace, t: int) -> tuple[Array, Array]:
 def _deviations(values: Array) -> Array:
     """Return the standard deviation of each column of values (time, ·); 0 where they differ by rounding alone."""
     wide = values.astype(np.float64)
-    least = ROUNDING * np.finfo(values.dtype).eps * np.abs(wide).max(0)
-    return np.where(np.ptp(wide, axis=0) > least, frobenius_norms(wide - wide.mean(0), 0) / np.sqrt(len(wide)), 0)
+    varies = np.ptp(wide, axis=0) > rounding_margin(values, axis=0)
+    return np.where(varies, frobenius_norms(wide - wide.mean(0), 0) / np.sqrt(len(wide)), 0)
 
 
 def _weights(count: int) -> Array:
@@ -281,7 +281,7 @@ def _influence_answer(
         where = naming.step_name(trace, int(np.flatnonzero(~np.isfinite(inputs))[0]))
         raise OptionError(f"the influence of {where} is not a finite number; the run, or its gradient, has none there")
     sums = np.cumsum(np.bincount(lags, inputs))
-    lag = int(np.searchsorted(sums, share * sums[-1]))
+    lag = int(np.searchsorted(sums, (1 - TIE) * share * sums[-1]))
     step = naming.step_duration(trace)
     columns: dict[str, npt.NDArray[Any]] = {"time": naming.times_of(trace), "lag": lags}
     if step is not None:
@@ -298,7 +298,7 @@ def _influence_answer(
     sentence = f"{100 * share:g} % of the influence on {place} comes from {within}"
     moved = f"; inputs that vary as these do move it by {total:.2g}, {percent:g} % of its standard deviation."
     sentence += "." if np.isnan(size) else moved
-    largest, reading = int(np.argmax(inputs)), "Inferred: from derivatives, which hold for small changes"
+    largest, reading = first_largest(inputs), "Inferred: from derivatives, which hold for small changes"
     if sums[-1] > 0 and not size < NOTHING:
         reading += f"; the largest is {inputs[largest]:.2g} per unit of the input, {naming.at_step(trace, largest)}"
     if size < NOTHING:

@@ -14,6 +14,7 @@ from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import sequence_of, state_names, steps_of, times_of
 from gatewise.insight.retention import of_one_cell, require_finite, valid_steps
+from gatewise.margins import rounding_margin
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
@@ -155,7 +156,8 @@ to 18.
     states = trace.quantity(quantity)
     require_finite(states[start:stop, sequence], "a stretch to match")
     around = slice(max(start - 1, 0), stop + 1)
-    on = states[around, sequence] >= threshold
+    as_large = threshold - float(rounding_margin(states[start:stop, sequence]))
+    on = states[around, sequence] >= as_large
     if valid is not None:
         on &= valid[around, sequence, None]
     chosen = _chosen_units(on, start > 0, stop - start, edges)
@@ -167,7 +169,7 @@ to 18.
             f" {stop - 1}{apart}; the largest that is held there is {held:.3g}"
         )
     with working("matching", len(states) + trace.batch_size) as done:
-        packed = _packed_states(states, chosen, threshold, valid, done)
+        packed = _packed_states(states, chosen, as_large, valid, done)
         stretches: list[tuple[int, _Stretch]] = []
         needed = max(1, math.ceil(least * len(chosen) - 1e-9))
         for place in range(trace.batch_size):

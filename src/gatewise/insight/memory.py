@@ -13,10 +13,12 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import duration_of, step_duration, unit_names
 from gatewise.insight.retention import of_one_cell, pieces, require_between_0_and_1, retention_of, valid_steps
+from gatewise.margins import EPSILONS, TIE, first_largest
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
 RESET = 0.1  # a step that retains less of a cell state resets it
+KEEPS = 4  # machine epsilons: a step that forgets no more of a cell state, on average, forgets nothing
 LAW = "over all valid steps the product of F is exp(-steps / timescale)"
 
 
@@ -76,7 +78,7 @@ def timescales(trace: Trace) -> Timescales:
         With the columns ``unit``, ``forget_gate`` (the geometric mean of F), ``timescale``, ``half_life``, ``span`` and
         ``between_resets``, in steps; if the trace's times are dates at equal distances, also in their unit, as in
         ``timescale_days``; and ``resets``, the number of steps that retain less than a tenth. A unit that forgets
-        everything at some step has timescale 0, one that forgets nothing infinity.
+        everything at some step has timescale 0, one that forgets nothing, but for rounding, infinity.
 
     Raises
     ------
@@ -104,6 +106,9 @@ def timescales(trace: Trace) -> Timescales:
         raise OptionError("a timescale needs at least one valid step; this trace has none")
     if np.isnan(total).any():
         raise OptionError("a timescale needs a forget gate that is a number; this trace has NaN at a valid step")
+    nothing = KEEPS * float(np.finfo(trace.parameters.dtype).eps)
+    total = np.where(-total > nothing * steps, total, 0.0)
+    kept = np.where(-kept > nothing * (steps - resets), kept, 0.0)
     timescale = np.where(total == 0, np.inf, -steps / total)
     off = np.abs(in_pairs + steps / timescale) / np.where(total < 0, -total, 1.0)
     columns: dict[str, npt.NDArray[Any]] = {"unit": np.array(unit_names(trace)), "forget_gate": np.exp(total / steps)}
@@ -144,8 +149,9 @@ def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array, npt.NDArray[np
         even = len(factors) // 2 * 2
         total += np.log(factors).sum(0)
         in_pairs += np.log(factors[:even].reshape(-1, 2, units).prod(1)).sum(0) + np.log(factors[even:]).sum(0)
-        resets += (factors < RESET).sum(0)
-        kept += np.log(factors, where=factors >= RESET, out=np.zeros_like(factors)).sum(0)
+        keeps = factors >= RESET - EPSILONS * np.finfo(trace.parameters.dtype).eps
+        resets += (~keeps).sum(0)
+        kept += np.log(factors, where=keeps, out=np.zeros_like(factors)).sum(0)
         count += len(factors)
     return count, total, in_pairs, resets, kept
 
@@ -153,20 +159,27 @@ def _log_retention_sums(trace: Trace) -> tuple[int, Array, Array, npt.NDArray[np
 def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
     """Return the sentence about timescales, with one between resets if these decide which is longest or shortest."""
     sentence, between, timescale = _decay_of_units(columns, step), columns["between_resets"], columns["timescale"]
-    slowest, fastest = int(np.argmax(between)), int(np.argmin(timescale))
+    slowest, fastest = first_slowest(between), first_largest(1 / timescale)
     unit = "it" if len(between) == 1 else f"the slowest, unit {columns['unit'][slowest]},"
-    if between[slowest] > timescale.max():
+    is_reset = columns["resets"] > 0
+    if is_reset[slowest] and between[slowest] > (1 + TIE) * timescale.max():
         return f"{sentence}; that includes resets, between which {unit} {_decay(between[slowest], step)}."
-    if between[fastest] > np.median(timescale):
+    if is_reset[fastest] and between[fastest] > (1 + TIE) * np.median(timescale):
         unit = f"unit {columns['unit'][fastest]}"
         return f"{sentence}; that includes resets, between which {unit} {_decay(between[fastest], step)}."
     return f"{sentence}."
 
 
+def first_slowest(timescales: Array) -> int:
+    """Return the unit with the longest timescale: the first of those whose rates of decay differ by rounding alone."""
+    rates = 1 / timescales
+    return first_largest(-rates, TIE * float(rates.min()) + KEEPS * float(np.finfo(np.float32).eps))
+
+
 def _decay_of_units(columns: dict[str, npt.NDArray[Any]], step: tuple[float, str] | None) -> str:
     """Return the clause about timescales: the longest and the shortest."""
     units, timescale = columns["unit"], columns["timescale"]
-    longest, shortest = int(np.argmax(timescale)), int(np.argmin(timescale))
+    longest, shortest = first_slowest(timescale), first_largest(1 / timescale)
     slowest, fastest = (_decay(timescale[place], step) for place in (longest, shortest))
     if len(units) == 1:
         return f"The cell state of the one unit {slowest} along the cell"

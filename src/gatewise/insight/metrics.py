@@ -11,6 +11,7 @@ from gatewise.activations import SIGMOID, Activation
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.insight.naming import at_step
+from gatewise.margins import rounding_margin
 from gatewise.network import SOFTMAX, Network, NetworkTrace
 from gatewise.records.labels import Labels
 
@@ -117,7 +118,8 @@ def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> 
 
     def predicted(output: Array) -> Any:
         rows = output.reshape(y.shape)[used]
-        return rows[:, 0] > 0.5 if count == 1 else rows.argmax(-1)
+        margin = rounding_margin(rows, axis=-1)
+        return rows[:, 0] > 0.5 + margin if count == 1 else (rows >= (rows.max(-1) - margin)[:, None]).argmax(-1)
 
     wanted = predicted(y) if values is None else values[used][:, 0]
     if (count == 1 and not is_share) or (values is not None and values.shape[-1] == count > 1):

@@ -15,6 +15,7 @@ from gatewise.insight.backward_pass import NUMBERS
 from gatewise.insight.integrated import baseline_of, run_of, value_of
 from gatewise.insight.naming import output_of
 from gatewise.insight.target import Output, Target
+from gatewise.margins import EPSILONS
 from gatewise.network import Network
 from gatewise.progress import working
 from gatewise.records.step import State
@@ -22,7 +23,7 @@ from gatewise.records.trace import Trace
 
 DRAWS = 16  # rows for which each step is exchanged
 MOST_ROWS = 2**14  # rows of the data among which these are chosen
-ROUNDING, TINY = 32, 1e-30  # machine epsilons of the terms of the output, or less: a change that may be rounding
+TINY = 1e-30  # a change of the output that may be rounding, however small its terms are
 
 Places = npt.NDArray[np.intp]
 
@@ -123,7 +124,7 @@ class OccludedRuns:
     def nothing(self) -> float:
         """A change of the number that may be one of rounding."""
         terms = float(np.abs(self.aim.weight * self.aim.output).sum())
-        return max(TINY, ROUNDING * float(np.finfo(self.aim.first.parameters.dtype).eps) * terms)
+        return max(TINY, EPSILONS * float(np.finfo(self.aim.first.parameters.dtype).eps) * terms)
 
     def changes(self, values: Array) -> Array:
         """Return the changes of the number, with 0 for what may be rounding."""
@@ -227,8 +228,9 @@ def _drawn_rows(data: Array, rng: np.random.Generator) -> tuple[Array, Array, Ar
     order = np.argsort(scaled @ rng.normal(size=scaled.shape[1]), kind="stable")
     count, ends = DRAWS - len(frequent), np.cumsum(shares[rare[order]])
     drawn = order[np.searchsorted(ends[:-1], ends[-1] * (np.arange(count) + rng.random(count)) / count)]
-    nearest = [np.argpartition(((scaled - scaled[place]) ** 2).sum(1), 1)[:2] for place in drawn]
-    neighbours = [two[two != place][0] for two, place in zip(nearest, drawn, strict=True)]
+    distances = [((scaled - scaled[place]) ** 2).sum(1) for place in drawn]
+    others = [np.arange(len(scaled)) != place for place in drawn]
+    neighbours = [int(np.where(other, off, np.inf).argmin()) for other, off in zip(others, distances, strict=True)]
     shares = np.concatenate([shares[frequent], np.full(count, ends[-1] / count)])
     return rows[np.concatenate([frequent, rare[drawn]])], rows[rare[neighbours]], shares
 

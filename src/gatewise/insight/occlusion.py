@@ -16,6 +16,7 @@ from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.naming import at_step, step_name, times_of
 from gatewise.insight.occluded_runs import DRAWS, OccludedRuns, Places
 from gatewise.insight.target import Output, Target, target
+from gatewise.margins import TIE, first_largest, largest_first
 from gatewise.network import NetworkTrace
 from gatewise.records.labels import Labels
 from gatewise.records.trace import LSTMTrace, Trace
@@ -25,11 +26,10 @@ LEAST, MOST = 20, 500  # steps that are looked at however large the model, and u
 WORK, MUCH = 6e9, 100  # multiplications, about, within which they are; and times as many, which are refused
 NAMED, SETS = 3, 200  # steps that are exchanged together, and random sets of as many others
 FEW = (8, 2)  # rows for which each set is exchanged, and of a model so large that it takes too much work
-FAR = 2  # times the next change: steps with larger ones stand out without those that follow them
-PART = 0.1  # of the largest change: a step with a smaller one is not named
+FAR = 2 * (1 + TIE)  # times the next change: steps with larger ones stand out without those that follow them
+PART = 0.1 * (1 + TIE)  # of the largest change: a step with a smaller one is not named
 SURE, OFTEN = 2, 5  # standard errors by which a named step is above the others; or rows, and with none it is below
-EQUAL = 1e-9  # of a change: a smaller difference of two is none
-LEVEL = 0.5  # of the mean size of changes: where their mean is smaller, they go up and down
+LEVEL = 0.5 * (1 + TIE)  # of the mean size of changes: where their mean is smaller, they go up and down
 SHARE, MOST_SHARES = 0.01, 4  # that is mentioned, and how many are
 NUMBERS = ("no", "one", "two", "three")
 MOST_FEATURES = 64  # of which shares are told
@@ -87,7 +87,7 @@ class Occlusion(Answer, StepTable):
     @property
     def named(self) -> tuple[int, ...]:
         """The steps that change the number more than others do, one by one and together, and more than their past."""
-        return () if self.rivals or self.past > np.nanmax(self.columns["size"]) else self.tried
+        return () if self.rivals or self.past > (1 + TIE) * np.nanmax(self.columns["size"]) else self.tried
 
     @property
     def tried_names(self) -> str:
@@ -105,7 +105,8 @@ class Occlusion(Answer, StepTable):
     def test_of(self, step: int, number: str = "it") -> str:
         """Return the sentence about a step that another method names, for another number than it is about."""
         sizes = self.columns["size"]
-        count, larger = counted(int(np.isfinite(sizes).sum()), "step"), int((sizes > sizes[step]).sum())
+        count, as_large = counted(int(np.isfinite(sizes).sum()), "step"), sizes[step] + TIE * np.nanmax(sizes)
+        larger = int((sizes > as_large).sum())
         if not np.isfinite(sizes[step]):
             return f"Inferred: that step is not one of the {count} that were exchanged."
         more = (
@@ -278,14 +279,15 @@ def _changes_by_steps(runs: OccludedRuns, width: int, few: int, rng: np.random.G
 def _ranked(runs: OccludedRuns, parts: Array, width: int) -> tuple[list[int], int]:
     """Return the places of windows that do not overlap, those of the largest changes first, and how many stand out."""
     sizes, order, is_taken = parts.sum(1), list[int](), np.zeros(len(parts), bool)
-    for place in np.argsort(-sizes, kind="stable").tolist():
+    for place in largest_first(sizes, dtype=runs.aim.first.parameters.dtype).tolist():
         if not is_taken[place]:
             order.append(place)
             is_taken[max(0, place - width + 1) : place + width] = True
+    equal = max(TIE * sizes[order[0]], runs.nothing)  # a smaller difference of two changes is none
     for count in range(min(NAMED, max(1, len(order) // 2)), 0, -1):
         gaps = parts[order[:count], None] - parts[order[count:]]
-        above = gaps.sum(-1) > SURE * runs.error(gaps) + EQUAL * sizes[order[0]]
-        slight = EQUAL * sizes[order[0]] / gaps.shape[-1]
+        above = gaps.sum(-1) > SURE * runs.error(gaps) + equal
+        slight = equal / gaps.shape[-1]
         above |= (gaps > -slight).all(-1) & ((gaps > slight).sum(-1) >= OFTEN)
         if sizes[order[count - 1]] > PART * sizes[order[0]] and above.all():
             return order, count
@@ -302,7 +304,7 @@ def _rivals(
     several = windows[np.array([order[:count], *sets])].reshape(1 + len(sets), -1)
     changes, weights = runs.of_sets(several, few)
     sizes = (weights * np.abs(changes)).sum(1)
-    return len(sets), int((sizes[1:] >= (1 - EQUAL) * sizes[0]).sum())
+    return len(sets), int((sizes[1:] >= (1 - TIE) * sizes[0]).sum())
 
 
 def _sets(others: list[int], count: int, rng: np.random.Generator) -> list[Sequence[int]]:
@@ -319,7 +321,8 @@ def _shares(runs: OccludedRuns, labels: Labels, outside: str, rng: np.random.Gen
     if count <= MOST_FEATURES and (network is None or network.embedding is None):
         changes |= {labels.feature(place): d for place, d in enumerate(runs.by_features(rng))}
     sizes = {name: float(np.sqrt((d**2).mean())) for name, d in changes.items()}
-    return dict(sorted(sizes.items(), key=lambda entry: -entry[1]))
+    names, values = [*sizes], np.array([*sizes.values()])
+    return {names[place]: float(values[place]) for place in largest_first(values)}
 
 
 # In words.
@@ -335,7 +338,7 @@ def _outside(runs: OccludedRuns) -> str:
 def _sentence(answer: Occlusion, runs: OccludedRuns, instead: str, outside: str) -> str:
     """Return the sentence of an occlusion: the step that changes the number most, or why none is named."""
     sizes, first = answer.columns["size"], runs.aim.first
-    place, count, mean = int(np.nanargmax(sizes)), counted(len(runs.looked), "step"), _mean(runs)
+    place, count, mean = first_largest(sizes), counted(len(runs.looked), "step"), _mean(runs)
     change, largest = answer.columns["change"][place], sizes[place]
     several = NUMBERS[len(answer.tried)]
     rank = f"one of the {several} largest changes" if len(answer.tried) > 1 else "the largest change"
@@ -355,7 +358,7 @@ def _sentence(answer: Occlusion, runs: OccludedRuns, instead: str, outside: str)
         by = f"it is {answer.columns['without'][place]:.4g}"
         by = by if abs(change) > LEVEL * largest else f"it changes by {largest:.4g}"
         found = f"with the input {where} exchanged for {instead}, {by}{mean}, {rank} of {count}"
-    if answer.past > largest:
+    if answer.past > (1 + TIE) * largest:
         earlier = f"what comes {outside}, where no step was looked at, changes it most, by up to {answer.past:.4g}"
         return f"{runs.aim.clause}; {earlier}."
     if answer.past > PART * largest:

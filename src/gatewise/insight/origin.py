@@ -20,6 +20,7 @@ from gatewise.insight.retention import (
     valid_steps,
     writes_of,
 )
+from gatewise.margins import TIE, first_largest
 from gatewise.records.trace import Trace
 
 LAW = "the contributions of all steps and of the initial state add up to the cell state"
@@ -89,6 +90,7 @@ def cost_of_contributions(trace: Trace) -> Cost:
     return Cost(memory=8 * steps * (2 * units + NUMBERS_OF_ROW), work=2 * steps * units)
 
 
+HALF = 0.5 * (1 - TIE)  # of a cell state
 NUMBERS_OF_ROW = 45  # of memory for a step in the table, most of them for its name
 
 
@@ -194,13 +196,13 @@ def _contributions_sentence(trace: Trace, share: Array, t: int, sequence: int) -
     of, at = naming.of_sequence(trace, sequence), naming.at_step(trace, t)
     if not share.any():
         return f"The cell state{of} {at} is zero: nothing was written."
-    largest = int(np.argmax(share))
+    largest = first_largest(share)
     most = _share_percent(share[largest])
     how = f"was written {naming.at_step(trace, largest - 1)}" if largest else "is left of the initial state"
-    if share[largest] >= 0.5:
+    if share[largest] >= HALF:
         return f"Of the cell state{of} {at}, {most} {how}."
     back = share[t + 1 : 0 : -1] if trace.direction == "forward" else share[t + 1 :]  # the latest step first
-    count = int(np.searchsorted(np.cumsum(back), 0.5)) + 1
+    count = int(np.searchsorted(np.cumsum(back), HALF)) + 1
     which = "last" if trace.direction == "forward" else "next"
     half = f"half was written in the {which} {naming.duration_of(count, naming.step_duration(trace))}"
     if count > len(back):  # the initial state holds the rest

@@ -18,6 +18,7 @@ from gatewise.insight.prewhitening import Prewhitened, prewhiten
 from gatewise.insight.probe_values import assign_folds, label_of_values, shifts_in_time, usable_values
 from gatewise.insight.retention import of_one_cell
 from gatewise.insight.ridge import ProbeRows, Ridge, Sums, choose_penalty, squared_errors
+from gatewise.margins import TIE, first_largest, rounding_margin
 from gatewise.progress import working
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
@@ -204,7 +205,7 @@ def probe(
     chosen = slice(None) if sequence is None else slice(at := sequence_of(trace, sequence), at + 1)
     label = label_of_values(trace, name, values)
     true, usable = usable_values(trace, values, chosen)
-    states = trace.quantity(quantity)[:, chosen]
+    states = _without_rounding(trace.quantity(quantity)[:, chosen])
     white, tests = prewhiten(true, usable, states), size("tests", tests)
     tested, rng = ~np.isnan(white.values), generator("", rng, {})
     shifts = shifts_in_time(tested, size("draws", draws), shift, rng)
@@ -259,6 +260,12 @@ def probe(
 
 
 # Regressions.
+
+
+def _without_rounding(states: Array) -> Array:
+    """Return states (time, batch, units) of which those that vary by rounding alone are constant."""
+    still = np.ptp(states, axis=(0, 1)) <= rounding_margin(states, axis=(0, 1))
+    return np.where(still, states[0, 0], states) if still.any() else states
 
 
 def _groups(sums: Sums, fold: int) -> npt.NDArray[np.bool_]:
@@ -317,7 +324,7 @@ def _p_values(sizes: Array, tests: int) -> Array:
     They are multiplied by the number of tests.
     """
     largest = sizes[:, 1:].max(0)
-    exceeding = (~(largest < sizes[:, :1] - 1e-12)).sum(1)
+    exceeding = (~(largest < (1 - TIE) * sizes[:, :1] - 1e-12)).sum(1)
     p_values: Array = np.minimum(1.0, tests * (1 + exceeding) / sizes.shape[1])
     return p_values
 
@@ -332,8 +339,8 @@ def _best_unit(columns: dict[str, npt.NDArray[Any]]) -> int:
     """Return the significant unit with the largest correlation; without one, the unit with the least p-value."""
     significant = columns["p_value"] <= SIGNIFICANT
     if significant.any():
-        return int(np.where(significant, np.abs(columns["correlation"]), -1).argmax())
-    return int(np.abs(columns["prewhitened"]).argmax())
+        return first_largest(np.where(significant, np.abs(columns["correlation"]), -1))
+    return first_largest(np.abs(columns["prewhitened"]))
 
 
 # In words.

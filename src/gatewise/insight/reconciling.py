@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.insight.horizon import Horizon
 from gatewise.insight.influence import NOTHING, Influence
-from gatewise.insight.memory import Timescales
+from gatewise.insight.memory import Timescales, first_slowest
 from gatewise.insight.naming import duration_of, of_cell
 
 FADED = np.log(10)  # timescales until an exponential is at a tenth, below which a horizon takes it for over
@@ -35,13 +35,13 @@ def reconcile(horizon: Horizon, timescales: Iterable[Timescales], influence: Inf
     """
     answers, columns = tuple(timescales), horizon.columns
     lengths = np.concatenate([answer.between_resets for answer in answers])
-    unit = int(np.argmax(lengths))
-    length, overall = float(lengths[unit]), np.concatenate([answer.timescale for answer in answers])[unit]
+    unit = first_slowest(lengths)
+    length, resets = float(lengths[unit]), np.concatenate([answer.columns["resets"] for answer in answers])[unit]
     layer, way, name = (columns[key][unit] for key in ("layer", "direction", "unit"))
     where = of_cell(layer, way, *(len(set(columns[key])) for key in ("layer", "direction")))
     half = np.log(2) * length
     decays = f"halves in {duration_of(half, horizon.step_duration)}" if np.isfinite(half) else "never decays"
-    between = " between resets" if length > overall else ""
+    between = " between resets" if resets else ""
     verdict = _verdict(horizon, lengths, unit, bool(between))
     sentence = f"Along the cell{between} the slowest, unit {name}{where}, {decays}; {verdict}"
     if influence is None or not horizon.stable:

@@ -30,7 +30,24 @@ def stored_run(run: object) -> Run:
     if not isinstance(run, Run):
         kind = type(run).__name__
         raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}")
-    return run.stored
+    stored = run.stored
+    require_range(stored.lstm.first)
+    return stored
+
+
+def require_range(cell: Trace) -> None:
+    """Raise OptionError if sums of a cell's inputs may overflow: to infinity or to NaN, which depends on the CPU."""
+    x, p = cell.input, cell.parameters
+    if x is None or not x.size:
+        return
+    most = np.abs([x.max((0, 1)), x.min((0, 1))]).max(0).astype(np.float64)
+    most = np.where(np.isfinite(most), most, 0.0)  # others are refused elsewhere
+    sums = np.abs(p.input_weight.astype(np.float64)) @ most
+    if sums.max(initial=0.0) > float(np.finfo(p.dtype).max) / 2:
+        raise OptionError(
+            f"the input of this run has numbers as large as {most.max():.3g}, whose sums overflow {p.dtype}: is that a"
+            " fill value?"
+        )
 
 
 def of_one_cell(run: object) -> Trace:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, chunks
+from gatewise.margins import TIE
 
 ROWS = 1 << 14  # of a chunk
+LEAST_ERROR = 1e-12  # of the squares of a target: a smaller difference of two errors may be one of rounding
 PENALTIES = 10.0 ** np.arange(-8, 2)  # for states of variance 1 and a mean squared error
 
 
@@ -76,7 +78,10 @@ def squared_errors(sums: Sums, coefficients: Array, intercept: Array) -> Array:
 
 
 def choose_penalty(halves: Sequence[Sums]) -> Array:
-    """Return each target's ridge penalty with the least error on either half of the rows, fitted to the other."""
+    """Return each target's ridge penalty with the least error on either half of the rows, fitted to the other.
+
+    It is the smallest of those whose errors tie.
+    """
     first, second = halves
     if min(first.count, second.count) < 2:
         return np.full(len(first.y), 1e-3)
@@ -85,7 +90,8 @@ def choose_penalty(halves: Sequence[Sums]) -> Array:
         ridge = Ridge(fitted)
         for place, penalty in enumerate(PENALTIES):
             errors[place] += squared_errors(held_out, *ridge.at(penalty))
-    penalties: Array = PENALTIES[errors.argmin(0)]
+    squares = first.yy + second.yy
+    penalties: Array = PENALTIES[(errors <= (1 + TIE) * errors.min(0) + LEAST_ERROR * squares).argmax(0)]
     return penalties
 
 

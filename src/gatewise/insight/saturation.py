@@ -12,6 +12,7 @@ from gatewise.errors import OptionError, join_names
 from gatewise.insight import retention
 from gatewise.insight.answer import Answer
 from gatewise.insight.naming import unit_names
+from gatewise.margins import EPSILONS, rounding_margin
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
@@ -94,7 +95,8 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
     Notes
     -----
     Law: the fractions below, between and above the bounds add up to 1. A unit is dead on the evidence of these steps
-    alone, and of a single step none is. Time is linear in the number of gates; memory is bounded.
+    alone, and of a single step none is. A number that is beyond a bound by rounding alone, 64 machine epsilons, is not
+    beyond it. Time is linear in the number of gates; memory is bounded.
 
     Examples
     --------
@@ -113,12 +115,16 @@ def saturation(trace: Trace, low: float = 0.1, high: float = 0.9, still: float =
         raise OptionError(f"still must not be negative, but is {still!r}")
     for name in GATES:
         retention.require_between_0_and_1(trace, name, "saturation")
-    counts = _count_saturated_steps(trace, low, high)
+    rounding = EPSILONS * float(np.finfo(trace.parameters.dtype).eps)  # of gates, which are 1 at most
+    counts = _count_saturated_steps(trace, low - rounding, high + rounding)
     steps, closed, open_, between = counts.steps, counts.below, counts.above, counts.between
     closed, open_, between = closed / steps, open_ / steps, between / steps
     stuck = np.maximum(closed, open_) == 1
-    moves = None if counts.least is None or counts.most is None else counts.most - counts.least
-    dead = None if moves is None else (moves <= still) & (steps > 1)
+    moves = dead = None
+    if counts.least is not None and counts.most is not None:
+        moves, states = counts.most - counts.least, np.stack([counts.least, counts.most])
+        margin = min(still, float(rounding_margin(states, trace.parameters.dtype)))  # a bound of 0 is exact
+        dead = (moves <= still + margin) & (steps > 1)
     units = unit_names(trace)
     columns: dict[str, npt.NDArray[np.generic]] = {
         "gate": np.repeat(GATES, len(units)),

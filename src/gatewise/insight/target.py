@@ -12,7 +12,9 @@ import numpy.typing as npt
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.insight import naming
+from gatewise.insight.retention import require_range
 from gatewise.layers.merging import merge
+from gatewise.margins import TIE
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
 from gatewise.records.run_record import RunRecord
@@ -190,6 +192,7 @@ def target(
         raise OptionError(f"an explanation takes a NetworkTrace, an LSTMTrace or a Trace, not {type(trace).__name__}")
     run = trace.stored
     run.require("an attribution")
+    require_range(run.lstm.first)
     network, lstm = run.network, run.lstm
     sequence = naming.sequence_of(lstm.first, sequence)
     single = lstm.sequence(sequence).stored
@@ -213,7 +216,8 @@ def _active_lower_bound(network: Network | None, output: Output, names: Sequence
     if not isinstance(output, (int, np.integer, str)):
         return ""
     place = naming.output_of(output, names, network.num_outputs)
-    return "lower bound" if value < network.outputs.least[place] else ""
+    least = network.outputs.least[place]
+    return "lower bound" if value < least - TIE * max(abs(value), abs(least)) else ""
 
 
 def _steps_of_output(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:

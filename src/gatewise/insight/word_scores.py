@@ -13,6 +13,7 @@ from gatewise.insight.naming import at_step, step_names
 from gatewise.insight.retention import retention_of, writes_of
 from gatewise.insight.target import Output, Target, target
 from gatewise.layers.merging import unmerge
+from gatewise.margins import first_largest
 from gatewise.network import NetworkTrace
 from gatewise.records.trace import LSTMTrace, Trace
 
@@ -129,7 +130,7 @@ def word_scores(
 
 def _largest_clause(aim: Target, scores: Array) -> str:
     """Return the clause about the largest word score γ: of the initial state, or of what was written at a step."""
-    largest = int(np.argmax(np.abs(scores)))
+    largest = first_largest(np.abs(scores))
     if not scores[largest]:
         return "no cell state moved it"
     cause = f"writing {at_step(aim.first, largest - 1)}" if largest else "initial state"

@@ -9,6 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import OptionError, ShapeError
+from gatewise.margins import largest_first, rounding_margin
 from gatewise.opening.answers import Answers
 from gatewise.opening.windows import WindowedSeries
 from gatewise.records.labels import Labels
@@ -39,7 +40,8 @@ def windows_to_verify(series: WindowedSeries, answers: Answers) -> WindowBatch:
     places = np.argwhere(known)
     if not len(places):
         raise OptionError(f"{answers.source} has no answer to a whole window of {length}")
-    furthest = np.argsort(-np.abs(outputs[known] - claimed[known]).max(-1), kind="stable")[: MOST // 2]
+    apart = np.abs(outputs[known] - claimed[known]).max(-1)
+    furthest = largest_first(np.where(apart > rounding_margin(outputs[known]), apart, 0), MOST // 2)
     evenly = np.linspace(0, len(places) - 1, MOST // 2).round().astype(int)
     ends, sequences = places[[*dict.fromkeys([*furthest.tolist(), *evenly.tolist()])]].T
     note = (

@@ -17,6 +17,7 @@ from gatewise.errors import GatewiseError
 from gatewise.insight.memory import timescales
 from gatewise.languages import language
 from gatewise.languages.translation import translated
+from gatewise.margins import largest_first
 from gatewise.playground import edits, lesson, quantities
 from gatewise.playground.sequence_run import SequenceRun
 from gatewise.playground.words import formulas, words
@@ -155,4 +156,4 @@ def _units_by_timescale(cell: Trace, sequence: int) -> list[int]:
         lengths = timescales(cell[:, sequence : sequence + 1]).between_resets
     except GatewiseError:
         return list(range(cell.parameters.hidden_size))
-    return [int(unit) for unit in np.argsort(-lengths, kind="stable")]
+    return [int(unit) for unit in largest_first(lengths, relative=True)]

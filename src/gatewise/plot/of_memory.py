@@ -15,12 +15,13 @@ from gatewise.insight.matches import Matches
 from gatewise.insight.memory import Timescales
 from gatewise.insight.naming import at_time, unit_of
 from gatewise.insight.origin import Contributions
+from gatewise.margins import largest_first
 from gatewise.palette import CIVIDIS
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
 from gatewise.showing import counted
 
-ENOUGH = 0.99  # of what is drawn over lags: the drawn ones hold so much
+ENOUGH = 0.99 - 1e-6  # of what is drawn over lags: the drawn ones hold so much
 FEW, FEWEST_OF_ATTENTION = 10, 5  # lags that are drawn, at least
 WIDE = 20  # the largest over the smallest timescale, above which the axis is logarithmic
 LONGEST_UNITS = 12  # of a horizon: those that hold longest are drawn
@@ -53,7 +54,7 @@ def timescales(record: Timescales, ax: Any) -> Any:
     axes = drawing.single_panel(ax)
     name = record.time_unit or "steps"
     length = record.columns[f"between_resets_{name}" if record.time_unit else "between_resets"]
-    order = np.argsort(-length, kind="stable")
+    order = largest_first(length, relative=True)
     length, places = length[order], np.arange(len(order))
     plain = np.isfinite(length) & (length > 0)
     finite, (size, linewidth) = length[plain], (30, 0.5) if len(order) <= 100 else (8, 0.2)
@@ -266,7 +267,7 @@ def _layers_of_units(by_step: Array, units: tuple[str, ...]) -> tuple[list[Array
     """Return a layer for each large unit, and one for all others, with their names and colours."""
     from matplotlib.colors import to_rgba
 
-    large = np.argsort(-by_step.sum(0), kind="stable")[:MOST_LAYERS]
+    large = largest_first(by_step.sum(0), MOST_LAYERS)
     layers, names = [by_step[:, place] for place in large], [drawing.shorten(units[place], 12) for place in large]
     colours = list(drawing.colour_map(CIVIDIS)(HUES)[: len(large)])
     if others := len(units) - len(large):

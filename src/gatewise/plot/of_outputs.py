@@ -13,6 +13,7 @@ from gatewise.insight.ablation import Ablation
 from gatewise.insight.attribution import METHODS, Attribution
 from gatewise.insight.ceiling import Ceiling
 from gatewise.insight.occlusion import Occlusion
+from gatewise.margins import largest_first
 from gatewise.palette import VIK
 from gatewise.plot import drawing
 from gatewise.plot.of_runs import draw_features, text
@@ -125,7 +126,7 @@ def _draw_feature_shares(ax: Any, record: Attribution, label: str) -> None:
 def _draw_input(ax: Any, record: Attribution, _: str) -> None:
     """Draw the input features with the largest shares as lines, in different shades and dashes."""
     sizes = np.zeros(len(record.features)) if record.by_step is None else np.abs(record.by_step).sum(0)
-    chosen = np.sort(np.argsort(-sizes, kind="stable")[:MOST_FEATURES])
+    chosen = np.sort(largest_first(sizes, MOST_FEATURES))
     values = record.input if record.valid is None else np.where(record.valid[:, None], record.input, np.nan)
     names, measures = ([texts[place] for place in chosen] for texts in (record.features, record.measures))
     draw_features(ax, record.times, values[:, chosen], names, measures)

@@ -11,6 +11,7 @@ from gatewise.insight.activity import Activity
 from gatewise.insight.fixed_points import KINDS, FixedPoints
 from gatewise.insight.probe import SIGNIFICANT, Probe
 from gatewise.insight.saturation import GATES, Saturation
+from gatewise.margins import largest_first
 from gatewise.palette import PALETTE
 from gatewise.plot import drawing
 from gatewise.plot.picture import picture
@@ -40,7 +41,7 @@ def activity(record: Activity, ax: Any) -> Any:
     'unit'
     """
     axes = drawing.single_panel(ax, (8, 3))
-    order = np.argsort(-record.deviation, kind="stable")
+    order = largest_first(record.deviation)
     heights, edges = record.deviation[order], np.arange(len(order) + 1) - 0.5
     axes.stairs(heights, edges, fill=True, facecolor=drawing.hue("hidden_state"), linewidth=0)
     axes.stairs(heights, edges, color=drawing.ink(), linewidth=0.8)
@@ -102,7 +103,7 @@ def _name_points(ax: Any, closed: Any, opened: Any, units: Any) -> None:
     """Write the names of units beside their points; units on one side and of nearly one height share a line."""
     share, line = np.maximum(closed, opened), 0.15 / drawing.inches(ax.yaxis)
     letters = max(6, int(9 * drawing.inches(ax.xaxis)))
-    most = [unit for unit in np.argsort(-share, kind="stable")[:MOST_NAMES] if share[unit]]
+    most = [unit for unit in largest_first(share, MOST_NAMES) if share[unit]]
     lines: dict[tuple[bool, int], list[int]] = {}
     for unit in range(len(units)) if len(units) <= NAMED else most:
         lines.setdefault((closed[unit] > 0.5, round(opened[unit] / line)), []).append(unit)
@@ -172,7 +173,8 @@ def _draw_best_units(ax: drawing.Axes, record: Probe) -> None:
     """Draw the correlation of each unit that a probe found, then of others, and a dot for what of it is tested."""
     correlation, tested = record.columns["correlation"], record.columns["prewhitened"]
     certain = record.columns["p_value"] <= SIGNIFICANT
-    best = np.lexsort((-np.abs(correlation), ~certain))[:MOST_UNITS]
+    best = largest_first(np.abs(correlation))
+    best = best[np.argsort(~certain[best], kind="stable")][:MOST_UNITS]
     for row, unit in enumerate(best):
         colour = PALETTE["positive" if correlation[unit] >= 0 else "negative"].light
         ax.barh(row, correlation[unit], color=colour if certain[unit] else "none", edgecolor=colour, linewidth=1.2)

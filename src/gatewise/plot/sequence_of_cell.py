@@ -14,6 +14,7 @@ from gatewise.gates import LETTERS, NAMES
 from gatewise.gates import index as gate_index
 from gatewise.insight import naming, retention
 from gatewise.insight.memory import timescales
+from gatewise.margins import largest_first
 from gatewise.plot.drawing import symmetric_limits
 from gatewise.records.trace import Trace
 
@@ -88,7 +89,7 @@ class SequenceOfCell:
         one_of("sort", sort, ORDERS)
         places = self.unit_places(units)
         if sort == "timescale":
-            return places[np.argsort(-timescales(self.trace).between_resets[places], kind="stable")]
+            return places[largest_first(timescales(self.trace).between_resets[places], relative=True)]
         if sort == "cluster" and len(places) > 2:
             values = self.trace.quantity(quantity)[:, self.place]
             with importing("scipy", "clustering units needs"):
@@ -113,7 +114,7 @@ class SequenceOfCell:
             return np.array([*places], np.intp)
         x = x[:, self.place] if self.valid is None else x[self.valid, self.place]
         effects = np.abs(self.trace.parameters.input_weight[:, unit]).sum(0) * (x.std(0) if len(x) else 1.0)
-        return np.sort(np.argsort(-effects, kind="stable")[:MOST_FEATURES])
+        return np.sort(largest_first(effects, MOST_FEATURES))
 
     def columns(self, names: Iterable[str], values: Iterable[Array]) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of a record by name, the times first."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise import gates
 from gatewise.arrays import Array, index, lock, quiet
 from gatewise.equations import Moment
 from gatewise.errors import OptionError, one_of
+from gatewise.margins import largest_first
 from gatewise.parameters import Parameters
 from gatewise.records.labels import Labels
 from gatewise.showing import brief, counted
@@ -320,5 +322,11 @@ def _as_terms(rows: list[tuple[str, Any, Any]], of: str) -> Terms:
     """Return the products in a sum of a step, largest contribution first; a row is (name, weight, value)."""
     with np.errstate(all="ignore"):  # infinity times nothing is NaN, and is shown as such
         terms = [Term(name, float(weight), float(value), float(weight) * float(value)) for name, weight, value in rows]
-    ranked = sorted(terms, key=lambda term: -abs(term.product) if term.product == term.product else -np.inf)
-    return Terms(tuple(ranked), sum(term.product for term in terms), of)
+    dtype = np.asarray(rows[0][1]).dtype if rows else np.float64
+    return Terms(ranked(terms, dtype), sum(term.product for term in terms), of)
+
+
+def ranked(terms: Sequence[Term], dtype: npt.DTypeLike) -> tuple[Term, ...]:
+    """Return terms of a run in a precision: NaN, then the largest product first; those that tie in their order."""
+    sizes = np.abs([term.product for term in terms])
+    return tuple(terms[place] for place in largest_first(np.where(np.isnan(sizes), np.inf, sizes), dtype=dtype))

@@ -14,6 +14,7 @@ import numpy as np
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.metrics import metric_of
+from gatewise.margins import first_largest
 from gatewise.opening.answers import observed_outputs
 from gatewise.opening.run import run_of
 from gatewise.opening.step_values import step_values
@@ -172,7 +173,7 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
         answers.append((name, answer, sentence))
     answered = [entry for entry in answers if entry[1] is not None] or answers
     numbers = [0.0 if answer is None else question.notability(answer) for _, answer, _ in answered]
-    _, place = max((number, place) for place, number in enumerate(numbers))
+    place = len(numbers) - 1 - first_largest(numbers[::-1])
     name, chosen, sentence = answered[place]
     if name:
         sentence = f"{name[0].upper()}{name[1:]}: {sentence[0].lower()}{sentence[1:]}"

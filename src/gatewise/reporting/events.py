@@ -10,15 +10,15 @@ from gatewise.activations import SIGMOID
 from gatewise.arrays import Array, Mask
 from gatewise.insight.horizon import Horizon
 from gatewise.insight.metrics import LOGITS, classes_of
+from gatewise.margins import EPSILONS, TIE, first_largest, largest_first, rounding_margin
 from gatewise.network import Network
 from gatewise.showing import counted
 
-FAR = 0.5  # of the size of the first event: a second one has as much or more
-NEAR = 0.1  # of the size of the second event: between two that are near each other, the output has no more
+FAR = 0.5 * (1 - TIE)  # of the size of the first event: a second one has as much or more
+NEAR = 0.1 * (1 + TIE)  # of the size of the second event: between two that are near each other, the output has no more
 REPEATED = 20  # steps before an event, or as far as a horizon: if all are those of another one, it is the same again
 ALIKE = 1e-3  # of an output: one that differs by less is the same
 QUARTER = 4  # of a sequence, of which one such part is the most that a horizon leaves out as its spin-up
-ROUNDING = 32  # machine epsilons of the largest output: a smaller deviation may be one of rounding
 
 
 class Events(NamedTuple):
@@ -51,10 +51,10 @@ def choose_events(
         among = valid & sequences & np.isin(np.arange(len(y)), named)[:, None]
     sizes, reasons = _sizes_of(network, y, valid, among)
     absolute = np.where(among[..., None], np.abs(sizes if output is None else sizes[..., [output]]), -1.0)
-    t, sequence, place = (int(n) for n in np.unravel_index(np.argmax(absolute), absolute.shape))
+    t, sequence, place = (int(n) for n in np.unravel_index(first_largest(absolute), absolute.shape))
     output = place if output is None else output
     levels = sizes[valid[:, sequence], sequence, output]
-    is_constant = len(levels) > 1 and np.ptp(levels) <= ROUNDING * np.finfo(y.dtype).eps * np.abs(levels).max()
+    is_constant = len(levels) > 1 and np.ptp(levels) <= rounding_margin(levels, y.dtype)
     where = "as everywhere" if is_constant else f"where {reasons[output]}"
     if named and len(y) > 1 and not is_constant:
         where = f"the sequence in which {reasons[output]} at {'this step' if len(named) == 1 else 'these steps'}"
@@ -77,14 +77,14 @@ def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tu
     Of classes that is the probability, and 0 where another one is predicted (of a class that never is, the
     probability); of numbers the deviation from the mean, as a share of the largest number.
     """
-    rounding = ROUNDING * np.finfo(y.dtype).eps
+    dtype, rounding = y.dtype, EPSILONS * np.finfo(y.dtype).eps  # of probabilities, which are 1 at most
     y = np.where(valid[..., None], y, 0.0).astype(np.float64)
     classes = classes_of(network, y.shape[-1])
     if classes == LOGITS:
         y = np.exp(y - y.max(-1, keepdims=True))
         y /= y.sum(-1, keepdims=True)
     if classes is not None:
-        predicted = y > 0.5 if classes == SIGMOID else y == y.max(-1, keepdims=True)
+        predicted = y > 0.5 + rounding if classes == SIGMOID else y >= y.max(-1, keepdims=True) - rounding
         ever = np.asarray((predicted & among[..., None]).any((0, 1)))
         reasons = ["the model is most sure of it" if sure else "it is most probable" for sure in ever.tolist()]
         return np.where(predicted | ~ever, y, 0.0), reasons
@@ -93,7 +93,7 @@ def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tu
     counts = np.maximum(valid.sum(axis, keepdims=True), 1)[..., None]
     mean = y.sum(axis, keepdims=True) / counts if valid.sum() > 1 else 0.0
     deviation = np.where(valid[..., None], y - mean, 0.0)
-    deviation[np.abs(deviation) <= rounding * np.abs(y).max((0, 1))] = 0.0
+    deviation[np.abs(deviation) <= rounding_margin(y, dtype, axis=(0, 1))] = 0.0
     reason = "it is furthest from its mean" if valid.sum() > 1 else "it is largest"
     return deviation, [reason] * y.shape[-1]
 
@@ -114,7 +114,8 @@ def _second_event(
         is_far = np.abs(np.arange(len(sizes)) - t) >= max(1, horizon.steps, horizon.ahead)
         is_other |= is_far & (between <= FAR * absolute)
     is_other &= among & (absolute > 0) & (absolute >= FAR * absolute[t])
-    for place in sorted(np.flatnonzero(is_other).tolist(), key=lambda place: -absolute[place]):
+    others = np.flatnonzero(is_other)
+    for place in map(int, others[largest_first(absolute[others])]):
         if x is None or abs(sizes[place] - sizes[t]) > ALIKE * absolute[t]:
             return place
         if not np.array_equal(_inputs_around(x, place, horizon), _inputs_around(x, t, horizon)):

@@ -17,6 +17,7 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.occlusion import LEAST, MOST
 from gatewise.insight.reconciling import reconcile
 from gatewise.insight.silencing import has_silencing_masks
+from gatewise.margins import first_largest
 from gatewise.records.trace import Trace
 from gatewise.reporting import headlines, overview
 from gatewise.reporting.subject import ReportSubject
@@ -104,8 +105,8 @@ def _contributions(cell: Trace, t: int | None, subject: ReportSubject) -> Answer
     """Return who wrote a cell state; and what the step of the largest share does to the output, if that was tested."""
     answer = insight.contributions(cell, t, 0 if subject.has_named_sequence else subject.sequence)
     by_step, initial = (share.sum(-1) for share in answer.shares)
-    largest = int(np.argmax(by_step))
-    if cell.direction == "forward" and by_step[largest] > initial:  # else the sentence names the initial state
+    largest = first_largest([initial, *by_step]) - 1
+    if cell.direction == "forward" and largest >= 0:  # else the sentence names the initial state
         with suppress(GatewiseError):
             occlusion = _occlusion(subject, t)
             tested = occlusion.test_of(largest, occlusion.target)
@@ -125,7 +126,7 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
     answer = insight.attribution(*given, nearest=nearest if steps > nearest else None, points=points)
     if answer.unshared:
         raise OptionError(answer.unshared)
-    first, largest = answer.start - subject.first.start, int(np.argmax(np.abs(answer.scores)))
+    first, largest = answer.start - subject.first.start, first_largest(np.abs(answer.scores))
     if subject.tokens is not None:
         answer = replace(answer, tokens=np.array(subject.tokens[first : first + len(answer.scores)]))
     with suppress(GatewiseError):

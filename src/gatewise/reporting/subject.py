@@ -16,6 +16,7 @@ from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.horizon import Horizon
 from gatewise.insight.influence import Influence
 from gatewise.insight.naming import at_step
+from gatewise.insight.retention import require_range
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.runs import OpenedRun
 from gatewise.opening.windows import WindowedSeries
@@ -186,6 +187,7 @@ def _outputs_and_names(run: Any) -> tuple[Array, tuple[str, ...]]:
 
 def _require_finite_run(first: Trace, outputs: Array, valid: Mask) -> None:
     """Raise OptionError if a number of the input or output of a report's run is not finite."""
+    require_range(first)
     for name, array, on in (("input", first.input, first.valid), ("output", outputs, valid)):
         if array is None:
             continue

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, numbers
 from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import LETTERS
+from gatewise.margins import rounding_margin
 from gatewise.records.step import Step
 from gatewise.symbolic import binding
 from gatewise.symbolic.binding import StepValues
@@ -133,7 +134,8 @@ class BoundStep:
             return False
         if self.form.computed(line.left) != line.left:  # edited: between 0 and 1 if it is computed so, and stays so
             computed = self.program.assignments[self.form.computed(line.left)]
-            return self._is_an_amount(computed, value) and bool(((value >= 0) & (value <= 1)).all())
+            margin = rounding_margin(np.asarray(value))
+            return self._is_an_amount(computed, value) and bool(((value >= -margin) & (value <= 1 + margin)).all())
         right = line.right
         return not isinstance(right, FunctionCall) or (
             right.activation is not None and right.activation.name in OPENNESS

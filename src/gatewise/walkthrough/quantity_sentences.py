@@ -15,6 +15,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.diagnostics.gradient_check import Compared
 from gatewise.gates import NAMES, index
+from gatewise.margins import TIE, first_largest
 from gatewise.records.edited_steps import Effect
 from gatewise.showing import counted
 from gatewise.symbolic.evaluation import Env, evaluate
@@ -81,7 +82,7 @@ class QuantitySentence:
         if not np.isfinite(compared).all():
             bad = int(np.flatnonzero(~np.isfinite(compared))[0])
             return fill_slots(patterns.EACH["unfinite"], slots | {"name": names(bad)})
-        least, most = int(np.argmin(compared)), int(np.argmax(compared))
+        least, most = first_largest(-compared), first_largest(compared)
         if least == most:
             return fill_slots(patterns.EACH["alike"], slots | {"name": names(least), "said": describe_unit(least)})
         slots |= {"most": names(most), "most_said": describe_unit(most), "least": names(least)}
@@ -240,8 +241,8 @@ def largest_weight_gradient(equations: Sequence[WorkedEquation], names: Mapping[
         sizes = np.abs(equation.value)
         if not np.isfinite(sizes).all():
             return patterns.WEIGHTS["unfinite"]
-        at = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
-        if sizes[at] > largest[0]:
+        at = np.unravel_index(first_largest(sizes), sizes.shape)
+        if sizes[at] > (1 + TIE) * largest[0]:
             unit, column = names[equation.over][at[0]], names[equation.across][at[1]]
             gate_of = NAMES[index(equation.left.sub)].replace("_", " ")
             slots = {"column": column, "gate": gate_of, "unit": unit, "value": equation.value[at]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.records.step import Term, Terms
+from gatewise.records.step import Term, Terms, ranked
 from gatewise.symbolic.binding import StepValues
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Product, Sum
@@ -121,7 +121,7 @@ def _products_blocks(step: BoundStep, equation: WorkedEquation) -> list[Block]:
         for name, product in zip(equation.products, factors, strict=False):
             weight, value = (float(evaluate(factor, {})) for factor in product.factors)
             terms.append(Term(name, weight, value, weight * value))
-        terms.sort(key=lambda term: -abs(term.product))
-        total = sum(term.product for term in terms)
-        blocks.append(Expanded(equation.left, k, Terms(tuple(terms), total, "gradient"), equation.over))
+        largest_first = ranked(terms, step.p.weight.dtype)
+        total = sum(term.product for term in largest_first)
+        blocks.append(Expanded(equation.left, k, Terms(largest_first, total, "gradient"), equation.over))
     return blocks

@@ -76,9 +76,7 @@ function sheetOf(lines, ref, written, {grader, unseen}) {
   /** @type {Map<string, WrittenNumeral>} */
   const numbers = new Map();
   for (const [name, number] of written) if (number !== null && number !== "ambiguous") numbers.set(name, number);
-  const rounded = [...numbers].filter(
-    ([name, {value}]) => !isEqual(grader, value, rightOf(lines, ref, name)),
-  );
+  const rounded = [...numbers].filter(([name, {value}]) => !isEqual(grader, value, rightOf(lines, ref, name)));
   const coarsest = Math.max(0, ...rounded.map(([, {tolerance}]) => Math.min(tolerance, grader.vague)));
   const unit = Math.min(coarsest, grader.vague / 10);
   const maps = {values: new Map(), slack: new Map(), expected: new Map(), loose: new Map(), tainted: new Map()};

@@ -9,16 +9,24 @@ import {pagePhrase} from "./phrases.js";
 import {isHidden} from "./visibility.js";
 
 const MOST_TERMS = 12;
+const TIE = 2 ** -34; // of the largest size, as in gatewise.margins
 
 /** The size of a term among others: NaN comes first, since every sum with it is NaN. @param {number} value */
 function sizeOfTerm(value) {
   return Number.isNaN(value) ? Number.MAX_VALUE : Math.min(Math.abs(value), Number.MAX_VALUE);
 }
 
-/** The places of terms, the largest first. @param {ArrayLike<number>} values */
+/** The places of terms, the largest first; those that differ by rounding alone stay in their order.
+ * @param {ArrayLike<number> & Iterable<number>} values */
 export function largestFirst(values) {
   const sizes = Array.from(values, sizeOfTerm);
-  return [...sizes.keys()].sort((first, second) => sizes[second] - sizes[first] || first - second);
+  const order = [...sizes.keys()].sort((first, second) => sizes[second] - sizes[first] || first - second);
+  const within = TIE * largestSize(values);
+  for (let start = 0, stop = 0; start < order.length; start = stop) {
+    while (stop < order.length && sizes[order[stop]] >= sizes[order[start]] - within) stop++;
+    order.splice(start, stop - start, ...order.slice(start, stop).sort((first, second) => first - second));
+  }
+  return order;
 }
 
 /**
