@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import textwrap
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from onnx import TensorProto, helper, numpy_helper, save
 from program import exit_code
 
 import gatewise as gw
-from gatewise.cli.inspect import MOST_CALLS
+from gatewise.cli.inspect import MOST_CALLS, wrapped
 from gatewise.files.budget import Budget
 from gatewise.interop import torch
 from gatewise.interop.keras.config import model
 from gatewise.interop.keras.inputs import inputs_of
 from gatewise.interop.keras.layer_graph import graph_of
 from gatewise.interop.torch import writing
+from gatewise.render.text import clean
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -154,3 +156,14 @@ def test_the_inputs_of_the_whole_model_are_listed_with_their_types_sizes_and_axe
         {"name": "lengths", "shape": [1], "dtype": "int32", "axes": None},
     ]
     assert "  bytes (sequences, any, 2), uint8: the axes are batch, time, feature\n  lengths (1), int32\n" in said
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_are_those_of_textwrap(seed):
+    rng = np.random.default_rng(seed)
+    letters = [*"aé- \t\n", "\N{NO-BREAK SPACE}", "\N{EM SPACE}", "\x1b", "\N{CJK UNIFIED IDEOGRAPH-672C}", ""]
+    for length in (0, 1, 10, 64, 65, 66, 67, 68, 200):
+        text = "".join(rng.choice(letters, length, p=[0.4, 0.1, 0.1, 0.2, *[0.2 / 7] * 7]))
+        options = {"break_long_words": False, "break_on_hyphens": False}
+        expected = textwrap.wrap(clean(text) or "(no name)", 80, initial_indent="  head       ", **options)
+        assert wrapped(text, "  head       ", "") == expected

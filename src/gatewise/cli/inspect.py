@@ -225,10 +225,13 @@ def _variant(variant: Any) -> str:
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:
     """Return printed text in lines of 80 columns with these beginnings; a word is never cut."""
-    from gatewise.render.text import clean
+    from gatewise.render.text import GLUE, clean
 
+    text = clean(text) or "(no name)"
+    if len(first) + len(text) <= WIDTH and GLUE not in text:  # as most are: textwrap takes 20 times as long
+        return [first + text]
     return textwrap.wrap(
-        clean(text) or "(no name)",
+        text,
         WIDTH,
         initial_indent=first,
         subsequent_indent=rest,
