@@ -151,3 +151,24 @@ def test_the_program_stands_in_json_instead_of_the_sections(capsys):
     assert [one["left"] for one in document["program"][0]["forward"]][-2:] == ["c", "h"]
     assert exit_code(["walk", "--program", "--output", "walk.json"]) == 0
     assert json.loads(Path("walk.json").read_text(encoding="utf-8"))["inputs"]["steps"]["x"] == [[0.5, 0.8, 0.2]]
+
+
+@pytest.mark.parametrize(
+    "tokens", [["--backward"], ["--backward", "-o", "w.html"], ["-o", "w.json"], ["-o", "w.ipynb"]]
+)
+def test_a_walk_that_takes_long_says_how_much_and_asks_first(tokens, capsys):
+    units = 700 if "w.json" in tokens else 2000
+    refused = refusal_of(capsys, "walk", "--hidden-size", units, *tokens)
+    assert refused.startswith(f"a walk through 1 step of {units:,} units takes about ")
+    assert refused.endswith(" of memory. Add --yes to go on.")
+
+
+def test_a_walk_that_takes_long_is_written_with_yes_and_never_without_the_memory(capsys, monkeypatch):
+    monkeypatch.setattr("gatewise.cli.printing.MAX_UNASKED", (0.0, 0))
+    assert "--yes" in refusal_of(capsys, "walk", "-o", "w.html")
+    output_of(capsys, "walk", "--yes", "-o", "w.html")
+    output_of(capsys, "walk", "--brief", "-o", "brief.html")  # a table, however many weights there are
+    assert Path("w.html").stat().st_size > Path("brief.html").stat().st_size
+    monkeypatch.setattr("gatewise.arrays.SMALL", 0)
+    monkeypatch.setattr("gatewise.arrays.available_memory", lambda: 100)
+    assert "100 B are available" in refusal_of(capsys, "walk", "--yes", "-o", "more.html")

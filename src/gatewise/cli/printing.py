@@ -11,11 +11,13 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
+from gatewise.arrays import in_bytes, require_memory
 from gatewise.errors import OptionError, WeightsWarning
 
 COMMAND: ContextVar[str] = ContextVar("command", default="gatewise")  # as it was typed, quoted for a shell
 LARGE = 64 * 2**20  # bytes from which on the size is announced
 LONG = 10.0  # seconds from which on the time is announced, too
+MAX_UNASKED = (20.0, 2**30)  # seconds and bytes of memory that work may take without --yes
 _PRINTED: list[set[str]] = []  # of a command that runs, the sentences so far: a warning may be a note as well
 
 
@@ -87,3 +89,11 @@ def announce_cost(work: str, seconds: float, size: float = 0) -> None:
     if size > LARGE or seconds > LONG:
         duration = f", and takes about {seconds:,.0f} s" if seconds > 1 else ""
         _print_error_line(f"gatewise: {work}{duration}")
+
+
+def require_consent(work: str, seconds: float, memory: float, *, yes: bool) -> None:
+    """Announce what work takes, or refuse it: where it takes much without --yes, or more memory than there is."""
+    if not yes and (seconds > MAX_UNASKED[0] or memory > MAX_UNASKED[1]):
+        raise OptionError(f"{work} takes about {seconds:,.0f} s and {in_bytes(memory)} of memory. Add --yes to go on.")
+    require_memory(round(memory), 1, work)
+    announce_cost(f"{work} needs {in_bytes(memory)} of memory", seconds, memory)

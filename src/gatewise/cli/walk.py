@@ -25,7 +25,7 @@ from gatewise.cli.options import (
     Integer,
     chosen_options,
 )
-from gatewise.cli.printing import print_notes
+from gatewise.cli.printing import print_notes, require_consent
 from gatewise.cli.run import build_run, output_gradients
 from gatewise.errors import OptionError
 from gatewise.files import storage
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STEP = 25_000  # bytes that a step of a small cell takes until it is shown in a format that is written as a whole
 LARGE = 20e6  # bytes of a file whose size is said beforehand
 SAMPLE = 20  # steps of a walk whose size is estimated before they are rendered
+# Seconds and bytes of memory that each weight takes at each step that is worked through, about: forward and backward.
+OF_WEIGHTS = ((0.7e-6, 60), (1.8e-6, 90))
+OF_WEIGHTS_IN = {"json": ((22e-6, 500), (42e-6, 1500)), "notebook": ((4e-6, 210), (5e-6, 250))}
 
 NEXT = """
 Here all gates are near 0.5. Next, a cell whose gates differ: gatewise walk
@@ -58,6 +61,7 @@ def walk(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
     format: Annotated[Format | None, Parameter(group=OUTPUT)] = None,
     program: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    yes: Annotated[bool, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
@@ -95,6 +99,8 @@ def walk(
         The format. Default: the one that the output file's suffix stands for, else text.
     program
         In JSON, write the program of the cell with its parameters and inputs instead of the sections.
+    yes
+        Go on with a walk that takes more than 20 s or 1 GiB of memory.
     """
     # Rich and the renderers are imported with the first walk, not with the program's help.
     from gatewise.render import terminal
@@ -135,6 +141,12 @@ def walk(
             short=cell_run.short,
         )
 
+    if not (brief or program):
+        worked, p = len(walkthrough(steps).shown), steps[0].parameters
+        weights = p.num_parameters * (1 if format == "notebook" else worked)
+        second, byte = OF_WEIGHTS_IN.get(format or "text", OF_WEIGHTS)[backward]
+        work = f"a walk through {counted(worked, 'step')} of {counted(p.hidden_size, 'unit')}"
+        require_consent(work, second * weights, byte * weights, yes=yes)
     if output is None and format in (None, "text"):
         walk = walkthrough(steps)
         if sys.stdout is None:  # closed: there is nobody to write each step for
