@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.activations import GATED, KINDS, Activation, activate, gated_derivative
-from gatewise.arrays import Array, ReadOnlyArrays, frozen, numbers
+from gatewise.arrays import DTYPES, Array, ReadOnlyArrays, frozen, numbers
 from gatewise.engine import native
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.showing import counted
@@ -97,17 +97,7 @@ class Linear(ReadOnlyArrays):
         return self.weight.size <= SMALL
 
     def _preactivation(self, h: Array) -> Array:
-        """Return W h + b of a linear layer."""
-        weight, bias = self.weight, np.asarray(self.bias)
-        if not self.row_by_row:
-            a: Array = h @ weight.T + bias  # several times as fast, in an order that depends on the number of rows
-            return a
-        rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
-        if native.MISSING is None and rows.dtype == weight.dtype:
-            a = native.linear(rows, weight, bias)
-        else:
-            a = np.einsum("nk,ok->no", rows, weight) + bias
-        return a.reshape(*h.shape[:-1], len(weight))
+        return preactivations(h, self.weight, np.asarray(self.bias))
 
     def preactivation_gradient(self, dy: Array, h: Array, y: Array) -> Array:
         """Return ∂L/∂(W h + b) of a linear layer, given ∂L/∂y, its input h and its output y."""
@@ -119,6 +109,19 @@ class Linear(ReadOnlyArrays):
             return dy * gated_derivative(self.activation, self._preactivation(h))
         da: Array = y * (dy - (dy * y).sum(-1, keepdims=True))
         return da
+
+
+def preactivations(h: Array, weight: Array, bias: Array) -> Array:
+    """Return W h + b over the last axis; a small W multiplies each row by itself, so no bit depends on their number."""
+    if weight.size > SMALL:
+        a: Array = h @ weight.T + bias  # several times as fast, in an order that depends on the number of rows
+        return a
+    rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
+    if native.MISSING is None and rows.dtype == weight.dtype == bias.dtype and weight.dtype.name in DTYPES:
+        a = native.linear(rows, weight, bias)
+    else:
+        a = np.einsum("nk,ok->no", rows, weight) + bias
+    return a.reshape(*h.shape[:-1], len(weight))
 
 
 class LinearGradients(NamedTuple):

@@ -1,0 +1,55 @@
+"""The limits of folding and running a graph: numbers in memory, and steps of work. Nothing is timed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gatewise.arrays import in_bytes, require_memory
+from gatewise.errors import CapacityError
+
+NUMBERS = 2**27  # that any run may hold, however little it is given: 1 GiB in float64
+NUMBERS_EACH = 2**12  # of each number that it is given: attention holds a matrix of steps by steps
+WORK = 2**26  # microseconds that any run may take
+WORK_EACH = 1.0  # for each number that it is given, and each parameter
+MOST_NODES = 50_000
+STEPS = 1000  # of an operation's cost in a microsecond
+NODE = 5  # microseconds that any node takes
+
+
+class Limits(Protocol):
+    """What a graph is held to: the budget of its file while constants are folded, or that of a run."""
+
+    def hold(self, count: int, itemsize: int, subject: str) -> None:
+        """Take memory before it is allocated."""
+
+    def work(self, steps: int, subject: str) -> None:
+        """Take steps of work, of about a microsecond each."""
+
+
+class RunLimits:
+    """The limits of one run, by how many numbers it is given: inputs, and the parameters of the graph."""
+
+    def __init__(self, given: int, parameters: int) -> None:
+        self._numbers = max(NUMBERS, NUMBERS_EACH * (given + parameters))
+        self._work = max(WORK, int(WORK_EACH * (given + 1) * (parameters + 1)))
+        self._held = 0
+
+    def hold(self, count: int, itemsize: int, subject: str) -> None:
+        """Take memory; CapacityError if the run may not have so much, or the machine has less."""
+        if self._held + count > self._numbers:
+            raise CapacityError(
+                f"{subject} would bring the run to {in_bytes((self._held + count) * itemsize)} of memory;"
+                f" {in_bytes(self._numbers * itemsize)} are allowed for its inputs and parameters"
+            )
+        require_memory(count, itemsize, subject)
+        self._held += count
+
+    def release(self, count: int) -> None:
+        """Give numbers back."""
+        self._held -= count
+
+    def work(self, steps: int, subject: str) -> None:
+        """Take steps of work; CapacityError if the run may not take so long."""
+        self._work -= steps
+        if self._work < 0:
+            raise CapacityError(f"{subject} would take too long for the run's inputs and parameters")
