@@ -85,6 +85,8 @@ EXAMPLES = [
     Example("clip", (distinct(3, 4), np.array(-1.0))),
     Example("clip", (distinct(3, 4), None, np.array(0.5))),
     Example("cast", (normal(3, 4) * 5,), {"dtype": "float64"}, {"dtype": "int64"}),
+    Example("cast_like", (normal(3, 4) * 5, np.zeros(()))),
+    Example("affine", (normal(3, 4),), {"alpha": 2.0, "beta": 0.5}, {"alpha": 3.0, "beta": 0.4}),
     Example(
         "is_inf",
         (np.array([np.inf, -np.inf, 1.0]),),
@@ -133,6 +135,7 @@ EXAMPLES = [
     Example("reshape", (x3, ints(0, -1)), {"zeros": False}),
     Example("reshape", (np.ones((0, 3)), ints(3, 0)), {"zeros": True}, {"zeros": False}),
     Example("transpose", (x3,), {"order": (2, 0, 1)}, {"order": (1, 0, 2)}),
+    Example("transpose", (x3,)),
     Example("swap", (x3,), {"first": 0, "second": 2}, {"first": 1, "second": 0}),
     Example("squeeze", (normal(1, 3, 1),), {"axes": (0,)}, {"axes": None}),
     Example("unsqueeze", (x2,), {"axes": (0, -1)}, {"axes": (1,)}),
@@ -161,7 +164,7 @@ EXAMPLES = [
         Example(
             f"reduce_{op}", (distinct(2, 3, 4),), {"axes": (0, -1), "keepdims": False}, {"axes": None, "keepdims": True}
         )
-        for op in ("sum", "mean", "max", "min", "prod", "norm2")
+        for op in ("sum", "mean", "max", "min", "prod", "norm2", "logsumexp")
     ),
     Example("reduce_prod", (np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 2.0]]),), {"axes": (1,)}),
     *(

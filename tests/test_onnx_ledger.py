@@ -237,10 +237,10 @@ def test_lengths_in_the_file_are_a_warning_with_their_effect(how, tmp_path):
 
 @pytest.mark.parametrize("operator", ["LSTM", "GRU"])
 def test_a_state_that_another_lstm_puts_out_is_a_warning_with_its_effect(operator, tmp_path):
-    arrays = {"w": np.zeros((1, 16 if operator == "LSTM" else 12, 3), np.float32)}
-    arrays["r"] = np.zeros((1, len(arrays["w"][0]), 4), np.float32)
-    encoder = make(operator, ["X", "w", "r"], ["", "h0"], name="encoder", hidden_size=4)
-    path = models.save(started([encoder], {"w": arrays["w"], "r": arrays["r"]})[0], tmp_path / "model.onnx")
+    arrays = {"w0": np.zeros((1, 16 if operator == "LSTM" else 12, 3), np.float32)}
+    arrays["r0"] = np.zeros((1, len(arrays["w0"][0]), 4), np.float32)
+    encoder = make(operator, ["X", "w0", "r0"], ["", "h0"], name="encoder", hidden_size=4)
+    path = models.save(started([encoder], arrays)[0], tmp_path / "model.onnx")
     with pytest.warns(gw.WeightsWarning, match="left out: rnn.initial_state .it comes from 'encoder', it makes the st"):
         gw.load(path, "rnn")
     with pytest.raises(gw.FileError, match=r"with strict=True: left out: rnn\.initial_state"):

@@ -118,7 +118,7 @@ def preactivations(h: Array, weight: Array, bias: Array) -> Array:
         return a
     rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
     if native.MISSING is None and rows.dtype == weight.dtype == bias.dtype and weight.dtype.name in DTYPES:
-        a = native.linear(rows, weight, bias)
+        a = native.linear(rows, np.ascontiguousarray(weight), np.ascontiguousarray(bias))
     else:
         a = np.einsum("nk,ok->no", rows, weight) + bias
     return a.reshape(*h.shape[:-1], len(weight))

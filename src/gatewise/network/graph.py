@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from gatewise.arrays import require_memory
+from gatewise.arrays import array_of, require_memory
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, ShapeError, reason, shown
 from gatewise.layers import LSTM
 from gatewise.network.limits import MOST_NODES, NODE, STEPS, Limits, RunLimits
@@ -89,7 +89,7 @@ class Input:
 
     def read(self, value: Any) -> AnyArray:
         """Return a value as an array of the input's type; ShapeError or OptionError if it does not fit."""
-        array = np.asarray(value)
+        array = array_of(self.name, value)
         if array.dtype.kind not in "fiub":
             raise OptionError(f"{self.name} must hold numbers, not {array.dtype}")
         if array.dtype.kind == "f" and self.dtype.kind != "f":
@@ -120,6 +120,8 @@ class Graph:
     nodes : tuple of Node
     outputs : tuple of str
         The names of the values that the network returns.
+    output_names : tuple of str
+        What the file calls them; by default the names of the values.
 
     Raises
     ------
@@ -133,8 +135,11 @@ class Graph:
     constants: Mapping[str, AnyArray]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.output_names:
+            object.__setattr__(self, "output_names", self.outputs)
         if len(self.nodes) > MOST_NODES:
             raise CapacityError(f"a graph of {len(self.nodes):,} nodes is too large; up to {MOST_NODES:,} are allowed")
         numbers = sum(math.prod(array.shape) for array in self.constants.values())
@@ -362,15 +367,31 @@ class Builder:
             self.nodes.append(node)
         return made[0] if len(made) == 1 else made
 
+    def rename(self, value: str, name: str) -> str:
+        """Give a value that was made last another name if that is free; return the name that it has."""
+        if name in self._taken:
+            return value
+        if value in self.constants:
+            self.constants[name] = self.constants.pop(value)
+        elif self.nodes and self.nodes[-1].outputs[0] == value:
+            node = self.nodes[-1]
+            outputs = (name, *(name + one[len(value) :] for one in node.outputs[1:]))  # see `add`
+            self.nodes[-1] = replace(node, name=name, outputs=outputs)
+            self._taken.update(outputs)
+        else:
+            return value
+        self._taken.add(name)
+        return name
+
     def unknown(self, kind: str, why: str, *inputs: str, name: str = "", outputs: int = 1) -> tuple[str, ...]:
         """Add a node that stands for an operation that the table lacks; return the names of its outputs."""
         made = self.add("unknown", *inputs, name=name or kind, outputs=outputs, kind=shown(kind, 60), why=why)
         return (made,) if isinstance(made, str) else tuple(made)
 
-    def graph(self, outputs: Iterable[str], *, whole: bool = False) -> Graph:
+    def graph(self, outputs: Iterable[str], *, names: Iterable[str] = (), whole: bool = False) -> Graph:
         """Return the graph of these outputs, without nodes that they do not need; with `whole`, with all nodes.
 
-        LSTMs are kept, with what they need, even if no output needs them.
+        `names` are what the file calls the outputs. LSTMs are kept, with what they need, even if no output needs them.
         """
         ends = tuple(outputs)
         needed, kept = set(ends), list[Node]()
@@ -379,4 +400,4 @@ class Builder:
                 kept.append(node)
                 needed.update(node.inputs)
         constants = {name: array for name, array in self.constants.items() if name in needed}
-        return Graph(tuple(self.inputs), constants, tuple(reversed(kept)), ends)
+        return Graph(tuple(self.inputs), constants, tuple(reversed(kept)), ends, tuple(names))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatewise.errors import shown
+from gatewise.errors import FileError, shown
 from gatewise.files.budget import Budget
 
 LONG = 500  # characters of a reason
@@ -36,7 +36,11 @@ class Attributes:
     ) -> None:
         self._budget = budget
         self._protos: dict[str, Any] = {proto.name: proto for proto in defaults}
+        own = set[str]()
         for proto in node.attribute:
+            if proto.name in own:
+                raise FileError(f"a node {shown(node.op_type)} has two attributes named {shown(proto.name)!r}")
+            own.add(proto.name)
             if not (reference := proto.ref_attr_name):
                 self._protos[proto.name] = proto
             elif caller is not None and reference in caller._protos:

@@ -163,6 +163,16 @@ class OnnxFile:
         return array
 
 
+def tensors_of(initializers: Iterable[Any]) -> dict[str, Any]:
+    """Return the initializers of an ONNX graph by their names; FileError if two have the same."""
+    tensors: dict[str, Any] = {}
+    for proto in initializers:
+        if proto.name in tensors:
+            raise FileError(f"it has two initializers named {text_of(proto.name)!r}")
+        tensors[proto.name] = proto
+    return tensors
+
+
 @cache
 def _numpy_types() -> dict[int, np.dtype[Any]]:
     """Return NumPy's types by the numbers of ONNX's."""

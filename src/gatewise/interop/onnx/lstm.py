@@ -8,6 +8,7 @@ else: neither the cell state before the output nor the gates of a coupled cell a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from gatewise.interop.containers.tensors import to_float
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.edges import origin
-from gatewise.interop.onnx.file import AnyArray
+from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -53,29 +54,52 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, float | None]]] = {
 _BY_NAME = {name.lower(): name for name in ACTIVATIONS}  # onnxruntime ignores the case
 
 
-def read_node(node: OnnxNode, name: str) -> StoredLSTM:
-    """Return the LSTM of an ONNX node under that name; NotConstant if a weight or an attribute cannot be read."""
-    attributes, quantised = node.attributes, node.operator == QUANTISED
+class NodeOfLSTM(Protocol):
+    """What is read of a node: the arrays of its inputs by their roles, and its attributes."""
+
+    operator: str
+
+    @property
+    def attributes(self) -> Attributes:
+        """Its attributes."""
+
+    @property
+    def file(self) -> OnnxFile:
+        """The file that it is in."""
+
+    def constant(self, role: str) -> AnyArray | None:
+        """Return the array of an input; None where it is left out."""
+
+
+def lstm_of(node: NodeOfLSTM, notes: list[str], merge: str = "concat") -> tuple[LSTM, bool]:
+    """Return the LSTM of an ONNX node, and whether the batch is its first axis; NotConstant if it cannot be read."""
+    attributes = node.attributes
     if unknown := sorted(attributes.names() - ATTRIBUTES):
         raise NotConstant(f"it has an attribute {shown(unknown[0])!r}, which the operator does not have")
     directions = DIRECTIONS.get(text_of(attributes.get("direction", "s", b"forward")))
     if directions is None:
         raise NotConstant(f"its direction is {text_of(attributes.get('direction', 's'))!r}, not one of {[*DIRECTIONS]}")
-    notes: list[str] = []
     arrays = _weight_arrays(node, len(directions), notes)
     hidden = arrays["R"].shape[2]
     if attributes.get("hidden_size", "i", hidden) != hidden:
         raise NotConstant(f"its hidden_size is {attributes.get('hidden_size', 'i')}; its R is for {hidden} units")
     variants = _direction_variants(attributes, len(directions), "P" in arrays, notes)
     cells = [_direction_parameters(arrays, position, hidden, variant) for position, variant in enumerate(variants)]
-    lstm = LSTM.from_cells([cells], direction=directions[0])
     layout = attributes.get("layout", "i", 0)
     if layout not in (0, 1):
         raise NotConstant(f"its layout is {layout}; allowed: 0 and 1")
+    return LSTM.from_cells([cells], direction=directions[0], merge=merge), bool(layout)
+
+
+def read_node(node: OnnxNode, name: str) -> StoredLSTM:
+    """Return the LSTM of an ONNX node under that name; NotConstant if a weight or an attribute cannot be read."""
+    quantised, notes = node.operator == QUANTISED, list[str]()
+    lstm, layout = lstm_of(node, notes)
+    cells = [cell.parameters for cell in lstm.layers[0]]
     if len(cells) == 2:
         notes.append(APART)
     _note_lengths(node, notes)
-    state = _stored_state(node, lstm, layout, notes)
+    state = _stored_state(node, lstm, int(layout), notes)
     warns = (_quantisation_sentence(cells),) if quantised else ()
     notes += warns
     domain = "com.microsoft" if quantised else f"opset {node.scope.file.opset}"
@@ -86,7 +110,7 @@ def read_node(node: OnnxNode, name: str) -> StoredLSTM:
         " → ".join([*node.scope.path, f"node {node.label!r}"]),
         tuple(notes),
         state,
-        bool(layout),
+        layout,
         warns=warns,
         eight_bits=quantised,
     )
@@ -100,7 +124,7 @@ def number(value: float) -> float:
 # The numbers.
 
 
-def _weight_arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[str, Array]:
+def _weight_arrays(node: NodeOfLSTM, directions: int, notes: list[str]) -> dict[str, Array]:
     """Return an ONNX LSTM's W, R and, if there, B and P, in shapes that fit each other, as float32 or float64."""
     quantised = node.operator == QUANTISED
     arrays: dict[str, AnyArray] = {}
@@ -128,9 +152,7 @@ def _weight_arrays(node: OnnxNode, directions: int, notes: list[str]) -> dict[st
             raise NotConstant(f"its {name} has shape {array.shape}; it must be {shapes[name]}")
     # Many nodes may share one array, but each cell gets a copy, and narrow numbers become float32 first.
     narrow = types["W"] in ("float16", "bfloat16")
-    node.scope.file.hold(
-        (1 + narrow) * sum(array.size for array in arrays.values()), 8 if types["W"] == "float64" else 4
-    )
+    node.file.hold((1 + narrow) * sum(array.size for array in arrays.values()), 8 if types["W"] == "float64" else 4)
     if narrow:
         notes.append(f"its weights are stored as {types['W']}; gatewise computes in float32")
     return {name: to_float(array) for name, array in arrays.items()}
@@ -267,7 +289,7 @@ def is_zeros(scope: OnnxScope, name: str) -> bool:
 # The quantised kind.
 
 
-def _dequantise_weights(node: OnnxNode, name: str, array: AnyArray, directions: int) -> AnyArray:
+def _dequantise_weights(node: NodeOfLSTM, name: str, array: AnyArray, directions: int) -> AnyArray:
     """Return (W - zero point) · scale, its axes exchanged: ONNX's quantised LSTM has inputs before gates.
 
     Scales and zero points are one for each direction, or one for each direction and column.
@@ -289,7 +311,7 @@ def _dequantise_weights(node: OnnxNode, name: str, array: AnyArray, directions: 
     def per_column(values: AnyArray) -> AnyArray:
         return values.reshape(directions, 1, -1)
 
-    node.scope.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
+    node.file.hold(3 * array.size, 4)  # as integers, as numbers, and with the axes exchanged
     numbers = (array.astype(np.int32) - per_column(zero.astype(np.int32))).astype(np.float32) * per_column(scale)
     return np.ascontiguousarray(numbers.swapaxes(1, 2))
 

@@ -55,7 +55,7 @@ def read_model(
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
     gates = [name for name in outputs if model.producer_name == PRODUCER and name.startswith(GATES)]
     outputs = dict.fromkeys(name for name in outputs if name not in gates)
-    arrays = {name: _input_array(name, array) for name, array in omitted.items()}
+    arrays = {name: input_array(name, array) for name, array in omitted.items()}
     file = OnnxFile(model, source, arrays, budget, kept_out)
 
     def on_demand(make: Callable[[], Iterable[Item]], *left_out: Callable[[], Iterable[Item]]) -> OnDemand[Item]:
@@ -154,7 +154,7 @@ def _format_in_words(model: Any, file: OnnxFile) -> str:
     return f"ONNX, opset {file.opset}" + (f", by {shown(producer, 80)}" if producer else "")
 
 
-def _input_array(name: str, value: Any) -> AnyArray:
+def input_array(name: str, value: Any) -> AnyArray:
     """Return the array that a caller gives for an ONNX model's input; OptionError if it holds no real numbers."""
     try:
         array = np.asarray(value)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gatewise.errors import FileError, reason, shown
 from gatewise.interop.onnx.attributes import LOOKING, Attributes, NotConstant
-from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.interop.onnx.file import AnyArray, OnnxFile, tensors_of
 from gatewise.interop.onnx.operators import OPERATORS, OperatorCall
 
 DEEPEST = 100  # how many operators may follow one another, and how deep graphs may be nested
@@ -61,6 +61,11 @@ class OnnxNode:
         if self._attributes is None:
             self._attributes = Attributes(self.proto, self.scope.file.budget, self.scope.attributes)
         return self._attributes
+
+    @property
+    def file(self) -> OnnxFile:
+        """The file that it is in."""
+        return self.scope.file
 
     @property
     def label(self) -> str:
@@ -131,7 +136,7 @@ class OnnxScope:
         self.carried, self.backward = dict(carried or {}), backward
         self.inputs, self.sparse, self.bound = self.arguments.keys(), set(sparse), dict(bound or {})
         self.nodes = [OnnxNode(self, proto, number) for number, proto in enumerate(nodes)]
-        self.tensors = {proto.name: proto for proto in initializers}
+        self.tensors = tensors_of(initializers)
         self.computed = {
             name: NodeOutput(node, position)
             for node in self.nodes

@@ -33,9 +33,13 @@ def reshape(x: AnyArray, shape: AnyArray, *, zeros: bool = False) -> AnyArray:
     return x.reshape(sizes)
 
 
-@operation("transpose", lambda g, y, x, order: (g.transpose(np.argsort(order)),), time="each", affine="first")
-def transpose(x: AnyArray, *, order: Sequence[int]) -> AnyArray:
-    """Return the axes in another order."""
+def _transpose_vjp(g: AnyArray, y: AnyArray, x: AnyArray, order: Sequence[int] | None = None) -> Gradients:
+    return (g.transpose(None if order is None else np.argsort(order)),)
+
+
+@operation("transpose", _transpose_vjp, time="each", affine="first")
+def transpose(x: AnyArray, *, order: Sequence[int] | None = None) -> AnyArray:
+    """Return the axes in another order; by default the last first."""
     return x.transpose(order)
 
 

@@ -62,7 +62,7 @@ def _add_unary(name: str, forward: Function, slope: Slope) -> None:
         return ((g * slope(x, y)).astype(x.dtype, copy=False),)
 
     def named(x: AnyArray) -> AnyArray:  # ufuncs have no signature
-        return forward(x)
+        return forward(x.astype(np.float32)).astype(x.dtype) if x.dtype == np.float16 else forward(x)
 
     affine = "first" if name in AFFINE else "none"
     add_operation(name, named, vjp, same_numbers(SLOW.get(name, 20)), time="each", affine=affine)
@@ -164,10 +164,22 @@ def cast(x: AnyArray, *, dtype: str) -> AnyArray:
     return x.astype(dtype)
 
 
+@operation("cast_like", lambda g, y, x, like: (g.astype(x.dtype), None), time="each", affine="first")
+def cast_like(x: AnyArray, like: AnyArray) -> AnyArray:
+    """Return the same numbers in the type of another array."""
+    return x.astype(like.dtype)
+
+
+@operation("affine", _scaled(lambda x, y, alpha, beta: alpha), time="each", affine="first")
+def affine(x: AnyArray, *, alpha: float, beta: float) -> AnyArray:
+    """Return alpha x + beta, in the type of x."""
+    return np.asarray(np.add(x * x.dtype.type(alpha), x.dtype.type(beta), dtype=x.dtype))
+
+
 @operation("is_inf", FLAT, time="each")
 def is_inf(x: AnyArray, *, negative: bool = True, positive: bool = True) -> AnyArray:
     """Say where x is infinite, of the signs that are asked for."""
-    return (np.isneginf(x) & negative) | (np.isposinf(x) & positive)
+    return np.asarray((np.isneginf(x) & negative) | (np.isposinf(x) & positive))
 
 
 # Functions of two numbers: the function, its gradients with respect to both, and in which inputs it is affine.
@@ -178,7 +190,8 @@ def _divide(a: AnyArray, b: AnyArray) -> AnyArray:
     if np.result_type(a, b).kind == "f":
         return np.asarray(np.divide(a, b))
     quotient: AnyArray = a // b
-    return np.add(quotient, (a % b != 0) & ((a < 0) != (b < 0)), dtype=quotient.dtype)
+    rest = (a % b != 0) & ((a < 0) != (b < 0))
+    return np.asarray(quotient + rest.astype(quotient.dtype))
 
 
 def _pow_gradients(g: AnyArray, y: AnyArray, a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:

@@ -162,11 +162,13 @@ def conv(
     sizes = window_sizes(x, w.shape[2:], strides, dilations)
     if groups < 1 or x.shape[1] != w.shape[1] * groups or len(w) % groups:
         raise ValueError(f"{x.shape[1]} channels in {groups} groups do not fit a kernel of {w.shape}")
-    grouped = w.reshape(groups, -1, *w.shape[1:])
-    y = np.zeros((len(x), groups, grouped.shape[1], *sizes), np.result_type(x, w))
+    kind = np.result_type(x, w)
+    wide = np.result_type(kind, np.float32)  # sums of halves are not added in half precision
+    x, grouped = x.astype(wide, copy=False), w.astype(wide, copy=False).reshape(groups, -1, *w.shape[1:])
+    y = np.zeros((len(x), groups, grouped.shape[1], *sizes), wide)
     for at, where in _places(sizes, w.shape[2:], strides, dilations):
         y += np.einsum("bgc...,goc->bgo...", _grouped(x[where], groups), grouped[(..., *at)])
-    y = y.reshape(len(x), -1, *sizes)
+    y = y.reshape(len(x), -1, *sizes).astype(kind, copy=False)
     return y if b is None else y + b.reshape(-1, *[1] * len(sizes))
 
 

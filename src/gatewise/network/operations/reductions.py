@@ -28,6 +28,13 @@ def _extreme_slope(x: AnyArray, y: AnyArray, axes: Axes) -> Any:
     return hit / hit.sum(axis=axes, keepdims=True)  # shared if several are the largest
 
 
+def _logsumexp(x: AnyArray, axis: Axes, keepdims: bool) -> Any:
+    top = np.max(x, axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+    total = np.log(np.sum(np.exp(x - top), axis, keepdims=True)) + top
+    return total if keepdims else total.reshape(np.sum(x, axis).shape)
+
+
 def _prod_slope(x: AnyArray, y: AnyArray, axes: Axes) -> AnyArray:
     """Return the product of all others: also where one of them is 0."""
     zeros = (x == 0).sum(axis=axes, keepdims=True)
@@ -43,6 +50,7 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[[AnyArray, AnyArray, Ax
     "max": (np.max, _extreme_slope, "none"),
     "min": (np.min, _extreme_slope, "none"),
     "prod": (np.prod, _prod_slope, "none"),
+    "logsumexp": (_logsumexp, lambda x, y, axes: np.exp(x - y), "none"),
     "norm2": (_norm, lambda x, y, axes: x / np.where(y == 0, 1, y), "none"),
 }
 
@@ -128,9 +136,10 @@ def log_softmax(x: AnyArray, *, axis: int) -> AnyArray:
 
 def _normalised(x: AnyArray, axes: tuple[int, ...], epsilon: float) -> tuple[AnyArray, AnyArray]:
     """Return numbers of mean 0 and variance 1, and the factor that gave them their variance."""
-    centred = x - x.mean(axes, keepdims=True)
-    scale = 1 / np.sqrt((centred * centred).mean(axes, keepdims=True) + x.dtype.type(epsilon))
-    return centred * scale, scale
+    wide = x.astype(np.result_type(x, np.float32), copy=False)  # squares of halves overflow
+    centred = wide - wide.mean(axes, keepdims=True)
+    scale = 1 / np.sqrt((centred * centred).mean(axes, keepdims=True) + wide.dtype.type(epsilon))
+    return (centred * scale).astype(x.dtype, copy=False), scale.astype(x.dtype, copy=False)
 
 
 def _normalise_vjp(g: AnyArray, y: AnyArray, x: AnyArray, axes: tuple[int, ...], epsilon: float) -> Gradients:

@@ -77,7 +77,7 @@ class Operation:
         positional = [one for one in self._parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
         least = sum(one.default is one.empty for one in positional)
         several = any(one.kind is one.VAR_POSITIONAL for one in self._parameters)
-        return (max(least, 1), None) if several else (least, len(positional))
+        return (least, None) if several else (least, len(positional))
 
     def require(self, inputs: int, settings: Iterable[str]) -> None:
         """Raise TypeError unless the operation takes that many inputs and these settings."""

@@ -1,0 +1,175 @@
+"""An ONNX model as a graph of operations: its names, its nodes by the table, its functions and bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, shown
+from gatewise.files.budget import Budget
+from gatewise.interop.contents import check_options
+from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.file import OnnxFile, tensors_of
+from gatewise.interop.onnx.parsing import parse_without_arrays
+from gatewise.interop.onnx.reading import input_array
+from gatewise.interop.onnx.scopes import DEEPEST, label_of
+from gatewise.interop.onnx.table import Call, read_node
+from gatewise.interop.refusals import reading
+from gatewise.network.graph import Builder, Graph, Unsupported
+
+
+def read_graph(source: Path, given: Mapping[str, Any]) -> Graph:
+    """Return the graph of an ONNX file; `given` has arrays of the model's inputs by name, which become constants.
+
+    Raise FileError if the file cannot be read. Operators that the table lacks become unknown nodes.
+    """
+    budget = Budget.of(source)
+    model, kept_out = parse_without_arrays(source, budget)
+    with reading(str(source), GatewiseError):
+        names = tuple(proto.name for proto in model.graph.input)
+        check_options(str(source), given, names)
+        arrays = {name: input_array(name, array) for name, array in given.items()}
+        return graph_of_model(OnnxFile(model, source, arrays, budget, kept_out))
+
+
+def graph_of_model(file: OnnxFile) -> Graph:
+    """Return the graph of an ONNX model."""
+    proto, build = file.model.graph, Builder(file.budget)
+    scope = GraphScope(file, build)
+    scope.declare(proto)
+    for one in proto.input:
+        if one.name in file.omitted:
+            scope.names[one.name] = build.constant(file.omitted[one.name], one.name)
+        elif one.name not in scope.tensors:
+            scope.names[one.name] = _input_of(file, build, one)
+    scope.read(proto.node)
+    ends = [scope.value(one.name) for one in proto.output]
+    return build.graph(ends, names=[one.name for one in proto.output])
+
+
+def _input_of(file: OnnxFile, build: Builder, proto: Any) -> str:
+    """Add an input of the model to the builder; FileError if it is no array of numbers that NumPy has."""
+    tensor = proto.type.tensor_type
+    if not proto.type.HasField("tensor_type"):
+        raise FileError(f"its input {shown(proto.name)!r} is no array")
+    try:
+        dtype = file.dtype(tensor.elem_type)
+    except NotConstant as problem:
+        raise FileError(f"its input {shown(proto.name)!r} cannot be given: {problem}") from None
+    if tensor.elem_type == file.onnx.TensorProto.BFLOAT16:
+        raise FileError(f"its input {shown(proto.name)!r} is bfloat16, which NumPy does not have")
+    shape = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+    return build.input(proto.name, shape if tensor.HasField("shape") else None, dtype)
+
+
+class GraphScope:
+    """The names of one ONNX graph or function call, each with the value in the builder that it stands for.
+
+    `tensors` become constants when they are first read; `parent` is the graph around.
+    """
+
+    def __init__(
+        self,
+        file: OnnxFile,
+        build: Builder,
+        parent: GraphScope | None = None,
+        attributes: Attributes | None = None,
+        path: tuple[str, ...] = (),
+    ) -> None:
+        self.file, self.build, self.parent, self.attributes, self.path = file, build, parent, attributes, path
+        self.names: dict[str, str] = {}
+        self.tensors: dict[str, Any] = {}
+        if len(path) > DEEPEST:
+            raise FileError(f"its graphs are nested more than {DEEPEST} deep")
+
+    def declare(self, proto: Any) -> None:
+        """Take the initializers of a graph; FileError if two have one name."""
+        self.file.charge_nodes(
+            proto, proto.node, proto.initializer, proto.input, proto.output, proto.sparse_initializer
+        )
+        self.tensors = tensors_of(proto.initializer)
+        for tensor in proto.sparse_initializer:
+            self.names[tensor.values.name] = self.unknown("sparse tensor", "it is stored by its places", [])[0]
+
+    def value(self, name: str) -> str:
+        """Return the value of a name in the builder; FileError if there is none."""
+        scope: GraphScope | None = self
+        while scope is not None:
+            self.file.budget.work(1, "looking through its graphs")
+            if name in scope.names:
+                return scope.names[name]
+            if name in scope.tensors:
+                scope.names[name] = scope.array(scope.tensors[name])
+                return scope.names[name]
+            scope = scope.parent
+        raise FileError(f"there is nothing named {shown(name)!r} where it is read")
+
+    def define(self, name: str, value: str) -> None:
+        """Let a name of the graph stand for a value; FileError if it stands for another."""
+        if name in self.names or name in self.tensors:
+            raise FileError(f"it has two values named {shown(name)!r}")
+        if name:
+            self.names[name] = value
+
+    def array(self, tensor: Any) -> str:
+        """Return an initializer as a constant; as an unknown value if it cannot be read."""
+        try:
+            return self.build.constant(self.file.array(tensor), tensor.name)
+        except NotConstant as problem:
+            return self.unknown("tensor", str(problem), [], tensor.name)[0]
+
+    def unknown(self, kind: str, why: str, inputs: Sequence[str], name: str = "", outputs: int = 1) -> tuple[str, ...]:
+        """Add a node that stands for what gatewise cannot compute."""
+        return self.build.unknown(kind, why, *inputs, name=name, outputs=max(1, outputs))
+
+    def read(self, nodes: Sequence[Any]) -> None:
+        """Read nodes, each after those whose outputs it reads."""
+        for proto in nodes:
+            label = "/".join((*self.path, label_of(proto)))
+            function = self.file.function(proto)
+            if function is not None:
+                self.call(proto, function, label)
+                continue
+            kind = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
+            with self.build.layer(label):
+                values = self.outputs(proto, kind, label)
+            for name, value in zip(proto.output, values, strict=False):
+                self.define(name, value)
+
+    def outputs(self, proto: Any, kind: str, label: str) -> Sequence[str]:
+        """Return the values of a node's outputs; those that cannot be expressed are unknown."""
+        inputs = [self.value(name) for name in proto.input if name]
+        count = len(proto.output)
+        try:
+            attributes = Attributes(proto, self.file.budget, self.attributes)
+            made = read_node(Call(self, proto, attributes, kind, label))
+            if made and made[0].startswith(f"{label}."):  # it was made for this node
+                old, named = made[0], self.build.rename(made[0], label)
+                made = [named + one[len(old) :] if f"{one}.".startswith(f"{old}.") else one for one in made]
+        except (Unsupported, NotConstant, OptionError, ShapeError) as problem:
+            return self.unknown(kind, str(problem), inputs, label, count)
+        if missing := count - len(made):
+            why = f"of its outputs, gatewise computes only {len(made)}"
+            made += self.unknown(kind, why, inputs, f"{label}.others", missing) if any(proto.output[-missing:]) else []
+        return made
+
+    def call(self, proto: Any, function: Any, label: str) -> None:
+        """Read a call of one of the file's functions, node by node."""
+        file = self.file
+        file.charge_nodes(function, function.node, function.input, function.attribute_proto)
+        attributes = Attributes(proto, file.budget, self.attributes, function.attribute_proto)
+        inner = GraphScope(file, self.build, None, attributes, (*self.path, label_of(proto)))
+        given = [self.value(name) if name else "" for name in proto.input]
+        given += [""] * (len(function.input) - len(given))
+        inner.names = dict(zip(function.input, given, strict=False))
+        inner.read(function.node)
+        for name, result in zip(proto.output, function.output, strict=False):
+            self.define(name, inner.value(result) if name else "")
+
+    def body(self, graph: Any, label: str) -> list[str]:
+        """Read the nodes of a body without inputs of its own, such as a branch of an If; return its outputs."""
+        inner = GraphScope(self.file, self.build, self, self.attributes, (*self.path, label))
+        inner.declare(graph)
+        inner.read(graph.node)
+        return [inner.value(one.name) for one in graph.output]

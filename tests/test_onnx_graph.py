@@ -1,0 +1,209 @@
+"""ONNX models as graphs: the table of operators against onnx's own tests, and what is refused by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_nodes import outcome_of
+
+import gatewise as gw
+from gatewise.files.budget import Budget
+from gatewise.interop.onnx.file import OnnxFile
+from gatewise.interop.onnx.graph_reader import graph_of_model
+from gatewise.interop.onnx.table import TABLE
+from gatewise.network import running
+from gatewise.network.graph import Graph
+
+FLOAT = TensorProto.FLOAT
+MODULES = ("lstm", "softmax", "layernormalization", "gemm", "slice", "pad", "averagepool", "reducemean", "if_")
+
+
+def test_the_tests_of_onnx_are_exact_or_refused_by_name():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.case import node as tests
+
+        for name in MODULES:
+            import_module(f"{tests.__name__}.{name}")
+    cases = [case for case in tests._NodeTestCases if "expanded" not in case.name]
+    outcomes = {case.name: outcome_of(case) for case in cases}
+    assert {name: one.why for name, one in outcomes.items() if one.kind == "wrong"} == {}
+    assert sum(one.kind == "exact" for one in outcomes.values()) > 40
+
+
+def graph_of(
+    nodes: Sequence[Any],
+    inputs: dict[str, Sequence[Any]],
+    outputs: Sequence[str],
+    tensors: dict[str, Any] | None = None,
+    opset: int = 20,
+    types: dict[str, int] | None = None,
+) -> Graph:
+    protos = [
+        helper.make_tensor_value_info(name, (types or {}).get(name, FLOAT), shape) for name, shape in inputs.items()
+    ]
+    ends = [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs]
+    arrays = [numpy_helper.from_array(np.asarray(array), name) for name, array in (tensors or {}).items()]
+    graph = helper.make_graph(nodes, "graph", protos, ends, arrays)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return graph_of_model(OnnxFile(model, None, {}, Budget(model.ByteSize())))
+
+
+def run(graph: Graph, *inputs: Any) -> Any:
+    return running.run(graph, running.feeds_of(graph, inputs, {}))
+
+
+def node(operator: str, inputs: str, outputs: str = "y", **attributes: Any) -> Any:
+    return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
+
+
+X = np.random.default_rng(0).standard_normal((4, 3, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in TABLE if "." not in kind and "-" not in kind))
+def test_an_attribute_that_nobody_reads_refuses_its_node(kind):
+    graph = graph_of([node(kind, "x x x", colour=1, name="paint")], {"x": [None, 3, 2]}, ["y"])
+    with pytest.raises(gw.OptionError, match=rf"node 'paint' \({kind}\): {kind} is not supported: "):
+        run(graph, X)
+
+
+def test_an_operator_without_a_row_is_refused_by_name_and_lstms_before_it_are_traced():
+    tensors = {"w": np.ones((1, 8, 2), np.float32), "r": np.ones((1, 8, 2), np.float32)}
+    nodes = [node("LSTM", "x w r", "y", hidden_size=2, name="first"), node("Det", "y", "z", name="strange")]
+    graph = graph_of(nodes, {"x": [None, None, 2]}, ["z"], tensors)
+    trace = running.trace(graph, running.feeds_of(graph, [X], {}))
+    assert trace.lstms["first"][0].forget_gate.shape == (4, 3, 2)
+    with pytest.raises(gw.OptionError, match=r"node 'strange' \(Det\): Det is not supported: gatewise has no such"):
+        run(graph, X)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_constant_lengths_of_sequences_are_applied(direction):
+    rng, ways = np.random.default_rng(1), 1 + (direction == "bidirectional")
+    tensors = {
+        "w": rng.standard_normal((ways, 12, 2)).astype(np.float32),
+        "r": rng.standard_normal((ways, 12, 3)).astype(np.float32),
+        "lengths": np.array([2, 4, 1], np.int32),
+    }
+    lstm = node("LSTM", "x w r  lengths", "y h c", hidden_size=3, direction=direction)
+    lstm.input[:] = ["x", "w", "r", "", "lengths"]
+    graph = graph_of([lstm], {"x": [None, None, 2]}, ["y", "h", "c"], tensors)
+    y, h, _ = run(graph, X)
+    assert not y[2:, :, 0].any()
+    assert not y[1:, :, 2].any()
+    assert y[3, :, 1].all()
+    alone = run(
+        graph_of(
+            [node("LSTM", "x w r", "y h c", hidden_size=3, direction=direction)],
+            {"x": [None, None, 2]},
+            ["y", "h"],
+            tensors,
+        ),
+        X[:2, :1],
+    )
+    np.testing.assert_array_equal(y[:2, :, :1], alone[0])
+    np.testing.assert_array_equal(h[:, :1], alone[1])
+
+
+OLD = {  # opset: what was an attribute, or meant something else, before
+    "Squeeze of opset 11": (11, node("Squeeze", "x", axes=[2]), lambda x: x[:, :, 0], (4, 3, 1)),
+    "Unsqueeze of opset 11": (11, node("Unsqueeze", "x", axes=[0]), lambda x: x[None], (4, 3)),
+    "ReduceSum of opset 11": (11, node("ReduceSum", "x", axes=[1], keepdims=0), lambda x: x.sum(1), (4, 3)),
+    "ReduceMean of opset 13": (13, node("ReduceMean", "x", axes=[1]), lambda x: x.mean(1, keepdims=True), (4, 3)),
+    "Slice of opset 9": (9, node("Slice", "x", starts=[1], ends=[3], axes=[0]), lambda x: x[1:3], (4, 3)),
+    "Slice of opset 9 without axes": (9, node("Slice", "x", starts=[1, 0], ends=[3, 2]), lambda x: x[1:3, :2], (4, 3)),
+    "Pad of opset 10": (
+        10,
+        node("Pad", "x", pads=[0, 1, 0, 0], value=2.0),
+        lambda x: np.pad(x, ((0, 0), (1, 0)), constant_values=2),
+        (4, 3),
+    ),
+    "Clip of opset 10": (10, node("Clip", "x", min=-0.5), lambda x: np.maximum(x, np.float32(-0.5)), (4, 3)),
+    "Softmax of opset 12": (12, node("Softmax", "x"), lambda x: softmax(x.reshape(4, 6)).reshape(4, 3, 2), (4, 3, 2)),
+    "Softmax of opset 13": (13, node("Softmax", "x"), lambda x: softmax(x), (4, 3, 2)),
+    "Dropout of opset 10": (10, node("Dropout", "x", ratio=0.5), lambda x: x, (4, 3)),
+}
+
+
+def softmax(x: Any) -> Any:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("case", OLD)
+def test_older_opsets_are_raised_to_the_newest_form(case):
+    opset, proto, expected, shape = OLD[case]
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    (y,) = run(graph_of([proto], {"x": shape}, ["y"], opset=opset), x)
+    np.testing.assert_allclose(y, expected(x), rtol=1e-6)
+
+
+def test_an_attribute_of_an_older_opset_is_refused_in_a_newer_one():
+    with pytest.raises(gw.OptionError, match="attribute 'axes' is not supported"):
+        run(graph_of([node("Squeeze", "x", axes=[2])], {"x": [4, 3, 1]}, ["y"], opset=13), X[:, :, :1])
+
+
+def branch(name: str, operator: str, inputs: str) -> Any:
+    return helper.make_graph(
+        [node(operator, inputs, name)], name, [], [helper.make_tensor_value_info(name, FLOAT, None)]
+    )
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_an_if_the_chosen_branch_alone_is_computed(sign):
+    nodes = [
+        node("ReduceSum", "x", "sum", keepdims=0),
+        node("Greater", "sum zero", "positive"),
+        node(
+            "If", "positive", "y", then_branch=branch("a", "Neg", "x"), else_branch=branch("b", "Exp", "x"), name="if"
+        ),
+    ]
+    graph = graph_of(nodes, {"x": [None]}, ["y"], {"zero": np.float32(0)})
+    x = np.array([1.0, 2.0], np.float32) * sign
+    np.testing.assert_array_equal(run(graph, x)[0], -x if sign > 0 else np.exp(x))
+    trace = running.trace(graph, running.feeds_of(graph, [x], {}))
+    assert sum("branch" in name for name in trace.values) == 1
+
+
+def test_of_an_if_whose_condition_is_known_one_branch_is_read():
+    nodes = [node("If", "yes", "y", then_branch=branch("a", "Neg", "x"), else_branch=branch("b", "Det", "x"))]
+    graph = graph_of(nodes, {"x": [None]}, ["y"], {"yes": np.array(True)})
+    assert [one.op for one in graph.nodes] == ["neg"]
+
+
+BAD = {
+    "a name that nothing has": ([node("Neg", "z")], "there is nothing named 'z'"),
+    "a node that reads a later one": ([node("Neg", "z"), node("Neg", "x", "z")], "there is nothing named 'z'"),
+    "a circle": ([node("Neg", "y", "z"), node("Neg", "z", "y")], "there is nothing named 'y'"),
+    "a name that is made twice": ([node("Neg", "x"), node("Exp", "x")], "two values named 'y'"),
+    "an attribute that is given twice": ([twice := node("Softmax", "x", axis=1)], "two attributes named 'axis'"),
+}
+twice.attribute.append(helper.make_attribute("axis", 0))
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_model_is_refused_in_a_sentence(case):
+    nodes, sentence = BAD[case]
+    with pytest.raises((gw.FileError, gw.OptionError), match=sentence):
+        run(graph_of(nodes, {"x": [None, 3]}, ["y"]), np.ones((2, 3)))
+
+
+def test_two_initializers_of_one_name_are_refused():
+    graph = helper.make_graph([node("Neg", "a")], "graph", [], [helper.make_tensor_value_info("y", FLOAT, None)])
+    graph.initializer.extend(numpy_helper.from_array(np.ones(n, np.float32), "a") for n in (2, 3))
+    model = helper.make_model(graph)
+    with pytest.raises(gw.FileError, match="two initializers named 'a'"):
+        graph_of_model(OnnxFile(model, None, {}, Budget(model.ByteSize())))
+
+
+def test_a_small_file_cannot_ask_for_much():
+    """119 bytes ask for 745 GiB by a number in a shape."""
+    nodes = [node("ConstantOfShape", "shape", "zeros"), node("Add", "x zeros", "y")]
+    with pytest.raises(gw.FileError, match=r"would bring what it takes to 745\.1 GiB"):
+        graph_of(nodes, {"x": [None]}, ["y"], {"shape": np.array([100_000_000_000])})
