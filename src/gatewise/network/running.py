@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.errors import GatewiseError, NotKeptError, OptionError, ShapeError, join_names, shown
-from gatewise.network.graph import Graph, Node, charge, evaluate, naming, record
+from gatewise.network.graph import Graph, Input, Node, charge, evaluate, naming, record
 from gatewise.network.limits import RunLimits
 from gatewise.network.operations import FLAT, AnyArray
 from gatewise.records.gradients import LSTMGradients
@@ -66,17 +66,39 @@ def needed_nodes(graph: Graph, ends: Iterable[str], values: Mapping[str, AnyArra
 
 
 def run(graph: Graph, feeds: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
-    """Return the outputs of a graph for its inputs; what no node reads any more is let go."""
-    limits = limits_of(graph, feeds)
+    """Return the outputs of a graph for its inputs."""
+    return run_keeping(graph, feeds)[0]
+
+
+def run_keeping(
+    graph: Graph, feeds: Mapping[str, AnyArray], others: Iterable[str] = ()
+) -> tuple[tuple[AnyArray, ...], dict[str, AnyArray]]:
+    """Return the outputs of a graph for its inputs, and those of some `others` that were computed on the way.
+
+    What nothing reads any more is let go.
+    """
+    limits, kept = limits_of(graph, feeds), set(others)
     values = {**graph.constants, **feeds}
-    readers = Counter(name for node in graph.nodes for name in node.inputs) + Counter(graph.outputs)
+    readers = Counter(name for node in graph.nodes for name in node.inputs) + Counter(graph.outputs) + Counter(kept)
     for node in needed_nodes(graph, graph.outputs, values):
         values |= zip(node.outputs, evaluate(node, _read(node, values), limits), strict=True)
         for name in node.inputs:
             readers[name] -= 1
             if not readers[name] and (gone := values.pop(name, None)) is not None:
                 limits.release(gone.size)
-    return tuple(values[name] for name in graph.outputs)
+    return tuple(values[name] for name in graph.outputs), {name: values[name] for name in kept & values.keys()}
+
+
+def with_states(graph: Graph, lstms: Sequence[str]) -> Graph:
+    """Return a graph in which LSTM nodes start from inputs: of a node ``rnn`` they are ``rnn.h0`` and ``rnn.c0``."""
+    inputs, nodes = list(graph.inputs), []
+    for node in graph.nodes:
+        if node.name in lstms:
+            states = (f"{node.name}.h0", f"{node.name}.c0")
+            inputs += [Input(name, None, node.settings["lstm"].dtype) for name in states]
+            node = replace(node, inputs=(node.inputs[0], *states, *node.inputs[3:]))
+        nodes.append(node)
+    return replace(graph, inputs=tuple(inputs), nodes=tuple(nodes))
 
 
 def limits_of(graph: Graph, feeds: Mapping[str, AnyArray]) -> RunLimits:

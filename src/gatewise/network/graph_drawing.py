@@ -1,0 +1,66 @@
+"""A graph as text: a line for each layer of the file, as a person would draw the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatewise.errors import join_names, shown
+from gatewise.network.graph import Graph, Node
+
+MAX_DRAWN = 60  # layers that are printed
+MAX_NAME = 40  # characters of a name
+# Operations that move numbers or tell sizes: they are printed only where a layer does nothing else.
+PLUMBING = {"transpose", "swap", "reshape", "squeeze", "unsqueeze", "flatten", "expand", "identity", "cast", "shape"}
+
+
+def drawing(graph: Graph) -> list[str]:
+    """Return a line for each input, layer and output: what it is, and what it reads."""
+    sizes = _sizes(graph)
+    blocks: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        if not sizes.issuperset(node.outputs):
+            blocks.setdefault(scope_of(node), []).append(node)
+    owner = {one.name: one.name for one in graph.inputs}
+    for label, nodes in blocks.items():
+        owner |= {name: label for node in nodes for name in node.outputs}
+    lines = [f"{shown(one.name, MAX_NAME)}: input {one.shape_in_words}, {one.dtype}" for one in graph.inputs]
+    for label, nodes in [*blocks.items()][:MAX_DRAWN]:
+        names = (name for node in nodes for name in node.inputs)
+        read = dict.fromkeys(owner[name] for name in names if owner.get(name, label) != label)
+        sources = join_names((shown(name, MAX_NAME) for name in read), "and", most=5)
+        lines.append(f"{shown(label, MAX_NAME)}: {_in_words(nodes)}{f' of {sources}' if read else ''}")
+    if len(blocks) > MAX_DRAWN:
+        lines.append(f"… and {len(blocks) - MAX_DRAWN} more layers")
+    for name, value in zip(graph.output_names, graph.outputs, strict=True):
+        lines.append(f"{shown(name, MAX_NAME)}: output, {shown(owner.get(value, 'a constant'), MAX_NAME)}")
+    return lines
+
+
+def scope_of(node: Node) -> str:
+    """Return the layer that a node is drawn in: of paths, as ONNX files have them, without the last name."""
+    label = node.layer or node.name
+    return label.rpartition("/")[0].lstrip("/") or label.lstrip("/")
+
+
+def _sizes(graph: Graph) -> set[str]:
+    """Return the values that are made of sizes and constants alone."""
+    found = set[str]()
+    for node in graph.nodes:
+        read = [name for name in node.inputs if name and name not in graph.constants]
+        if node.op == "shape" or (read and found.issuperset(read)):
+            found.update(node.outputs)
+    return found
+
+
+def _in_words(nodes: Sequence[Node]) -> str:
+    """Return what the nodes of one layer do, in a few words."""
+    words: list[str] = []
+    moves: list[str] = []
+    for node in nodes:
+        if node.op == "lstm":
+            words.append(repr(node.settings["lstm"]))
+        elif node.op == "unknown":
+            words.append(f"{node.settings['kind']} (not supported)")
+        else:
+            (moves if node.op in PLUMBING else words).append(node.op.replace("_", " "))
+    return join_names(dict.fromkeys(words or moves), most=6)
