@@ -14,7 +14,7 @@ LSTM(input_size=3, hidden_size=2, dtype=float32)
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import FileError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
@@ -25,6 +25,9 @@ from gatewise.interop.graphs import GraphInput, GraphNames
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.own import write as save
 from gatewise.network import Network
+
+if TYPE_CHECKING:
+    from gatewise.network.graph_network import GraphNetwork
 
 __all__ = [
     "Captured",
@@ -105,7 +108,7 @@ def load_network(
     reads: str | None = None,
     strict: bool = False,
     **omitted: Any,
-) -> Network:
+) -> Network | GraphNetwork:
     """Return the network in a file: an optional embedding, the LSTM, and an optional head.
 
     Parameters
@@ -146,6 +149,28 @@ def load_network(
     True
     """
     contents = inspect(path, **omitted)
+    if contents.graph is None or (name, embedding, head, reads) != (None, None, None, None):
+        return _framed_network(contents, name, embedding, head, reads, strict=strict)
+    refusal: FileError | None = None
+    try:
+        if contents.network is not None:
+            return _framed_network(contents, None, None, None, None, strict=strict)
+    except FileError as problem:
+        refusal = problem
+    from gatewise.interop.graph_networks import graph_network  # which most files do without
+
+    try:
+        return graph_network(contents, strict=strict)
+    except FileError:
+        if refusal is not None:
+            raise refusal from None
+        return _framed_network(contents, None, None, None, None, strict=strict)
+
+
+def _framed_network(
+    contents: Contents, name: str | None, embedding: str | None, head: str | None, reads: str | None, *, strict: bool
+) -> Network:
+    """Return the network of a file that has the fixed shape of `Network`."""
     network = chosen_network(contents, name, embedding, head, reads, strict=strict)
     if network is not None:
         return network
@@ -160,7 +185,7 @@ def load_network(
         raise FileError(f"{source} holds {'an LSTM' if len(contents.lstms) == 1 else 'LSTMs'}, not a network")
     if fitting.only is not None and (network := chosen_network(contents, name, *fitting.only, reads)) is not None:
         sentence = fitting.inference_sentence(*fitting.only)
-        warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=2)
+        warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=3)
         return network
     parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
     fits = f"; those that fit: {fitting.options}" if fitting.options else ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import call
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network, Run
 from gatewise.showing import brief, counted, inline
+
+if TYPE_CHECKING:
+    from gatewise.network.graph import Graph
 
 LINE = 500  # characters of a note, a reason or a place
 MASKED = "a mask arrives at it"  # how the note begins of an LSTM that needs mask=… where no network makes it
@@ -217,6 +220,9 @@ class Contents:
         them cannot be expressed.
     epoch : int, optional
         The epoch of the training after which the weights were stored, if the file states it.
+    graph : callable, optional
+        Returns the whole model as a graph of operations, if the file says what it computes. What gatewise lacks is an
+        unknown node of it.
     ledger : sequence of LedgerEntry
         Each tensor, node, attribute and input of the file: the layer that uses it, or why it is left out and what it
         would change.
@@ -237,6 +243,7 @@ class Contents:
     epoch: int | None = None
     ledger: Sequence[LedgerEntry] = ()
     inputs: tuple[GraphInput, ...] = ()
+    graph: Callable[[], Graph] | None = None
     again: Callable[[], Contents] | None = field(default=None, init=False)
 
     def __reduce__(self) -> str | tuple[Any, ...]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ from gatewise.network import Network
 
 if TYPE_CHECKING:
     import onnx
+
+    from gatewise.network.graph import Graph
 
 __all__ = [
     "capture",
@@ -60,7 +64,14 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     source = Path(path)
     budget = Budget.of(source)
     model, kept_out = parse_without_arrays(source, budget)
-    return read_model(model, source, omitted, budget, kept_out)[0]
+    found = read_model(model, source, omitted, budget, kept_out)[0]
+    return replace(found, graph=partial(_graph, source, omitted))
+
+
+def _graph(source: Path, given: Mapping[str, Any]) -> Graph:
+    from gatewise.interop.onnx.graph_reader import read_graph  # which most files do without
+
+    return read_graph(source, given)
 
 
 def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:

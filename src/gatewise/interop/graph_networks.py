@@ -1,0 +1,50 @@
+"""The network of a file whose whole model is read as a graph of operations."""
+
+from __future__ import annotations
+
+from gatewise.errors import FileError, GatewiseError
+from gatewise.interop.contents import Contents
+from gatewise.interop.refusals import reading
+from gatewise.network.graph import Graph, Node
+from gatewise.network.graph_network import GraphNetwork
+
+
+def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
+    """Return the network of a file, as a graph.
+
+    Operations that gatewise lacks are part of it: what needs their values is refused when it is asked for.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read as a graph; if nothing of it can be computed; with `strict`, if gatewise lacks any
+        operation of it.
+    """
+    if contents.graph is None:
+        raise FileError(f"{contents.path} ({contents.format}) does not say how its layers are connected")
+    with reading(contents.path, GatewiseError):
+        graph = contents.graph()
+        unknown = blocked(graph)
+        useless = all(value in unknown for value in graph.outputs) and not any(
+            name not in unknown for node in graph.nodes if node.op == "lstm" for name in node.outputs
+        )
+        if unknown and (strict or useless or not graph.nodes):
+            node = next(iter(unknown.values()))
+            raise FileError(f"{node.title}: {node.settings['kind']} is not supported: {node.settings['why']}")
+    network = GraphNetwork(graph)
+    network.provenance = next((stored.lstm.provenance for stored in contents.lstms), None)
+    return network
+
+
+def blocked(graph: Graph) -> dict[str, Node]:
+    """Return the values that cannot be computed, each with the first unknown operation that it needs.
+
+    A value that is chosen as the model runs is not among them, since the other side may be chosen.
+    """
+    found: dict[str, Node] = {}
+    for node in graph.nodes:
+        reads = node.inputs[:1] if node.op == "choose" else node.inputs
+        cause = node if node.op == "unknown" else next((found[name] for name in reads if name in found), None)
+        if cause is not None:
+            found |= dict.fromkeys(node.outputs, cause)
+    return found
