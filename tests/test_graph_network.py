@@ -105,6 +105,7 @@ def test_a_run_continues_from_the_state_of_another():
     expected, last = whole(x.transpose(1, 0, 2), state)
     np.testing.assert_array_equal(y, expected.transpose(1, 0, 2))
     np.testing.assert_array_equal(end[1][0].c, last[1][0].c)
+    np.testing.assert_array_equal(net(x, state, axes=FILE_AXES)[0], y)
     np.testing.assert_array_equal(net.trace(x, state=state, axes=FILE_AXES)[0, "forward"].initial.h, state[0][0].h)
     with pytest.raises(gw.ShapeError, match="must have 2 layers of 2 directions"):
         net(x, state=state[:1], axes=FILE_AXES)

@@ -168,7 +168,7 @@ def test_of_an_if_the_chosen_branch_alone_is_computed(sign):
     x = np.array([1.0, 2.0], np.float32) * sign
     np.testing.assert_array_equal(run(graph, x)[0], -x if sign > 0 else np.exp(x))
     trace = running.trace(graph, running.feeds_of(graph, [x], {}))
-    assert sum("branch" in name for name in trace.values) == 1
+    assert len({"a", "b"} & trace.values.keys()) == 1
 
 
 def test_of_an_if_whose_condition_is_known_one_branch_is_read():

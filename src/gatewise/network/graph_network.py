@@ -94,8 +94,8 @@ class GraphTrace:
 
     @property
     def lstm(self) -> LSTMTrace:
-        """The trace of the only LSTM; OptionError if there are none or several."""
-        if len(self.network.lstms) != 1:
+        """The trace of the only LSTM, or of the only one that ran; OptionError if there are none or several."""
+        if len(self.network.lstms) != 1 and len(self.lstms) != 1:
             names = join_names(map(repr, self.network.lstms))
             raise OptionError(
                 f"this network has {counted(len(self.network.lstms), 'LSTM')}, and not one"
@@ -279,7 +279,8 @@ class GraphNetwork:
         *inputs, **named : array
             The inputs in order, or by name, on the axes of the file.
         state : nested sequence of State, or mapping of str to that, optional
-            The initial state of the only LSTM, or of several by name; by default what the file says, or zeros.
+            The initial state of the only LSTM, or of several by name; by default what the file says, or zeros. It may
+            follow the inputs. If the file has an input of that name, it is meant.
         axes : str or sequence of str, optional
             The order of the axes of the inputs, for example ``time,batch,feature``, if it is not that of the file.
 
@@ -329,6 +330,11 @@ class GraphNetwork:
         self, inputs: Sequence[Any], named: Mapping[str, Any], state: Any, axes: str | Sequence[str] | None
     ) -> tuple[Graph, dict[str, AnyArray]]:
         """Return the graph that runs, and the arrays of its inputs, checked and on the axes of the file."""
+        names = [one.name for one in self.graph.inputs]
+        if "state" in names and state is not None:  # which is an input of the file, then
+            named, state = {**named, "state": state}, None
+        elif len(inputs) == len(names) + 1 and state is None:
+            *inputs, state = inputs
         if axes is None:
             self._warn_of_axes()
         else:
@@ -402,6 +408,8 @@ class GraphNetwork:
         """Return an input whose axes have an order on the axes of the file."""
         array = np.asarray(value)
         axes = self._axes.get(one.name)
+        if axes is not None and "time" not in axes:
+            return value
         if axes is None:
             raise OptionError(
                 f"gatewise cannot tell the axes of the input {shown(one.name)!r}: give it as its file does"

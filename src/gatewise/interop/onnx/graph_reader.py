@@ -66,13 +66,15 @@ def _input_of(file: OnnxFile, build: Builder, proto: Any) -> str:
 class GraphScope:
     """The names of one ONNX graph or function call, each with the value in the builder that it stands for.
 
-    `tensors` become constants when they are first read; `parent` is the graph around.
+    `tensors` become constants when they are first read; `parent` is the graph around whose names it sees, `root` the
+    one that it was reached from.
     """
 
     def __init__(
         self,
         file: OnnxFile,
         build: Builder,
+        root: GraphScope | None = None,
         parent: GraphScope | None = None,
         attributes: Attributes | None = None,
         path: tuple[str, ...] = (),
@@ -80,6 +82,7 @@ class GraphScope:
         self.file, self.build, self.parent, self.attributes, self.path = file, build, parent, attributes, path
         self.names: dict[str, str] = {}
         self.tensors: dict[str, Any] = {}
+        self.labels: set[str] = set() if root is None else root.labels  # of the nodes of all graphs
         if len(path) > DEEPEST:
             raise FileError(f"its graphs are nested more than {DEEPEST} deep")
 
@@ -126,7 +129,10 @@ class GraphScope:
     def read(self, nodes: Sequence[Any]) -> None:
         """Read nodes, each after those whose outputs it reads."""
         for proto in nodes:
-            label = "/".join((*self.path, label_of(proto)))
+            label = label_of(proto)
+            if label in self.labels:  # as often in the two branches of an If
+                label = "/".join((*self.path, label))
+            self.labels.add(label)
             function = self.file.function(proto)
             if function is not None:
                 self.call(proto, function, label)
@@ -159,7 +165,7 @@ class GraphScope:
         file = self.file
         file.charge_nodes(function, function.node, function.input, function.attribute_proto)
         attributes = Attributes(proto, file.budget, self.attributes, function.attribute_proto)
-        inner = GraphScope(file, self.build, None, attributes, (*self.path, label_of(proto)))
+        inner = GraphScope(file, self.build, self, None, attributes, (*self.path, label_of(proto)))
         given = [self.value(name) if name else "" for name in proto.input]
         given += [""] * (len(function.input) - len(given))
         inner.names = dict(zip(function.input, given, strict=False))
@@ -169,7 +175,7 @@ class GraphScope:
 
     def body(self, graph: Any, label: str) -> list[str]:
         """Read the nodes of a body without inputs of its own, such as a branch of an If; return its outputs."""
-        inner = GraphScope(self.file, self.build, self, self.attributes, (*self.path, label))
+        inner = GraphScope(self.file, self.build, self, self, self.attributes, (*self.path, label))
         inner.declare(graph)
         inner.read(graph.node)
         return [inner.value(one.name) for one in graph.output]
