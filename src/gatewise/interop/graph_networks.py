@@ -7,6 +7,7 @@ from gatewise.interop.contents import Contents
 from gatewise.interop.refusals import reading
 from gatewise.network.graph import Graph, Node
 from gatewise.network.graph_network import GraphNetwork
+from gatewise.network.written_cells import with_lstm_nodes
 
 
 def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
@@ -23,7 +24,7 @@ def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
     if contents.graph is None:
         raise FileError(f"{contents.path} ({contents.format}) does not say how its layers are connected")
     with reading(contents.path, GatewiseError):
-        graph = contents.graph()
+        graph = with_lstm_nodes(contents.graph())
         unknown = blocked(graph)
         useless = all(value in unknown for value in graph.outputs) and not any(
             name not in unknown for node in graph.nodes if node.op == "lstm" for name in node.outputs

@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewise.errors import GatewiseError
 from gatewise.network.graph import Graph
+from gatewise.network.limits import RunLimits
 from gatewise.network.running import GraphRun, trace
 
 SIZES = ((5, 7, 11, 13), (67, 71, 73, 79))  # of free axes by their places; the second where windows are long
@@ -43,7 +44,7 @@ def _run(graph: Graph, sizes: tuple[int, ...]) -> GraphRun | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return trace(graph, feeds)
+            return trace(graph, feeds, RunLimits.of_probe())
     except GatewiseError:
         return None
 

@@ -11,6 +11,7 @@ NUMBERS = 2**27  # that any run may hold, however little it is given: 1 GiB in f
 NUMBERS_EACH = 2**12  # of each number that it is given: attention holds a matrix of steps by steps
 WORK = 2**26  # microseconds that any run may take
 WORK_EACH = 1.0  # for each number that it is given, and each parameter
+PROBE_NUMBERS, PROBE_WORK = 2**24, 2**19  # of a run that only tells something about a graph
 MOST_NODES = 50_000
 STEPS = 1000  # of an operation's cost in a microsecond
 NODE = 5  # microseconds that any node takes
@@ -33,6 +34,13 @@ class RunLimits:
         self._numbers = max(NUMBERS, NUMBERS_EACH * (given + parameters))
         self._work = max(WORK, int(WORK_EACH * (given + 1) * (parameters + 1)))
         self._held = 0
+
+    @classmethod
+    def of_probe(cls) -> RunLimits:
+        """Return the limits of a run of small inputs, which tells something about a graph."""
+        limits = cls(0, 0)
+        limits._numbers, limits._work = PROBE_NUMBERS, PROBE_WORK
+        return limits
 
     def hold(self, count: int, itemsize: int, subject: str) -> None:
         """Take memory; CapacityError if the run may not have so much, or the machine has less."""

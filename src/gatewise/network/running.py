@@ -150,13 +150,13 @@ class GraphRun:
         return tuple(self.value(name) for name in self.graph.outputs)
 
 
-def trace(graph: Graph, feeds: Mapping[str, AnyArray]) -> GraphRun:
-    """Run a graph and keep every value.
+def trace(graph: Graph, feeds: Mapping[str, AnyArray], limits: RunLimits | None = None) -> GraphRun:
+    """Run a graph and keep every value, within limits.
 
     Unknown operations, and what needs their values, are left out: `GraphRun.value` says why.
     """
     values = {**graph.constants, **{name: np.array(array) for name, array in feeds.items()}}
-    return _extended(graph, values, {}, limits_of(graph, feeds))
+    return _extended(graph, values, {}, limits or limits_of(graph, feeds))
 
 
 def rerun(before: GraphRun, values: Mapping[str, npt.ArrayLike]) -> GraphRun:
