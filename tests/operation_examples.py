@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 import gatewise as gw
+from gatewise.network import loops
+from gatewise.network.graph import Builder, Graph
 from gatewise.network.operations import OPERATIONS
 
 
@@ -137,6 +139,7 @@ EXAMPLES = [
     Example("transpose", (x3,), {"order": (2, 0, 1)}, {"order": (1, 0, 2)}),
     Example("transpose", (x3,)),
     Example("swap", (x3,), {"first": 0, "second": 2}, {"first": 1, "second": 0}),
+    Example("move", (x3,), {"source": 0, "target": -1}, {"source": 1, "target": 0}),
     Example("squeeze", (normal(1, 3, 1),), {"axes": (0,)}, {"axes": None}),
     Example("unsqueeze", (x2,), {"axes": (0, -1)}, {"axes": (1,)}),
     Example("flatten", (x3,), {"start": 1}, {"start": -1}),
@@ -204,4 +207,37 @@ EXAMPLES = [
     ),
     Example("lstm", (normal(4, 2, 3), None, normal(1, 2, 4), RNG.random((4, 2)) < 0.6), {"lstm": ONE_WAY}),
 ]
+
+
+def running_sum(scale: float = 1.0) -> Graph:
+    """Return a body: s + tanh(x w) is the next state, and what it makes is s x, scaled."""
+    build = Builder()
+    s, x, w = (build.input(name, None, np.float64) for name in "sxw")
+    after = build.add("add", s, build.add("tanh", build.add("mul", x, w)))
+    return build.graph([after, build.add("affine", build.add("mul", s, x), alpha=scale, beta=0.0)])
+
+
+def halving(*, far: float = 0.5) -> Graph:
+    """Return the body of a loop that halves a state while it is large, and makes its square."""
+    build = Builder()
+    for name, dtype in (("step", np.int64), ("go_on", bool), ("s", np.float64), ("w", np.float64)):
+        build.input(name, None, dtype)
+    after = build.add("mul", build.add("affine", "s", alpha=0.5, beta=0.0), "w")
+    more = build.add("greater", build.add("reduce_sum", after), np.float64(far))
+    return build.graph([more, after, build.add("mul", "s", "s")])
+
+
+LOOP = np.array(9), np.array(True), np.array([3.0, 2.0]), np.array([1.1, 0.9])
+BACKWARD, FORWARD = ((1, True),), ((1, False),)
+EXAMPLES += [
+    Example(
+        "scan",
+        (normal(2), normal(2, 3), normal(2)),
+        {"body": running_sum(), "states": 1, "reads": BACKWARD, "makes": ((0, True),)},
+        {"reads": FORWARD, "makes": ((1, False),), "body": running_sum(2.0), "states": 2},
+    ),
+    Example("loop", LOOP, {"body": halving(), "states": 1}, {"body": halving(far=2.0), "states": 2}),
+    Example("loop", (np.array(2), None, *LOOP[2:]), {"body": halving(), "states": 1}),
+]
+assert loops  # whose rows are in the table then
 NO_EXAMPLE = {"unknown"}  # it refuses

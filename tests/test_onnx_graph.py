@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from onnx_nodes import outcome_of
 
 import gatewise as gw
@@ -207,3 +208,93 @@ def test_a_small_file_cannot_ask_for_much():
     nodes = [node("ConstantOfShape", "shape", "zeros"), node("Add", "x zeros", "y")]
     with pytest.raises(gw.FileError, match=r"would bring what it takes to 745\.1 GiB"):
         graph_of(nodes, {"x": [None]}, ["y"], {"shape": np.array([100_000_000_000])})
+
+
+# Scans.
+
+HIDDEN = 3
+
+
+def scan_of(cell: Any, **attributes: Any) -> Any:
+    """Return a model with a Scan of a body over x (time, batch, feature), from states h and c of zeros."""
+    shapes = {"h": [None, HIDDEN], "c": [None, HIDDEN], "x": [None, 2]}
+    inputs = [helper.make_tensor_value_info(f"{name}_in", FLOAT, shape) for name, shape in shapes.items()]
+    outputs = [helper.make_tensor_value_info(name, FLOAT, None) for name in ("h_out", "c_out", "y_out")]
+    body = helper.make_graph(cell, "body", inputs, outputs)
+    nodes = [node("Scan", "h c x", "h_n c_n y", body=body, num_scan_inputs=1, name="scan", **attributes)]
+    rng = np.random.default_rng(0)
+    shapes = {"w": (2, 4 * HIDDEN), "r": (HIDDEN, 4 * HIDDEN), "b": (4 * HIDDEN,)}
+    tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    values = [
+        helper.make_tensor_value_info(name, FLOAT, [None] * 3 if name == "x" else [None, HIDDEN]) for name in "xhc"
+    ]
+    ends = [helper.make_tensor_value_info(name, FLOAT, None) for name in ("y", "h_n", "c_n")]
+    arrays = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+    graph = helper.make_graph(nodes, "graph", values, ends, arrays)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+CELL = [
+    node("MatMul", "x_in w", "xw"),
+    node("MatMul", "h_in r", "hr"),
+    node("Add", "xw hr", "sums"),
+    node("Add", "sums b", "a"),
+    node("Split", "a", "ai ao af ag", axis=1),
+    *(node("Sigmoid", f"a{gate}", gate) for gate in "iof"),
+    node("Tanh", "ag", "g"),
+    node("Mul", "f c_in", "kept"),
+    node("Mul", "i g", "written"),
+    node("Add", "kept written", "c_out"),
+    node("Tanh", "c_out", "t"),
+    node("Mul", "o t", "h_out"),
+    node("Identity", "h_out", "y_out"),
+]
+GATED = [*CELL[:-1], node("Mul", "h_out f", "y_out")]  # its output is not the hidden state
+
+
+def run_scan(model: Any, *inputs: Any) -> Any:
+    graph = graph_of_model(OnnxFile(model, None, {}, Budget(model.ByteSize())))
+    return graph, run(graph, *inputs)
+
+
+@pytest.mark.parametrize("cell", [CELL, GATED])
+@pytest.mark.parametrize(("read", "made"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_a_scan_goes_through_its_sequences_in_its_directions(cell, read, made):
+    rng = np.random.default_rng(1)
+    x, h, c = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 2, 2), (2, HIDDEN), (2, HIDDEN)))
+    expected = ReferenceEvaluator(scan_of(cell)).run(None, {"x": x[::-1] if read else x, "h": h, "c": c})
+    ways = {"scan_input_directions": [read], "scan_output_directions": [made]}
+    graph, outputs = run_scan(scan_of(cell, **ways), x, h, c)
+    expected[0] = expected[0][::-1] if made else expected[0]
+    for ours, theirs in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert [*graph.lstms] == (["scan"] if cell is CELL else [])
+
+
+def test_a_scan_takes_and_makes_steps_on_other_axes():
+    rng = np.random.default_rng(1)
+    x, h, c = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 2, 2), (2, HIDDEN), (2, HIDDEN)))
+    expected = ReferenceEvaluator(scan_of(CELL)).run(None, {"x": x, "h": h, "c": c})
+    for cell in (CELL, [*CELL[:-1], node("Abs", "h_out", "y_out")]):
+        _, outputs = run_scan(scan_of(cell, scan_input_axes=[2], scan_output_axes=[-1]), np.moveaxis(x, 0, 2), h, c)
+        y = np.moveaxis(expected[0], 0, -1)
+        np.testing.assert_allclose(outputs[0], y if cell is CELL else np.abs(y), rtol=1e-5, atol=1e-6)
+
+
+def test_a_body_reads_values_outside_and_its_unknown_operations_refuse_the_scan():
+    cell = [*CELL[:-1], node("Mul", "h_out scale", "y_out")]
+    model = scan_of(cell)
+    model.graph.node.insert(0, node("ReduceMean", "x", "scale", keepdims=0))
+    rng = np.random.default_rng(1)
+    x, h, c = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 2, 2), (2, HIDDEN), (2, HIDDEN)))
+    expected = ReferenceEvaluator(model).run(None, {"x": x, "h": h, "c": c})
+    graph, outputs = run_scan(model, x, h, c)
+    np.testing.assert_allclose(outputs[0], expected[0], rtol=1e-5, atol=1e-6)
+    trace = running.trace(graph, running.feeds_of(graph, [x, h, c], {}))
+    (name,) = (one for one, value in trace.values.items() if value is trace.outputs[0])
+    gradient = running.backward_through(trace, {name: np.ones_like(outputs[0])})["x"]
+    step = 1e-2 * rng.standard_normal(x.shape).astype(np.float32)
+    above, below = (run(graph, x + sign * step, h, c)[0].sum() for sign in (1, -1))
+    assert (gradient * step).sum() == pytest.approx((above - below) / 2, rel=1e-2)
+    with pytest.raises(gw.OptionError, match=r"Scan is not supported: of its body, node 'y_out' \(Det\) is not supp"):
+        run_scan(scan_of([*CELL[:-1], node("Det", "h_out", "y_out")]), x, h, c)

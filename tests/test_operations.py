@@ -76,7 +76,7 @@ def test_the_cost_is_known_before_anything_is_made(example):
     row = OPERATIONS[example.op]
     made = sum(one.size for one in example.forward())
     cost = row.cost(*example.inputs, **example.settings)
-    assert made <= cost.numbers or example.op == "choose"
+    assert made <= cost.numbers or example.op == "choose" or row.has_body  # whose steps are charged as they run
     assert cost.numbers <= 8 * max(made, *(getattr(one, "size", 0) for one in example.inputs))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from gatewise.arrays import array_of, require_memory
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, ShapeError, reason, shown
 from gatewise.layers import LSTM
-from gatewise.network.limits import MOST_NODES, NODE, STEPS, Limits, RunLimits
+from gatewise.network.limits import MOST_NODES, NODE, STEPS, Limits, RunLimits, sharing
 from gatewise.network.operations import OPERATIONS, AnyArray, Operation
 
 FLOAT: np.dtype[Any] = np.dtype(np.float32)
@@ -230,7 +230,8 @@ def evaluate(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> t
     """
     with naming(node, arrays), np.errstate(all="ignore"):
         charge(node, arrays, limits)
-        made = node.row.forward(*arrays, **node.settings)
+        with sharing(limits) if node.row.has_body else nullcontext():
+            made = node.row.forward(*arrays, **node.settings)
         return _outputs(node, made)
 
 
@@ -239,7 +240,8 @@ def record(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> tup
     assert node.row.record is not None
     with naming(node, arrays), np.errstate(all="ignore"):
         charge(node, arrays, limits)
-        made, kept = node.row.record(*arrays, **node.settings)
+        with sharing(limits) if node.row.has_body else nullcontext():
+            made, kept = node.row.record(*arrays, **node.settings)
         return _outputs(node, made), kept
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from gatewise.arrays import in_bytes, require_memory
@@ -15,6 +18,7 @@ PROBE_NUMBERS, PROBE_WORK = 2**24, 2**19  # of a run that only tells something a
 MOST_NODES = 50_000
 STEPS = 1000  # of an operation's cost in a microsecond
 NODE = 5  # microseconds that any node takes
+STEP_OF_LOOP = 20  # microseconds that any step of a loop takes
 
 
 class Limits(Protocol):
@@ -61,3 +65,22 @@ class RunLimits:
         self._work -= steps
         if self._work < 0:
             raise CapacityError(f"{subject} would take too long for the run's inputs and parameters")
+
+
+# Operations with graphs in them run those within the limits of the run that they are part of.
+_CURRENT: ContextVar[Limits] = ContextVar("limits")
+
+
+@contextmanager
+def sharing(limits: Limits) -> Iterator[None]:
+    """Let bodies that run inside be held to these limits."""
+    token = _CURRENT.set(limits)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def limits_of_bodies() -> Limits:
+    """Return the limits that a body runs within."""
+    return _CURRENT.get(None) or RunLimits(0, 0)

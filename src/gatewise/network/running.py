@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from gatewise.errors import GatewiseError, NotKeptError, OptionError, ShapeError, join_names, shown
 from gatewise.network.graph import Graph, Input, Node, charge, evaluate, naming, record
-from gatewise.network.limits import RunLimits
+from gatewise.network.limits import Limits, RunLimits
 from gatewise.network.operations import FLAT, AnyArray
 from gatewise.records.gradients import LSTMGradients
 from gatewise.records.trace import LSTMTrace
@@ -70,21 +71,32 @@ def run(graph: Graph, feeds: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
     return run_keeping(graph, feeds)[0]
 
 
+def run_with(graph: Graph, feeds: Mapping[str, AnyArray], limits: Limits) -> tuple[AnyArray, ...]:
+    """Return the outputs of a graph, the body of another, within the limits of that."""
+    return run_keeping(graph, feeds, (), limits)[0]
+
+
+def continued_trace(graph: Graph, feeds: Mapping[str, AnyArray], limits: Limits) -> GraphRun:
+    """Return a trace of a graph, the body of another, within the limits of that."""
+    return _extended(graph, {**graph.constants, **feeds}, {}, limits)
+
+
 def run_keeping(
-    graph: Graph, feeds: Mapping[str, AnyArray], others: Iterable[str] = ()
+    graph: Graph, feeds: Mapping[str, AnyArray], others: Iterable[str] = (), limits: Limits | None = None
 ) -> tuple[tuple[AnyArray, ...], dict[str, AnyArray]]:
     """Return the outputs of a graph for its inputs, and those of some `others` that were computed on the way.
 
     What nothing reads any more is let go.
     """
-    limits, kept = limits_of(graph, feeds), set(others)
+    limits, kept = limits or limits_of(graph, feeds), set(others)
     values = {**graph.constants, **feeds}
     readers = Counter(name for node in graph.nodes for name in node.inputs) + Counter(graph.outputs) + Counter(kept)
     for node in needed_nodes(graph, graph.outputs, values):
         values |= zip(node.outputs, evaluate(node, _read(node, values), limits), strict=True)
         for name in node.inputs:
             readers[name] -= 1
-            if not readers[name] and (gone := values.pop(name, None)) is not None:
+            gone = None if readers[name] else values.pop(name, None)
+            if gone is not None and isinstance(limits, RunLimits):
                 limits.release(gone.size)
     return tuple(values[name] for name in graph.outputs), {name: values[name] for name in kept & values.keys()}
 
@@ -122,16 +134,21 @@ class GraphRun:
     graph : Graph
     values : mapping of str to array
         By name, in the axes of the graph; those that could not be computed are missing.
-    lstms : mapping of str to LSTMTrace
-        By the name of the node.
+    records : mapping of str to object
+        Of nodes that keep one, by their names: the trace of an LSTM, the runs of the steps of a loop.
     refused : mapping of str to GatewiseError
         By the name of a node: why it was not computed.
     """
 
     graph: Graph
     values: Mapping[str, AnyArray]
-    lstms: Mapping[str, LSTMTrace]
+    records: Mapping[str, Any]
     refused: Mapping[str, GatewiseError] = field(default_factory=dict)
+
+    @cached_property
+    def lstms(self) -> Mapping[str, LSTMTrace]:
+        """The trace of each LSTM that ran, by the name of its node."""
+        return {name: self.records[name] for name in self.graph.lstms if name in self.records}
 
     def value(self, name: str) -> AnyArray:
         """Return a value by its name; NotKeptError if the run does not have it."""
@@ -171,19 +188,19 @@ def rerun(before: GraphRun, values: Mapping[str, npt.ArrayLike]) -> GraphRun:
         if given[name].shape != old.shape:
             raise ShapeError(f"{shown(name, 60)} has shape {given[name].shape}; it must be {old.shape}")
     changed, kept = set(given), {**before.values, **given}
-    lstms = dict(before.lstms)
+    records = dict(before.records)
     for node in graph.nodes:
         if changed.intersection(node.inputs):
             changed.update(node.outputs)
-            lstms.pop(node.name, None)
+            records.pop(node.name, None)
             for name in node.outputs:
                 if name not in given:
                     kept.pop(name, None)
-    return _extended(graph, kept, lstms, limits_of(graph, {one.name: kept[one.name] for one in graph.inputs}))
+    return _extended(graph, kept, records, limits_of(graph, {one.name: kept[one.name] for one in graph.inputs}))
 
 
-def _extended(graph: Graph, values: dict[str, AnyArray], lstms: dict[str, LSTMTrace], limits: RunLimits) -> GraphRun:
-    """Compute the values that are missing, and the traces of LSTMs."""
+def _extended(graph: Graph, values: dict[str, AnyArray], records: dict[str, Any], limits: Limits) -> GraphRun:
+    """Compute the values and the records that are missing."""
     refused: dict[str, GatewiseError] = {}
     without = set[str]()  # values that cannot be computed
     guarded = _guarded(graph)
@@ -191,7 +208,7 @@ def _extended(graph: Graph, values: dict[str, AnyArray], lstms: dict[str, LSTMTr
     fixed = set(values)
     for node in needed_nodes(graph, ends, values):
         missing = [name for name in node.outputs if name not in fixed]
-        if not missing and (node.op != "lstm" or node.name in lstms):
+        if not missing and (node.row.record is None or node.name in records):
             continue
         chosen = node.inputs
         if node.op == "choose" and (condition := values.get(node.inputs[0])) is not None:
@@ -201,7 +218,7 @@ def _extended(graph: Graph, values: dict[str, AnyArray], lstms: dict[str, LSTMTr
             continue
         try:
             if node.row.record is not None:
-                made, lstms[node.name] = record(node, _read(node, values), limits)
+                made, records[node.name] = record(node, _read(node, values), limits)
             else:
                 made = evaluate(node, _read(node, values), limits)
         except (OptionError, ShapeError) as problem:
@@ -211,7 +228,7 @@ def _extended(graph: Graph, values: dict[str, AnyArray], lstms: dict[str, LSTMTr
             without.update(missing)
             continue
         values |= {name: one for name, one in zip(node.outputs, made, strict=True) if name not in fixed}
-    return GraphRun(graph, values, lstms, refused)
+    return GraphRun(graph, values, records, refused)
 
 
 def _guarded(graph: Graph) -> set[str]:
@@ -277,8 +294,9 @@ def backward_through(run: GraphRun, gradients: Mapping[str, npt.ArrayLike]) -> G
             charge(node, arrays, limits)
             g = tuple(found.get(name, np.zeros_like(run.values[name])) for name in node.outputs)
             if node.row.record is not None:
-                parts = node.row.vjp(g, run.lstms[node.name], *arrays, **node.settings)
-                lstms[node.name] = parts[-1]
+                parts = node.row.vjp(g, run.records[node.name], *arrays, **node.settings)
+                if node.op == "lstm":
+                    lstms[node.name] = parts[-1]
             else:
                 several = len(node.outputs) > 1 or node.op in ("split", "chunk")
                 y = tuple(run.values[name] for name in node.outputs)

@@ -27,6 +27,7 @@ from gatewise.parameters import Parameters
 
 # Operations whose output has as many axes as their first input.
 KEEPING = {"linear", "sigmoid", "tanh", "relu", "slice", "split", "chunk", "transpose", "cast", "identity", "concat"}
+STEP = Counter(stack=1, unsqueeze=2, lstm=1, gather=1, squeeze=1)  # the nodes of one step of an LSTM
 MAX_TERMS = 16  # of the sum in a gate
 MAX_CELLS = 5_000
 CLOSE = 1e-4  # of the largest number, between the two graphs
@@ -315,6 +316,40 @@ def _same_weights(step: Step, run: Sequence[Step]) -> bool:
     if step.h is not None and other.h is not None:
         pairs.append((step.weights[step.h], other.weights[other.h]))
     return all(a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-7) for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class WrittenStep:
+    """A graph that is one step of an LSTM: its LSTM, and which of its two states is the hidden one."""
+
+    lstm: LSTM
+    h: int
+
+
+def step_of_body(body: Graph, states: int) -> WrittenStep | None:
+    """Return the step of an LSTM that a graph is: of two states and an input, it returns the states, and h again."""
+    found = with_lstm_nodes(body)
+    nodes = {node.op: node for node in found.nodes if node.op != "identity"}
+    if found is body or states != 2 or Counter(node.op for node in found.nodes if node.op != "identity") != STEP:
+        return None
+    lstm, end, last = nodes["lstm"], nodes["gather"].outputs[0], nodes["squeeze"].outputs[0]
+    starts = [found.makers[name].inputs[0] if name else "" for name in lstm.inputs[1:3]]
+    names = [one.name for one in body.inputs]
+    if sorted(starts) != sorted(names[:2]) or found.makers[lstm.inputs[0]].inputs != (names[2],):
+        return None
+    h = names.index(starts[0])
+    ends = [end, last] if h == 0 else [last, end]
+    outputs = [_named_first(found, name) for name in body.outputs]
+    if outputs[:2] != ends or any(name != end for name in outputs[2:]):
+        return None
+    return WrittenStep(lstm.settings["lstm"], h)
+
+
+def _named_first(graph: Graph, name: str) -> str:
+    """Return the value that another is the identity of."""
+    while (node := graph.makers.get(name)) is not None and node.op == "identity":
+        name = node.inputs[0]
+    return name
 
 
 # Rewriting.

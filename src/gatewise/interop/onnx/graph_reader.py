@@ -80,6 +80,8 @@ class GraphScope:
         path: tuple[str, ...] = (),
     ) -> None:
         self.file, self.build, self.parent, self.attributes, self.path = file, build, parent, attributes, path
+        self.outer: GraphScope | None = None  # of a body that runs at each step, in a graph of its own
+        self.captures: dict[str, str] = {}  # what such a body reads outside, and its inputs for it
         self.names: dict[str, str] = {}
         self.tensors: dict[str, Any] = {}
         self.labels: set[str] = set() if root is None else root.labels  # of the nodes of all graphs
@@ -104,6 +106,9 @@ class GraphScope:
                 return scope.names[name]
             if name in scope.tensors:
                 scope.names[name] = scope.array(scope.tensors[name])
+                return scope.names[name]
+            if scope.outer is not None:
+                scope.names[name] = scope.captured(name)
                 return scope.names[name]
             scope = scope.parent
         raise FileError(f"there is nothing named {shown(name)!r} where it is read")
@@ -172,6 +177,35 @@ class GraphScope:
         inner.read(function.node)
         for name, result in zip(proto.output, function.output, strict=False):
             self.define(name, inner.value(result) if name else "")
+
+    def captured(self, name: str) -> str:
+        """Return the value in a body of a name outside: an array, or an input of its own."""
+        assert self.outer is not None
+        value = self.outer.value(name)
+        if value not in self.captures:
+            array = self.outer.build.value(value)
+            if array is not None:
+                return self.build.constant(array, value)
+            self.captures[value] = self.build.input(value)
+        return self.captures[value]
+
+    def closed_body(self, graph: Any, label: str) -> tuple[Graph, list[str]]:
+        """Return a body with inputs as a graph of its own, and the values outside that it reads besides them.
+
+        Raise Unsupported if gatewise lacks an operation of it.
+        """
+        inner = GraphScope(self.file, Builder(self.build.limits), self, None, self.attributes, (*self.path, label))
+        inner.outer = self
+        inner.declare(graph)
+        for one in graph.input:
+            inner.names[one.name] = _input_of(self.file, inner.build, one)
+        inner.read(graph.node)
+        ends = [inner.value(one.name) for one in graph.output]
+        made = inner.build.graph(ends)
+        for node in made.nodes:
+            if node.op == "unknown":
+                raise Unsupported(f"of its body, {node.title} is not supported: {node.settings['why']}")
+        return made, list(inner.captures)
 
     def body(self, graph: Any, label: str) -> list[str]:
         """Read the nodes of a body without inputs of its own, such as a branch of an If; return its outputs."""

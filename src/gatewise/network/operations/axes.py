@@ -49,6 +49,16 @@ def swap(x: AnyArray, *, first: int, second: int) -> AnyArray:
     return x.swapaxes(first, second)
 
 
+def _move_vjp(g: AnyArray, y: AnyArray, x: AnyArray, source: int, target: int) -> Gradients:
+    return (np.moveaxis(g, target, source),)
+
+
+@operation("move", _move_vjp, time="each", affine="first")
+def move(x: AnyArray, *, source: int, target: int) -> AnyArray:
+    """Return the numbers with one axis at another place, and the others in their order."""
+    return np.moveaxis(x, source, target)
+
+
 @operation("squeeze", lambda g, y, x, axes=None: (g.reshape(x.shape),), time="each", affine="first")
 def squeeze(x: AnyArray, *, axes: tuple[int, ...] | None = None) -> AnyArray:
     """Return the numbers without these axes of size 1; None takes all of that size."""

@@ -46,7 +46,10 @@ class Operation:
     affine : {"none", "first", "each", "all"}
         Whether the output is affine in the first input, in each input while the others are fixed, or in all together.
     record : function or None
-        ``record(*arrays, **settings)`` returns (outputs, record); `vjp` then receives the record as `y`.
+        ``record(*arrays, **settings)`` returns (outputs, record); `vjp` then receives the record as `y`, and `g` as a
+        tuple.
+    has_body : bool
+        Whether it runs a graph of its own, within the limits of the run.
     onnx, c : object or None
         How writers express it.
     """
@@ -58,6 +61,7 @@ class Operation:
     time: str = "whole"
     affine: str = "none"
     record: Callable[..., tuple[Any, Any]] | None = None
+    has_body: bool = False
     onnx: Any = None
     c: Any = None
 

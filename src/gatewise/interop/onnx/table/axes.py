@@ -66,10 +66,8 @@ def read_slice(call: Call) -> Values:
     if not starts or not ends:
         raise Unsupported("it lacks its bounds")
     if not axes:
-        known = call.build.value(starts)
-        if known is None:
-            raise Unsupported("it has no axes, and its starts are computed as the model runs")
-        axes = call.build.constant(np.arange(known.size), f"{call.label}.axes")
+        count = call.add("reduce_prod", call.add("shape", starts))
+        axes = call.add("range", np.int64(0), count, np.int64(1))
     if not steps:
         ones = call.add("affine", axes, alpha=0, beta=1)
         return call.add("slice", x, starts, ends, axes, ones)

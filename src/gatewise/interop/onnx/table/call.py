@@ -11,7 +11,7 @@ from gatewise.errors import shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.scopes import label_of
-from gatewise.network.graph import Builder, Unsupported
+from gatewise.network.graph import Builder, Graph, Unsupported
 
 Values = Any  # a name, or several: of the outputs
 END = int(np.iinfo(np.int64).max)
@@ -53,6 +53,9 @@ class Scope(Protocol):
 
     def body(self, graph: Any, label: str) -> list[str]:
         """Read the nodes of a graph without inputs into the builder; return its outputs."""
+
+    def closed_body(self, graph: Any, label: str) -> tuple[Graph, list[str]]:
+        """Return a graph with inputs as one of its own, and the values outside that it reads."""
 
 
 class Call:
