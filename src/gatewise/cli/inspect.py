@@ -58,8 +58,9 @@ def inspect(
     Parameters
     ----------
     json
-        Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), lstms,
-        inputs, parts, refused, calls (what unpickling would have called) and ledger (each tensor, node, attribute and
+        Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), layers
+        (of a network that is read as a graph, a line for each), lstms, inputs, parts, refused, calls (what unpickling
+        would have called) and ledger (each tensor, node, attribute and
         input of the file: name, kind, layer, and if it is left out reason, effect and the lstms concerned). An LSTM has
         name, input_size, hidden_size, output_size, num_layers, directions, merge, projection_size, layers (each with
         input_size, hidden_size and recurrent_size), variant (how it differs from the plain cell), num_parameters,
@@ -83,6 +84,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "file": contents.path,
         "format": contents.format,
         "network": contents.network is not None,
+        "layers": None if contents.graph is None else [line.strip() for line in _graph_lines(contents)][2:],
         "lstms": [_lstm_json(entry) for entry in contents.lstms],
         "inputs": [asdict(graph_input) for graph_input in contents.inputs],
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
@@ -132,6 +134,8 @@ def lines(contents: Contents) -> Iterator[str]:
             yield from wrapped(text, f"  {head:<13}", " " * 15)
         if entry.entries:
             yield from wrapped(_uses(entry.name, entry.entries), f"  {'uses':<13}", " " * 15)
+    if contents.graph is not None:
+        yield from _graph_lines(contents)
     if contents.inputs:
         yield ""
         yield "Inputs of the whole model"
@@ -164,6 +168,17 @@ def lines(contents: Contents) -> Iterator[str]:
             yield from wrapped(call, "  ", "      ")
         if len(calls) > MOST_CALLS:
             yield f"  and {len(calls) - MOST_CALLS:,} more, which --json lists"
+
+
+def _graph_lines(contents: Contents) -> Iterator[str]:
+    """Yield what `gatewise inspect` prints of a network that only a graph describes: a line for each layer."""
+    from gatewise.opening.graph_runs import graph_network_of  # which most files do without
+
+    if (network := graph_network_of(contents)) is not None:
+        yield ""
+        yield "The whole network"
+        for line in str(network).splitlines():
+            yield from wrapped(line, "  ", "      ")
 
 
 def _uses(layer: str, names: Sequence[str]) -> str:

@@ -49,7 +49,7 @@ def named_claims(
                     claims[name] = array
     if not claims:
         raise OptionError("there is nothing to verify: pass y, or the final states")
-    names = {_precision_of(array) for array in claims.values()}
+    names = {precision_of(array) for array in claims.values()}
     precision = next(name for name in DIGITS if name in names)
     return {name: array.astype(np.float64) for name, array in claims.items()}, precision
 
@@ -59,7 +59,7 @@ def _array(name: str, value: Any, orders: Sequence[Sequence[str]] = ()) -> npt.N
     return array if array.dtype == np.float16 else numbers(name, array)
 
 
-def _precision_of(array: npt.NDArray[Any]) -> str:
+def precision_of(array: npt.NDArray[Any]) -> str:
     """Return the precision in which a runtime computed an array: the narrowest that holds all its numbers."""
     with np.errstate(all="ignore"):
         single = array.astype(np.float32)

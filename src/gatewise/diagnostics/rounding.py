@@ -219,6 +219,13 @@ def rounding_deviations(
 
 def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, steps: int) -> dict[str, Array]:
     """Return the answers of `count` runs of a model perturbed by rounding, all in one batch."""
+    return case.named_answers(*perturbed_outputs(case, count, u, rng, steps), Perturbation(rng, u))
+
+
+def perturbed_outputs(
+    case: Case, count: int, u: float, rng: np.random.Generator, steps: int = 0
+) -> tuple[Array, States]:
+    """Return the output and the final states of `count` runs of an LSTM perturbed by rounding, all in one batch."""
 
     def rough(array: Array) -> Array:
         """Return an array with random errors, as of a runtime that rounds it to `steps` steps over its range."""
@@ -242,5 +249,4 @@ def _perturbed_run(case: Case, count: int, u: float, rng: np.random.Generator, s
     valid = None if case.valid is None else np.tile(case.valid, (1, count))
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
     start = map_states(lambda part: np.tile(part, (count, 1)), start)
-    y, finals = run_layers(case, np.tile(case.x, (1, count, 1)), start, valid, rough, begin)
-    return case.named_answers(y, finals, Perturbation(rng, u))
+    return run_layers(case, np.tile(case.x, (1, count, 1)), start, valid, rough, begin)

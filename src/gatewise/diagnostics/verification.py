@@ -190,7 +190,7 @@ def verify(
             f" {truth['last y'].shape}"
         )
     rounded = rounding_deviations(case, truth, [*claims], u, seed)
-    differences, blind = _compare_with_truth(truth, rounded, claims, u)
+    differences, blind = compare_with_truth(truth, rounded, claims, u)
     verification = Verification(differences, precision, (), (*notes, *blind))
     if (
         verification.verdict == "mistake"
@@ -237,7 +237,7 @@ def _compare_answers(
     """Return the difference of a runtime's claims from each answer, and notes about answers that rounding hides."""
     truth, steps = case.answers("reference"), STEPS if eight_bits else 0
     rounded = rounding_deviations(case, truth, [*claims], u, seed, steps)
-    return _compare_with_truth(truth, rounded, claims, u, EIGHT_BIT_FACTOR if eight_bits else FACTOR)
+    return compare_with_truth(truth, rounded, claims, u, EIGHT_BIT_FACTOR if eight_bits else FACTOR)
 
 
 def _in_eight_bits(
@@ -245,7 +245,7 @@ def _in_eight_bits(
 ) -> tuple[tuple[Difference, ...], list[str]] | None:
     """Return the differences from a runtime that rounds to 8 bits, if none of them is a mistake."""
     for truth, rows in eight_bit_answers(case, claims):
-        differences, blind = _compare_with_truth(truth, rounded, claims, u)
+        differences, blind = compare_with_truth(truth, rounded, claims, u)
         if all(difference.verdict != "mistake" for difference in differences):
             together = f", {rows} sequences together" if rows < case.x.shape[1] else ""
             return differences, [f"{SAID}{together}; with that done here too, only rounding is left", *blind]
@@ -256,7 +256,7 @@ def _in_eight_bits(
     return None
 
 
-def _compare_with_truth(
+def compare_with_truth(
     truth: dict[str, Array], rounded: dict[str, Array], claims: dict[str, Array], u: float, factor: float = FACTOR
 ) -> tuple[tuple[Difference, ...], list[str]]:
     """Return the difference of each of a runtime's claims from the truth, and notes about what rounding hides."""

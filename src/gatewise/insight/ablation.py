@@ -142,7 +142,7 @@ def ablation(
     With 'it forgets' the metric falls from 0.75 to 0.
     """
     is_model = isinstance(model, (LSTM, Network))
-    if not is_model and (x is not None or options):
+    if not is_model and stored_run(model) is not None and (x is not None or options):
         raise OptionError("an ablation of a run takes no input and no options: they are those of the run")
     if reserved := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
         raise OptionError(f"an ablation sets {reserved[0]} itself; edits are given as parts")

@@ -170,9 +170,9 @@ def horizon(
     """
     draws = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(size("rng", rng, least=0, most=None))
     if not isinstance(model, (LSTM, Network)):
+        run = stored_run(model)
         if x is not None or state is not None or options:
             raise OptionError("a horizon of a run takes lags and rng alone: its input and state are those of the run")
-        run = stored_run(model)
     else:
         run = stored_run(model.trace(x, state, **options))
     run.require_unedited("a horizon")

@@ -29,7 +29,8 @@ def stored_run(run: object) -> Run:
     """Return the run that a question is about, with a batch axis in every quantity."""
     if not isinstance(run, Run):
         kind = type(run).__name__
-        raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}")
+        instead = "; ask about the trace of one of its LSTMs, by its name" if hasattr(run, "lstms") else ""
+        raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}{instead}")
     stored = run.stored
     require_range(stored.lstm.first)
     return stored

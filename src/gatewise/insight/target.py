@@ -189,7 +189,9 @@ def target(
     ('output 0 at step 6', 0.75)
     """
     if not isinstance(trace, RunRecord):
-        raise OptionError(f"an explanation takes a NetworkTrace, an LSTMTrace or a Trace, not {type(trace).__name__}")
+        instead = "; explain the trace of one of its LSTMs, by its name" if hasattr(trace, "lstms") else ""
+        kind = type(trace).__name__
+        raise OptionError(f"an explanation takes a NetworkTrace, an LSTMTrace or a Trace, not {kind}{instead}")
     run = trace.stored
     run.require("an attribution")
     require_range(run.lstm.first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,10 @@ from gatewise.interop.own import contents_of
 from gatewise.layers import LSTM
 from gatewise.network import Network
 
-KINDS = "the path of a model or a trace, an LSTM, a Network, Contents, StoredLSTM, Captured or a trace"
+if TYPE_CHECKING:
+    from gatewise.network.graph_network import GraphNetwork
+
+KINDS = "the path of a model or a trace, an LSTM, a Network, a GraphNetwork, Contents, StoredLSTM, Captured or a trace"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,17 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None, take
         model = LSTM.from_cells(model)
     if isinstance(model, (LSTM, Network)):
         return contents_of(model, "the model", "in memory", batch_first=False)
+    from gatewise.network.graph_network import GraphNetwork  # which most runs do without
+
+    if isinstance(model, GraphNetwork):
+        return contents_of_graph(model)
     raise OptionError(f"{taker} takes {KINDS}, not {type(model).__name__}")
+
+
+def contents_of_graph(network: GraphNetwork) -> Contents:
+    """Return a network in memory as the contents of a file."""
+    lstms = tuple(StoredLSTM(name, lstm, "a graph of operations", "in memory") for name, lstm in network.lstms.items())
+    return Contents("the model", "a graph of operations", lstms, graph=lambda: network.graph)
 
 
 def opened_model(contents: Contents, entry: StoredLSTM, named: Network | None = None) -> OpenedModel:

@@ -63,7 +63,7 @@ def verify(
 
     Parameters
     ----------
-    model : LSTM, Network, path, Contents or StoredLSTM
+    model : LSTM, Network, GraphNetwork, path, Contents or StoredLSTM
         Of a network, the outputs are compared, in its own units, and the final states of its LSTM. Of a file, those of
         the network that it describes, or of its LSTM where `y` fits that alone; a note says which.
     x : array, tensor, DataFrame, Series, DataArray, Dataset or path
@@ -72,7 +72,8 @@ def verify(
     y : array or path, optional
         The output, with the same axes; or the last step's (batch, output) or (output,); or with the directions
         separate, (time, direction, batch, size) or (batch, time, direction, size), as in ONNX. A file, or a mapping,
-        may hold ``y``, and the final states ``hn`` and ``cn`` as frameworks stack them.
+        may hold ``y``, and the final states ``hn`` and ``cn`` as frameworks stack them. Of a `GraphNetwork`, the
+        output, a sequence of outputs, or a mapping by their names; `x` in the same way.
     final : nested sequence of (h, c), optional
         The runtime's final states, ``[layer][direction]``; either of a pair may be None.
     mask : boolean array (time, batch) or (time,), optional
@@ -123,6 +124,12 @@ def verify(
     ('the runtime was given the steps in the reverse order',)
     """
     seed = int(rng.integers(2**32)) if isinstance(rng, np.random.Generator) else size("rng", rng, least=0, most=None)
+    if not isinstance(model, (LSTM, Network, str, os.PathLike, Contents, StoredLSTM)):
+        from gatewise.network.graph_network import GraphNetwork  # which most models do without
+        from gatewise.opening.graph_runs import verify_network
+
+        if isinstance(model, GraphNetwork):
+            return verify_network(model, x, y, options.get("axes"), seed)
     opens = isinstance(y, Mapping) and not is_labelled(y)
     opens = opens or any(isinstance(data, (str, os.PathLike)) for data in (x, y)) or bool(options.get("sort_time"))
     windowed = isinstance(model, Network) and model.windows is not None
@@ -206,6 +213,11 @@ def compare(
 
     Arguments are as in `verify`; of answers that fit both, `lstm_first` takes them as those of the LSTM.
     """
+    if contents.graph is not None and name is None and not lstm_first:
+        from gatewise.opening.graph_runs import compare_network  # which most files do without
+
+        if (outputs := compare_network(contents, input, answers, options, seed)) is not None:
+            return Comparison("the network", outputs)
     prepared = prepare_run(contents, input, name, options, finite=False, answers=answers.arrays)
     found: StoredLSTM | None
     if isinstance(prepared, PreparedLSTM):

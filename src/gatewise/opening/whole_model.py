@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason
+from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, importing, join_names, reason
 from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents
 from gatewise.interop.formats import capture, reader_of
@@ -101,6 +101,9 @@ class WholeModel:
             types = {port.name: port.dtype for port in self.inputs}
             typed = {name: _typed(name, array, types.get(name)) for name, array in named.items()}
             return capture(self.model, **typed)
+        if self.runtime == "gatewise":
+            trace = self.model.trace(axes=None, **named)
+            return tuple(Captured(name, 0, one, 0.0) for name, one in trace.lstms.items())
         if self.runtime == "Keras":
             values = [_typed(port.name, named[port.name], port.dtype) for port in self.inputs]
             try:
@@ -173,7 +176,12 @@ def _capture_torchscript(model: Any, named: Mapping[str, Any], by_row: bool) -> 
 
 
 def is_runnable(contents: Contents) -> bool:
-    """Whether an input can be run through the whole model of a file by its framework: not of weights alone."""
+    """Whether an input can be run through the whole model of a file: not of weights alone."""
+    return contents.graph is not None or _has_runtime(contents)
+
+
+def _has_runtime(contents: Contents) -> bool:
+    """Whether a framework can run the whole model of a file."""
     if contents.format == "TorchScript":
         return True
     if not os.path.exists(contents.path):  # a model in memory
@@ -182,8 +190,30 @@ def is_runnable(contents: Contents) -> bool:
 
 
 def load_whole_model(contents: Contents) -> WholeModel:
+    """Return a file's whole model, loaded by its framework, or as a graph that gatewise runs where that is missing.
+
+    Raise OptionError if the file holds weights alone.
+    """
+    if contents.graph is not None:
+        try:
+            return _load_by_runtime(contents)
+        except (MissingExtraError, OptionError):
+            return _load_graph(contents)
+    return _load_by_runtime(contents)
+
+
+def _load_graph(contents: Contents) -> WholeModel:
+    """Return a model that gatewise runs as a graph of operations."""
+    from gatewise.interop.graph_networks import graph_network  # which most files do without
+
+    network = graph_network(contents)
+    inputs = tuple(GraphInput(one.name, one.shape, one.dtype.name) for one in network.graph.inputs)
+    return WholeModel("gatewise", network, inputs, contents)
+
+
+def _load_by_runtime(contents: Contents) -> WholeModel:
     """Return a file's whole model, loaded by its framework; raise OptionError if the file holds weights alone."""
-    if not is_runnable(contents):
+    if not _has_runtime(contents):
         raise OptionError(
             f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run:"
             " give the input of the LSTM, or export the model to ONNX or TorchScript"

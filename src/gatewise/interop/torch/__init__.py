@@ -140,6 +140,8 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LS
     FileError
         If the file cannot be written.
     """
+    if not isinstance(lstm, LSTM):
+        raise OptionError(f"write takes an LSTM, not {type(lstm).__name__}")
     arrays = state_dict(lstm)
     if path is None:
         return build_module(lstm, arrays)
