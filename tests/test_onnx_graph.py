@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -298,3 +300,9 @@ def test_a_body_reads_values_outside_and_its_unknown_operations_refuse_the_scan(
     assert (gradient * step).sum() == pytest.approx((above - below) / 2, rel=1e-2)
     with pytest.raises(gw.OptionError, match=r"Scan is not supported: of its body, node 'y_out' \(Det\) is not supp"):
         run_scan(scan_of([*CELL[:-1], node("Det", "h_out", "y_out")]), x, h, c)
+
+
+def test_the_table_of_operators_is_in_the_documentation():
+    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = page.split("| kind | operators |\n")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"`([\w.]+)`", rows)) == sorted(kind for kind in TABLE if "-" not in kind)

@@ -88,7 +88,7 @@ class GraphTrace:
             if key not in self.lstms:
                 self.run.value(self.network._groups[key][0])
             return self.lstms[key]
-        return self.run.value(self.network.graph.layers.get(key, key))
+        return self.run.value(self.network.value_name(key))
 
     __iter__: Any = None  # over layers, nodes or steps? `lstms` and `run.values` say
 
@@ -135,7 +135,7 @@ class GraphTrace:
         ShapeError
             If a shape does not match.
         """
-        named = {self.network.graph.layers.get(name, name): value for name, value in values.items()}
+        named = {self.network.value_name(name): value for name, value in values.items()}
         return GraphTrace(self.network, running.rerun(self.run, named), self.labels)
 
     def __repr__(self) -> str:
@@ -165,8 +165,7 @@ class GraphNetworkGradients:
     found: GraphGradients
 
     def __getitem__(self, name: str) -> AnyArray:
-        nodes = self.network._groups.get(name)
-        return self.found[nodes[-1] if nodes else self.network.graph.layers.get(name, name)]
+        return self.found[self.network.value_name(name)]
 
     @property
     def x(self) -> Any:
@@ -262,6 +261,11 @@ class GraphNetwork:
     def _unit(self, name: str) -> str:
         measure = self.labels.measures.get(name)
         return "" if measure is None else measure.unit or ""
+
+    def value_name(self, name: str) -> str:
+        """Return the name in the graph of the output of an LSTM or a layer, or of a value of that name."""
+        nodes = self._groups.get(name)
+        return nodes[-1] if nodes else self.graph.layers.get(name, name)
 
     def is_affine_after(self, name: str) -> bool:
         """Say whether all outputs are affine in the output of an LSTM: then their gradient is the readout, exactly."""
@@ -502,8 +506,7 @@ def _(trace: GraphTrace, dy: Any, dstate: Any, out: Any) -> GraphNetworkGradient
     if isinstance(dy, Mapping):
         names = dict(zip(graph.output_names, graph.outputs, strict=True))
         for name, gradient in dy.items():
-            nodes = network._groups.get(name)
-            given[nodes[-1] if nodes else names.get(name, graph.layers.get(name, name))] = gradient
+            given[names.get(name) or network.value_name(name)] = gradient
     elif dy is not None:
         several = [dy] if len(graph.outputs) == 1 else list(dy)
         if len(several) != len(graph.outputs):
