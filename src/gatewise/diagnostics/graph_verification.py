@@ -65,7 +65,7 @@ def verify_graph(
     if not outputs:
         raise OptionError("there is nothing to verify: pass y")
     claims = {name: np.asarray(array) for name, array in outputs.items()}
-    precision = next(one for one in DIGITS if one in {precision_of(array) for array in claims.values()})
+    precision = next(name for name in DIGITS if name in {precision_of(array) for array in claims.values()})
     widest = max((array.dtype.itemsize for array in _floats(graph)), default=8)
     if widest <= 4 and precision == "float64":
         precision = "float32"
@@ -89,8 +89,8 @@ def verify_graph(
         """Return arrays with time first, as differences state their places, and the numbers of a step last."""
         return {name: _time_first(array.astype(np.float64), axes[name]) for name, array in arrays.items()}
 
-    variances = in_time({name: one / samples for name, one in squares.items()})
-    deviations = {name: np.sqrt((one + one.mean(-1, keepdims=True)) / 2) for name, one in variances.items()}
+    variances = in_time({name: array / samples for name, array in squares.items()})
+    deviations = {name: np.sqrt((item + item.mean(-1, keepdims=True)) / 2) for name, item in variances.items()}
     differences, blind = compare_with_truth(in_time(truth), deviations, in_time(claims), u)
     return Verification(differences, precision, (), tuple(blind))
 
@@ -124,7 +124,7 @@ def in_float64(graph: Graph) -> Graph:
         elif node.row.has_body:
             settings["body"] = in_float64(settings["body"])
         nodes.append(replace(node, settings=settings))
-    inputs = tuple(replace(one, dtype=wide) if one.dtype.kind == "f" else one for one in graph.inputs)
+    inputs = tuple(replace(port, dtype=wide) if port.dtype.kind == "f" else port for port in graph.inputs)
     return replace(graph, inputs=inputs, constants=constants, nodes=tuple(nodes))
 
 
@@ -140,12 +140,12 @@ def _run(
     for node in running.needed_nodes(graph, ends, values):
         arrays = [values.get(name) for name in node.inputs]
         if node.op == "lstm" and perturbation is not None:
-            made: tuple[AnyArray, ...] = _perturbed_lstm(arrays, perturbation, **node.settings)[: len(node.outputs)]
+            produced: tuple[AnyArray, ...] = _perturbed_lstm(arrays, perturbation, **node.settings)[: len(node.outputs)]
         else:
-            made = evaluate(node, arrays, limits)
+            produced = evaluate(node, arrays, limits)
             if perturbation is not None and node.op not in EXACT:
-                made = tuple(_perturbed(node, arrays, one, perturbation) for one in made)
-        values |= zip(node.outputs, made, strict=False)
+                produced = tuple(_perturbed(node, arrays, item, perturbation) for item in produced)
+        values |= zip(node.outputs, produced, strict=False)
     return [values[name] for name in ends]
 
 
@@ -154,9 +154,9 @@ def _perturbed(node: Node, arrays: Sequence[AnyArray | None], y: AnyArray, pertu
     if y.dtype.kind != "f":
         return y
     if node.op in SUMS:
-        sizes = [np.abs(one) if one is not None and one.dtype.kind == "f" else one for one in arrays]
+        sizes = [np.abs(array) if array is not None and array.dtype.kind == "f" else array for array in arrays]
         terms = node.row.forward(*sizes, **node.settings)
-        count = max(1, max(one.size for one in arrays if one is not None) // max(y.size, 1))
+        count = max(1, max(item.size for item in arrays if item is not None) // max(y.size, 1))
         if node.op in ("linear", "conv", "matmul"):
             weight = arrays[1]
             assert weight is not None
@@ -172,7 +172,7 @@ def _perturbed(node: Node, arrays: Sequence[AnyArray | None], y: AnyArray, pertu
 def _perturbed_lstm(
     arrays: Sequence[AnyArray | None], perturbation: Perturbation, *, lstm: LSTM, masked_output: str = "zeros"
 ) -> tuple[AnyArray, ...]:
-    """Return what an LSTM node makes, every step of it perturbed."""
+    """Return the outputs of an LSTM node, every step of it perturbed."""
     x, h, c, valid = [*arrays, None, None, None][:4]
     assert x is not None
     lengths, mask = (None, valid) if valid is not None and valid.dtype == bool else (valid, None)
@@ -181,11 +181,11 @@ def _perturbed_lstm(
     if h is not None or c is not None:
         zeros = lstm.zero_state(x.shape[1])[0]
         parts = [
-            [np.broadcast_to(z if one is None else one[place], z.shape) for one, z in zip((h, c), pair, strict=True)]
+            [np.broadcast_to(z if item is None else item[place], z.shape) for item, z in zip((h, c), pair, strict=True)]
             for place, pair in enumerate(zeros)
         ]
         start = (tuple(State(*pair) for pair in parts),)
     case = Case(lstm, x, start, steps, masked_output)
     y, final = perturbed_outputs(case, 1, perturbation.roundoff, perturbation.rng)
     ends = list(zip(*final[0], strict=True))
-    return (y, *(np.stack(one) for one in ends))
+    return (y, *(np.stack(states) for states in ends))

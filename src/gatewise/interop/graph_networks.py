@@ -42,10 +42,10 @@ def blocked(graph: Graph) -> dict[str, Node]:
 
     A value that is chosen as the model runs is not among them, since the other side may be chosen.
     """
-    found: dict[str, Node] = {}
+    result: dict[str, Node] = {}
     for node in graph.nodes:
         reads = node.inputs[:1] if node.op == "choose" else node.inputs
-        cause = node if node.op == "unknown" else next((found[name] for name in reads if name in found), None)
+        cause = node if node.op == "unknown" else next((result[name] for name in reads if name in result), None)
         if cause is not None:
-            found |= dict.fromkeys(node.outputs, cause)
-    return found
+            result |= dict.fromkeys(node.outputs, cause)
+    return result

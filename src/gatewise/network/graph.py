@@ -96,7 +96,7 @@ class Input:
             raise OptionError(f"{self.name} must be {self.dtype}, not {array.dtype}")
         if self.shape is not None and (
             array.ndim != len(self.shape)
-            or any(size not in (None, own) for size, own in zip(self.shape, array.shape, strict=True))
+            or any(size not in (None, local) for size, local in zip(self.shape, array.shape, strict=True))
         ):
             raise ShapeError(f"{self.name} has shape {array.shape}; it must be {self.shape_in_words}")
         with np.errstate(all="ignore"):
@@ -144,7 +144,7 @@ class Graph:
             raise CapacityError(f"a graph of {len(self.nodes):,} nodes is too large; up to {MOST_NODES:,} are allowed")
         numbers = sum(math.prod(array.shape) for array in self.constants.values())
         require_memory(numbers, 8, "the arrays of the graph")
-        names = [one.name for one in self.inputs] + list(self.constants)
+        names = [port.name for port in self.inputs] + list(self.constants)
         known = set(names)
         if len(known) < len(names) or "" in known:
             raise OptionError(f"two values of the graph are named {shown(_twice(names), 60)!r}")
@@ -169,14 +169,14 @@ class Graph:
         makers = {value: node for node in self.nodes for value in node.outputs}
         if name not in makers:
             return "which no node makes"
-        waiting, seen = [makers[name]], set[str]()
+        waiting, visited = [makers[name]], set[str]()
         while waiting:
             node = waiting.pop()
             if node.name == reader.name:
                 return "which depends on its own output: the graph has a circle"
-            if node.name not in seen:
-                seen.add(node.name)
-                waiting += [makers[one] for one in node.inputs if one in makers]
+            if node.name not in visited:
+                visited.add(node.name)
+                waiting += [makers[item] for item in node.inputs if item in makers]
         return "which a later node makes"
 
     @cached_property
@@ -201,14 +201,14 @@ class Graph:
         return {node.name: node.settings["lstm"] for node in self.nodes if node.op == "lstm"}
 
     def __str__(self) -> str:
-        lines = [f"{one.name}: {one.dtype} {one.shape_in_words}" for one in self.inputs]
+        lines = [f"{port.name}: {port.dtype} {port.shape_in_words}" for port in self.inputs]
         lines += [f"{name} = {array.dtype} {array.shape}" for name, array in self.constants.items()]
         return "\n".join([*lines, *map(str, self.nodes), f"return {', '.join(self.outputs)}"])
 
 
 def _twice(names: Sequence[str]) -> str:
-    seen = set[str]()
-    return next((name for name in names if name in seen or seen.add(name)), "")  # type: ignore[func-returns-value]
+    visited = set[str]()
+    return next((name for name in names if name in visited or visited.add(name)), "")  # type: ignore[func-returns-value]
 
 
 def _require_row(node: Node) -> None:
@@ -231,8 +231,8 @@ def evaluate(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> t
     with naming(node, arrays), np.errstate(all="ignore"):
         charge(node, arrays, limits)
         with sharing(limits) if node.row.has_body else nullcontext():
-            made = node.row.forward(*arrays, **node.settings)
-        return _outputs(node, made)
+            results = node.row.forward(*arrays, **node.settings)
+        return _outputs(node, results)
 
 
 def record(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> tuple[tuple[AnyArray, ...], Any]:
@@ -241,8 +241,8 @@ def record(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> tup
     with naming(node, arrays), np.errstate(all="ignore"):
         charge(node, arrays, limits)
         with sharing(limits) if node.row.has_body else nullcontext():
-            made, kept = node.row.record(*arrays, **node.settings)
-        return _outputs(node, made), kept
+            results, record = node.row.record(*arrays, **node.settings)
+        return _outputs(node, results), record
 
 
 def charge(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> None:
@@ -255,11 +255,11 @@ def charge(node: Node, arrays: Sequence[AnyArray | None], limits: Limits) -> Non
     limits.work(NODE + cost.steps // STEPS, node.title)
 
 
-def _outputs(node: Node, made: Any) -> tuple[AnyArray, ...]:
-    outputs = tuple(np.asarray(one) for one in (made if isinstance(made, tuple) else (made,)))
+def _outputs(node: Node, results: Any) -> tuple[AnyArray, ...]:
+    outputs = tuple(np.asarray(item) for item in (results if isinstance(results, tuple) else (results,)))
     if len(outputs) < len(node.outputs):
         raise ValueError(f"it makes {len(outputs)} values, not {len(node.outputs)}")
-    if max(one.ndim for one in outputs) > MOST_AXES:
+    if max(array.ndim for array in outputs) > MOST_AXES:
         raise ValueError(f"it makes more than {MOST_AXES} axes")
     return outputs[: len(node.outputs)]
 
@@ -276,7 +276,7 @@ def naming(node: Node, arrays: Sequence[AnyArray | None]) -> Iterator[None]:
     except MemoryError:
         raise CapacityError(f"{node.title} would take more memory than is available") from None
     except PROBLEMS as problem:
-        shapes = ", ".join("-" if one is None else str(one.shape) for one in arrays)
+        shapes = ", ".join("-" if array is None else str(array.shape) for array in arrays)
         raise ShapeError(f"{node.title} cannot take arrays of {shown(shapes, 100)}: {reason(problem)}") from None
 
 
@@ -354,20 +354,20 @@ class Builder:
             If it is folded, and the arrays do not fit it.
         """
         label = name or (f"{self._layer}.{op}" if self._layer else op)
-        read = tuple(one if isinstance(one, str) else self.constant(one, f"{label}.in") for one in inputs)
+        read = tuple(item if isinstance(item, str) else self.constant(item, f"{label}.in") for item in inputs)
         label = self.fresh(label)
         more = ("h", "c") if op == "lstm" else range(1, outputs)
-        made = (label, *(self.fresh(f"{label}.{one}") for one in more))
-        node = Node(label, op, read, made, settings, self._layer)
+        results = (label, *(self.fresh(f"{label}.{part}") for part in more))
+        node = Node(label, op, read, results, settings, self._layer)
         _require_row(node)
-        if op not in ("lstm", "unknown") and all(not one or one in self.constants for one in read):
-            made_now = evaluate(node, [self.constants.get(one) for one in read], self.limits)
-            self.constants |= dict(zip(made, made_now, strict=True))
+        if op not in ("lstm", "unknown") and all(not name or name in self.constants for name in read):
+            arrays = evaluate(node, [self.constants.get(name) for name in read], self.limits)
+            self.constants |= dict(zip(results, arrays, strict=True))
         else:
             if len(self.nodes) >= MOST_NODES:
                 raise CapacityError(f"a graph of more than {MOST_NODES:,} nodes is too large")
             self.nodes.append(node)
-        return made[0] if len(made) == 1 else made
+        return results[0] if len(results) == 1 else results
 
     def rename(self, value: str, name: str) -> str:
         """Give a value that was made last another name if that is free; return the name that it has."""
@@ -377,7 +377,7 @@ class Builder:
             self.constants[name] = self.constants.pop(value)
         elif self.nodes and self.nodes[-1].outputs[0] == value:
             node = self.nodes[-1]
-            outputs = (name, *(name + one[len(value) :] for one in node.outputs[1:]))  # see `add`
+            outputs = (name, *(name + array[len(value) :] for array in node.outputs[1:]))  # see `add`
             self.nodes[-1] = replace(node, name=name, outputs=outputs)
             self._taken.update(outputs)
         else:
@@ -387,19 +387,19 @@ class Builder:
 
     def unknown(self, kind: str, why: str, *inputs: str, name: str = "", outputs: int = 1) -> tuple[str, ...]:
         """Add a node that stands for an operation that the table lacks; return the names of its outputs."""
-        made = self.add("unknown", *inputs, name=name or kind, outputs=outputs, kind=shown(kind, 60), why=why)
-        return (made,) if isinstance(made, str) else tuple(made)
+        results = self.add("unknown", *inputs, name=name or kind, outputs=outputs, kind=shown(kind, 60), why=why)
+        return (results,) if isinstance(results, str) else tuple(results)
 
-    def graph(self, outputs: Iterable[str], *, names: Iterable[str] = (), whole: bool = False) -> Graph:
-        """Return the graph of these outputs, without nodes that they do not need; with `whole`, with all nodes.
+    def graph(self, outputs: Iterable[str], *, names: Iterable[str] = ()) -> Graph:
+        """Return the graph of these outputs, without nodes that they do not need.
 
         `names` are what the file calls the outputs. LSTMs are kept, with what they need, even if no output needs them.
         """
         ends = tuple(outputs)
-        needed, kept = set(ends), list[Node]()
+        needed, remaining = set(ends), list[Node]()
         for node in reversed(self.nodes):
-            if whole or node.op == "lstm" or needed & set(node.outputs):
-                kept.append(node)
+            if node.op == "lstm" or needed & set(node.outputs):
+                remaining.append(node)
                 needed.update(node.inputs)
         constants = {name: array for name, array in self.constants.items() if name in needed}
-        return Graph(tuple(self.inputs), constants, tuple(reversed(kept)), ends, tuple(names))
+        return Graph(tuple(self.inputs), constants, tuple(reversed(remaining)), ends, tuple(names))

@@ -24,7 +24,7 @@ def axes_of(graph: Graph) -> Mapping[str, Axes]:
 
     A value is left out if that cannot be told: its LSTMs were not reached, or the runs failed.
     """
-    if not graph.lstms or any(one.shape is None for one in graph.inputs):
+    if not graph.lstms or any(port.shape is None for port in graph.inputs):
         return {}
     for sizes in SIZES:
         if (base := _run(graph, sizes)) is not None and base.lstms:
@@ -35,12 +35,12 @@ def axes_of(graph: Graph) -> Mapping[str, Axes]:
 def _run(graph: Graph, sizes: tuple[int, ...]) -> GraphRun | None:
     """Return a run of zeros whose free axes have these sizes, by their places; None if it fails."""
     feeds = {}
-    for one in graph.inputs:
-        assert one.shape is not None
-        if len(one.shape) > len(sizes):
+    for port in graph.inputs:
+        assert port.shape is not None
+        if len(port.shape) > len(sizes):
             return None
-        shape = [sizes[place] if size is None else size for place, size in enumerate(one.shape)]
-        feeds[one.name] = np.zeros(shape, one.dtype)
+        shape = [sizes[place] if size is None else size for place, size in enumerate(port.shape)]
+        feeds[port.name] = np.zeros(shape, port.dtype)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -51,9 +51,9 @@ def _run(graph: Graph, sizes: tuple[int, ...]) -> GraphRun | None:
 
 def _from_runs(graph: Graph, base: GraphRun, sizes: tuple[int, ...]) -> Mapping[str, Axes]:
     """Return the axes of inputs and outputs, given a run: each free axis is made longer in one more."""
-    names = [one.name for one in graph.inputs] + list(graph.outputs)
-    found: dict[str, list[str]] = {name: [""] * base.values[name].ndim for name in names if name in base.values}
-    for place in range(max(len(one.shape or ()) for one in graph.inputs)):
+    names = [port.name for port in graph.inputs] + list(graph.outputs)
+    result: dict[str, list[str]] = {name: [""] * base.values[name].ndim for name in names if name in base.values}
+    for place in range(max(len(item.shape or ()) for item in graph.inputs)):
         longer = _run(graph, (*sizes[:place], sizes[place] + MORE, *sizes[place + 1 :]))
         if longer is None:
             continue
@@ -65,11 +65,11 @@ def _from_runs(graph: Graph, base: GraphRun, sizes: tuple[int, ...]) -> Mapping[
         }
         if len(kinds) != 1:
             continue
-        for name, axes in found.items():
+        for name, axes in result.items():
             for axis, (a, b) in enumerate(zip(base.values[name].shape, longer.values[name].shape, strict=True)):
                 if a != b:
                     axes[axis] = "" if axes[axis] else next(iter(kinds))
-    return {name: tuple(_with_feature(graph, base, name, axes)) for name, axes in found.items()}
+    return {name: tuple(_with_feature(graph, base, name, axes)) for name, axes in result.items()}
 
 
 def _size(run: GraphRun, lstm: str, axis: int) -> int:

@@ -20,10 +20,10 @@ def drawing(graph: Graph) -> list[str]:
     for node in graph.nodes:
         if not sizes.issuperset(node.outputs):
             blocks.setdefault(scope_of(node), []).append(node)
-    owner = {one.name: one.name for one in graph.inputs}
+    owner = {port.name: port.name for port in graph.inputs}
     for label, nodes in blocks.items():
         owner |= {name: label for node in nodes for name in node.outputs}
-    lines = [f"{shown(one.name, MAX_NAME)}: input {one.shape_in_words}, {one.dtype}" for one in graph.inputs]
+    lines = [f"{shown(item.name, MAX_NAME)}: input {item.shape_in_words}, {item.dtype}" for item in graph.inputs]
     for label, nodes in [*blocks.items()][:MAX_DRAWN]:
         names = (name for node in nodes for name in node.inputs)
         read = dict.fromkeys(owner[name] for name in names if owner.get(name, label) != label)
@@ -44,16 +44,16 @@ def scope_of(node: Node) -> str:
 
 def _sizes(graph: Graph) -> set[str]:
     """Return the values that are made of sizes and constants alone."""
-    found = set[str]()
+    result = set[str]()
     for node in graph.nodes:
         read = [name for name in node.inputs if name and name not in graph.constants]
-        if node.op == "shape" or (read and found.issuperset(read)):
-            found.update(node.outputs)
-    return found
+        if node.op == "shape" or (read and result.issuperset(read)):
+            result.update(node.outputs)
+    return result
 
 
 def _in_words(nodes: Sequence[Node]) -> str:
-    """Return what the nodes of one layer do, in a few words."""
+    """Return the operations of one layer in a few words."""
     words: list[str] = []
     moves: list[str] = []
     for node in nodes:

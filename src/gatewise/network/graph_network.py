@@ -75,11 +75,11 @@ class GraphTrace:
     @cached_property
     def lstms(self) -> Mapping[str, LSTMTrace]:
         """The traces of the LSTMs, by their names; of those that ran."""
-        found = {}
+        result = {}
         for name, nodes in self.network._groups.items():
             if all(node in self.run.lstms for node in nodes):
-                found[name] = _stacked([self.run.lstms[node] for node in nodes])
-        return found
+                result[name] = _stacked([self.run.lstms[node] for node in nodes])
+        return result
 
     def __getitem__(self, key: str | int | tuple[int, str]) -> Any:
         if not isinstance(key, str):
@@ -170,7 +170,7 @@ class GraphNetworkGradients:
     @property
     def x(self) -> Any:
         """The gradient with respect to the input, or a tuple of them; None for inputs that are whole numbers."""
-        return _single([self.found.values.get(one.name) for one in self.network.graph.inputs])
+        return _single([self.found.values.get(port.name) for port in self.network.graph.inputs])
 
     @property
     def lstms(self) -> Mapping[str, LSTMGradients]:
@@ -246,8 +246,8 @@ class GraphNetwork:
     def inputs(self) -> Mapping[str, Port]:
         """The inputs by name, in the order in which a call takes them."""
         return {
-            one.name: Port(one.name, one.shape, self._axes.get(one.name), one.dtype.name, self._unit(one.name))
-            for one in self.graph.inputs
+            port.name: Port(port.name, port.shape, self._axes.get(port.name), port.dtype.name, self._unit(port.name))
+            for port in self.graph.inputs
         }
 
     @property
@@ -334,7 +334,7 @@ class GraphNetwork:
         self, inputs: Sequence[Any], named: Mapping[str, Any], state: Any, axes: str | Sequence[str] | None
     ) -> tuple[Graph, dict[str, AnyArray]]:
         """Return the graph that runs, and the arrays of its inputs, checked and on the axes of the file."""
-        names = [one.name for one in self.graph.inputs]
+        names = [port.name for port in self.graph.inputs]
         if "state" in names and state is not None:  # which is an input of the file, then
             named, state = {**named, "state": state}, None
         elif len(inputs) == len(names) + 1 and state is None:
@@ -344,9 +344,9 @@ class GraphNetwork:
         else:
             order = axis_names(axes)
             inputs = [
-                self._on_file_axes(one, value, order) for one, value in zip(self.graph.inputs, inputs, strict=False)
+                self._on_file_axes(port, value, order) for port, value in zip(self.graph.inputs, inputs, strict=False)
             ]
-            by_name = {one.name: one for one in self.graph.inputs}
+            by_name = {port.name: port for port in self.graph.inputs}
             named = {
                 name: self._on_file_axes(by_name[name], value, order) if name in by_name else value
                 for name, value in named.items()
@@ -355,13 +355,15 @@ class GraphNetwork:
         if state is None:
             return self.graph, feeds
         states = state if isinstance(state, Mapping) else {self._only_lstm("a state"): state}
-        given = {node: pair for name, one in states.items() for node, pair in self._given_state(name, one).items()}
-        graph = running.with_states(self.graph, tuple(given))
-        return graph, feeds | {f"{node}.{part}0": array for node, pair in given.items() for part, array in pair.items()}
+        provided = {node: pair for name, item in states.items() for node, pair in self._given_state(name, item).items()}
+        graph = running.with_states(self.graph, tuple(provided))
+        return graph, feeds | {
+            f"{node}.{part}0": array for node, pair in provided.items() for part, array in pair.items()
+        }
 
-    def _only_lstm(self, what: str) -> str:
+    def _only_lstm(self, subject: str) -> str:
         if len(self.lstms) != 1:
-            raise OptionError(f"{what} needs the name of an LSTM: {join_names(map(repr, self.lstms))}")
+            raise OptionError(f"{subject} needs the name of an LSTM: {join_names(map(repr, self.lstms))}")
         return next(iter(self.lstms))
 
     def _given_state(self, name: str, state: Any) -> dict[str, dict[str, AnyArray]]:
@@ -369,7 +371,7 @@ class GraphNetwork:
         if name not in self.lstms:
             raise OptionError(f"there is no LSTM {shown(name)!r}; there are {join_names(map(repr, self.lstms))}")
         nodes, lstm = self._groups[name], self.lstms[name]
-        given = {}
+        provided = {}
         try:
             for node, row in zip(nodes, state, strict=True):
                 pairs = [tuple(np.asarray(part, lstm.dtype) for part in pair) for pair in row]
@@ -377,13 +379,13 @@ class GraphNetwork:
                 h, c = zip(*pairs, strict=True)
                 if len(h) != len(lstm.directions):
                     raise ValueError
-                given[node] = {"h": np.stack(h), "c": np.stack(c)}
+                provided[node] = {"h": np.stack(h), "c": np.stack(c)}
         except (ValueError, TypeError):
             raise ShapeError(
                 f"the state of {shown(name)!r} must have {counted(len(nodes), 'layer')} of"
                 f" {counted(len(lstm.directions), 'direction')}, each a State(h, c)"
             ) from None
-        return given
+        return provided
 
     def _states_of(self, values: Mapping[str, AnyArray]) -> Any:
         """Return the final states of the LSTMs that ran: of the only LSTM, or by name."""
@@ -402,36 +404,36 @@ class GraphNetwork:
         if self._has_warned:
             return
         self._has_warned = True
-        found = [(one.name, self._axes.get(one.name, ())) for one in self.graph.inputs]
-        other = [(name, axes) for name, axes in found if "time" in axes and axes[0] != "time"]
+        inputs = [(port.name, self._axes.get(port.name, ())) for port in self.graph.inputs]
+        other = [(name, axes) for name, axes in inputs if "time" in axes and axes[0] != "time"]
         if other:
             words = join_names((f"{shown(name, 40)} as {','.join(axes)}" for name, axes in other), "and")
             warnings.warn(f"the network takes {words}, as its file does; axes= gives another order", stacklevel=4)
 
-    def _on_file_axes(self, one: Input, value: Any, order: tuple[str, ...]) -> Any:
+    def _on_file_axes(self, item: Input, value: Any, order: tuple[str, ...]) -> Any:
         """Return an input whose axes have an order on the axes of the file."""
         array = np.asarray(value)
-        axes = self._axes.get(one.name)
+        axes = self._axes.get(item.name)
         if axes is not None and "time" not in axes:
             return value
         if axes is None:
             raise OptionError(
-                f"gatewise cannot tell the axes of the input {shown(one.name)!r}: give it as its file does"
+                f"gatewise cannot tell the axes of the input {shown(item.name)!r}: give it as its file does"
             )
-        given = [name for name in order if name in axes]
-        if sorted(given) != sorted(axes) or array.ndim != len(axes):
+        provided = [name for name in order if name in axes]
+        if sorted(provided) != sorted(axes) or array.ndim != len(axes):
             raise ShapeError(
-                f"{shown(one.name)} has shape {array.shape} on the axes {','.join(order)};"
+                f"{shown(item.name)} has shape {array.shape} on the axes {','.join(order)};"
                 f" in the file it has {','.join(axes)}"
             )
-        return array.transpose([given.index(name) for name in axes])
+        return array.transpose([provided.index(name) for name in axes])
 
     def _in_order(self, name: str, array: AnyArray, axes: str | Sequence[str] | None) -> AnyArray:
         """Return an output in the order of the axes that a caller gave."""
-        own = self._axes.get(name)
-        if axes is None or own is None or "" in own:
+        local = self._axes.get(name)
+        if axes is None or local is None or "" in local:
             return array
-        return array.transpose([own.index(axis) for axis in axis_names(axes) if axis in own])
+        return array.transpose([local.index(axis) for axis in axis_names(axes) if axis in local])
 
     # How it is shown.
 
@@ -502,21 +504,21 @@ def _(trace: GraphTrace, dy: Any, dstate: Any, out: Any) -> GraphNetworkGradient
     if out is not None:
         raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
     graph, network = trace.network.graph, trace.network
-    given: dict[str, Any] = {}
+    provided: dict[str, Any] = {}
     if isinstance(dy, Mapping):
         names = dict(zip(graph.output_names, graph.outputs, strict=True))
         for name, gradient in dy.items():
-            given[names.get(name) or network.value_name(name)] = gradient
+            provided[names.get(name) or network.value_name(name)] = gradient
     elif dy is not None:
         several = [dy] if len(graph.outputs) == 1 else list(dy)
         if len(several) != len(graph.outputs):
             raise ShapeError(f"there are {len(several)} gradients for {counted(len(graph.outputs), 'output')}")
         for name, gradient in zip(graph.outputs, several, strict=True):
-            given[name] = given[name] + np.asarray(gradient) if name in given else gradient
+            provided[name] = provided[name] + np.asarray(gradient) if name in provided else gradient
     if dstate is not None:
         states = dstate if isinstance(dstate, Mapping) else {network._only_lstm("dstate"): dstate}
-        for name, one in states.items():
-            for node, pair in network._given_state(name, one).items():
+        for name, item in states.items():
+            for node, pair in network._given_state(name, item).items():
                 for part, array in pair.items():
-                    given[f"{node}.{part}"] = given.get(f"{node}.{part}", 0) + array
-    return GraphNetworkGradients(network, running.backward_through(trace.run, given))
+                    provided[f"{node}.{part}"] = provided.get(f"{node}.{part}", 0) + array
+    return GraphNetworkGradients(network, running.backward_through(trace.run, provided))

@@ -34,9 +34,9 @@ class Limits(Protocol):
 class RunLimits:
     """The limits of one run, by how many numbers it is given: inputs, and the parameters of the graph."""
 
-    def __init__(self, given: int, parameters: int) -> None:
-        self._numbers = max(NUMBERS, NUMBERS_EACH * (given + parameters))
-        self._work = max(WORK, int(WORK_EACH * (given + 1) * (parameters + 1)))
+    def __init__(self, provided: int, parameters: int) -> None:
+        self._numbers = max(NUMBERS, NUMBERS_EACH * (provided + parameters))
+        self._work = max(WORK, int(WORK_EACH * (provided + 1) * (parameters + 1)))
         self._held = 0
 
     @classmethod

@@ -69,8 +69,8 @@ def _before_lstm(build: Builder, network: Network, dtype: str) -> tuple[str, str
     ends = []
     for place, branch in enumerate(network.branches):
         stem = f"branches.{place}"
-        taken = build.add("gather", scaled, _ints(*branch.features), axis=-1, name=f"{stem}.features")
-        ends.append(_chain(build, taken, branch.layers, stem))
+        used = build.add("gather", scaled, _ints(*branch.features), axis=-1, name=f"{stem}.features")
+        ends.append(_chain(build, used, branch.layers, stem))
     joined = build.add("concat", *ends, axis=-1, name="branches") if ends else scaled
     return x, scaled, joined
 

@@ -21,15 +21,15 @@ from gatewise.records.trace import LSTMTrace
 # Inputs.
 
 
-def feeds_of(graph: Graph, given: Sequence[Any], named: Mapping[str, Any]) -> dict[str, AnyArray]:
+def feeds_of(graph: Graph, provided: Sequence[Any], named: Mapping[str, Any]) -> dict[str, AnyArray]:
     """Return the arrays of a graph's inputs, given in order or by name.
 
     Raise OptionError if one is missing, given twice or unknown, or of a wrong type; ShapeError if its shape is wrong.
     """
-    names = [one.name for one in graph.inputs]
-    if len(given) > len(names):
-        raise OptionError(f"the network takes {len(names)} inputs ({join_names(names)}), not {len(given)}")
-    by_place = dict(zip(names, given, strict=False))
+    names = [port.name for port in graph.inputs]
+    if len(provided) > len(names):
+        raise OptionError(f"the network takes {len(names)} inputs ({join_names(names)}), not {len(provided)}")
+    by_place = dict(zip(names, provided, strict=False))
     for name in named:
         if name not in names:
             raise OptionError(f"the network has no input {shown(name, 60)!r}; it has {join_names(names)}")
@@ -38,7 +38,7 @@ def feeds_of(graph: Graph, given: Sequence[Any], named: Mapping[str, Any]) -> di
     both = {**by_place, **named}
     if missing := [name for name in names if name not in both]:
         raise OptionError(f"the input {shown(missing[0], 60)!r} is missing; the network takes {join_names(names)}")
-    return {one.name: one.read(both[one.name]) for one in graph.inputs}
+    return {item.name: item.read(both[item.name]) for item in graph.inputs}
 
 
 # Values.
@@ -88,9 +88,9 @@ def run_keeping(
 
     What nothing reads any more is let go.
     """
-    limits, kept = limits or limits_of(graph, feeds), set(others)
+    limits, extra = limits or limits_of(graph, feeds), set(others)
     values = {**graph.constants, **feeds}
-    readers = Counter(name for node in graph.nodes for name in node.inputs) + Counter(graph.outputs) + Counter(kept)
+    readers = Counter(name for node in graph.nodes for name in node.inputs) + Counter(graph.outputs) + Counter(extra)
     for node in needed_nodes(graph, graph.outputs, values):
         values |= zip(node.outputs, evaluate(node, _read(node, values), limits), strict=True)
         for name in node.inputs:
@@ -98,7 +98,7 @@ def run_keeping(
             gone = None if readers[name] else values.pop(name, None)
             if gone is not None and isinstance(limits, RunLimits):
                 limits.release(gone.size)
-    return tuple(values[name] for name in graph.outputs), {name: values[name] for name in kept & values.keys()}
+    return tuple(values[name] for name in graph.outputs), {name: values[name] for name in extra & values.keys()}
 
 
 def with_states(graph: Graph, lstms: Sequence[str]) -> Graph:
@@ -181,22 +181,24 @@ def rerun(before: GraphRun, values: Mapping[str, npt.ArrayLike]) -> GraphRun:
 
     Raise OptionError for an unknown name, ShapeError if an array has another shape than the value that it replaces.
     """
-    graph, given = before.graph, dict[str, AnyArray]()
+    graph, provided = before.graph, dict[str, AnyArray]()
     for name, value in values.items():
         old = before.value(name)
-        given[name] = np.array(value, old.dtype)
-        if given[name].shape != old.shape:
-            raise ShapeError(f"{shown(name, 60)} has shape {given[name].shape}; it must be {old.shape}")
-    changed, kept = set(given), {**before.values, **given}
+        provided[name] = np.array(value, old.dtype)
+        if provided[name].shape != old.shape:
+            raise ShapeError(f"{shown(name, 60)} has shape {provided[name].shape}; it must be {old.shape}")
+    changed, values_of_run = set(provided), {**before.values, **provided}
     records = dict(before.records)
     for node in graph.nodes:
         if changed.intersection(node.inputs):
             changed.update(node.outputs)
             records.pop(node.name, None)
             for name in node.outputs:
-                if name not in given:
-                    kept.pop(name, None)
-    return _extended(graph, kept, records, limits_of(graph, {one.name: kept[one.name] for one in graph.inputs}))
+                if name not in provided:
+                    values_of_run.pop(name, None)
+    return _extended(
+        graph, values_of_run, records, limits_of(graph, {port.name: values_of_run[port.name] for port in graph.inputs})
+    )
 
 
 def _extended(graph: Graph, values: dict[str, AnyArray], records: dict[str, Any], limits: Limits) -> GraphRun:
@@ -218,16 +220,16 @@ def _extended(graph: Graph, values: dict[str, AnyArray], records: dict[str, Any]
             continue
         try:
             if node.row.record is not None:
-                made, records[node.name] = record(node, _read(node, values), limits)
+                results, records[node.name] = record(node, _read(node, values), limits)
             else:
-                made = evaluate(node, _read(node, values), limits)
+                results = evaluate(node, _read(node, values), limits)
         except (OptionError, ShapeError) as problem:
             if node.op != "unknown":
                 raise
             refused[node.name] = problem
             without.update(missing)
             continue
-        values |= {name: one for name, one in zip(node.outputs, made, strict=True) if name not in fixed}
+        values |= {name: array for name, array in zip(node.outputs, results, strict=True) if name not in fixed}
     return GraphRun(graph, values, records, refused)
 
 
@@ -235,14 +237,14 @@ def _guarded(graph: Graph) -> set[str]:
     """Return the nodes that are needed for one side of a choice alone."""
     if not any(node.op == "choose" for node in graph.nodes):
         return set()
-    free, found = set(graph.outputs), set[str]()
+    free, result = set(graph.outputs), set[str]()
     read = {name for node in graph.nodes for name in node.inputs}
     for node in reversed(graph.nodes):
         if free.intersection(node.outputs) or read.isdisjoint(node.outputs):
             free.update(node.inputs[:1] if node.op == "choose" else node.inputs)
         else:
-            found.add(node.name)
-    return found
+            result.add(node.name)
+    return result
 
 
 # Gradients.
@@ -274,25 +276,25 @@ def backward_through(run: GraphRun, gradients: Mapping[str, npt.ArrayLike]) -> G
 
     Raise OptionError if an operation on the way has no gradient, ShapeError if a gradient has a wrong shape.
     """
-    graph, found = run.graph, dict[str, AnyArray]()
+    graph, result = run.graph, dict[str, AnyArray]()
     for name, gradient in gradients.items():
         value = run.value(name)
-        found[name] = np.array(gradient, value.dtype)
-        if found[name].shape != value.shape:
+        result[name] = np.array(gradient, value.dtype)
+        if result[name].shape != value.shape:
             raise ShapeError(
                 f"the gradient of {shown(name, 60)} has shape {np.shape(gradient)}; it must be {value.shape}"
             )
-    limits = limits_of(graph, {one.name: run.values[one.name] for one in graph.inputs})
+    limits = limits_of(graph, {port.name: run.values[port.name] for port in graph.inputs})
     smooth, lstms = _smooth(run), dict[str, LSTMGradients]()
     for node in reversed(graph.nodes):
-        if not any(name in found for name in node.outputs) or smooth.isdisjoint(node.inputs):
+        if not any(name in result for name in node.outputs) or smooth.isdisjoint(node.inputs):
             continue
         if node.row.vjp is None:
             raise OptionError(f"{node.title} has no gradient")
         arrays = _read(node, run.values)
         with naming(node, arrays), np.errstate(all="ignore"):
             charge(node, arrays, limits)
-            g = tuple(found.get(name, np.zeros_like(run.values[name])) for name in node.outputs)
+            g = tuple(result.get(name, np.zeros_like(run.values[name])) for name in node.outputs)
             if node.row.record is not None:
                 parts = node.row.vjp(g, run.records[node.name], *arrays, **node.settings)
                 if node.op == "lstm":
@@ -303,18 +305,18 @@ def backward_through(run: GraphRun, gradients: Mapping[str, npt.ArrayLike]) -> G
                 parts = node.row.vjp(g if several else g[0], y if several else y[0], *arrays, **node.settings)
         for name, part in zip(node.inputs, parts, strict=False):
             if part is not None and name in smooth:
-                found[name] = found[name] + part if name in found else np.asarray(part)
-    return GraphGradients(found, lstms)
+                result[name] = result[name] + part if name in result else np.asarray(part)
+    return GraphGradients(result, lstms)
 
 
 def _smooth(run: GraphRun) -> set[str]:
     """Return the values that are real numbers and depend smoothly on inputs or arrays of the graph."""
     real = {name for name, value in run.values.items() if value.dtype.kind == "f"}
-    found = real.intersection([*run.graph.constants, *(one.name for one in run.graph.inputs)])
+    result = real.intersection([*run.graph.constants, *(port.name for port in run.graph.inputs)])
     for node in run.graph.nodes:
-        if node.row.vjp is not FLAT and not found.isdisjoint(node.inputs):
-            found.update(real.intersection(node.outputs))
-    return found
+        if node.row.vjp is not FLAT and not result.isdisjoint(node.inputs):
+            result.update(real.intersection(node.outputs))
+    return result
 
 
 def is_affine_after(graph: Graph, name: str, outputs: Sequence[str] | None = None) -> bool:
@@ -325,7 +327,7 @@ def is_affine_after(graph: Graph, name: str, outputs: Sequence[str] | None = Non
     moved = {name}
     curved = set[str]()
     for node in graph.nodes:
-        hit = [one in moved or one in curved for one in node.inputs]
+        hit = [item in moved or item in curved for item in node.inputs]
         if not any(hit) or name in node.outputs or node.op == "shape":
             continue
         bent = not curved.isdisjoint(node.inputs)

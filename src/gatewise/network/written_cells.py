@@ -33,7 +33,7 @@ MAX_CELLS = 5_000
 CLOSE = 1e-4  # of the largest number, between the two graphs
 
 
-class Source(NamedTuple):
+class Factor(NamedTuple):
     """What a product multiplies: a value, or one place of an axis of it."""
 
     value: str
@@ -41,27 +41,27 @@ class Source(NamedTuple):
     axis: int = 0
 
 
-Sum = tuple[dict[Source, Array], AnyArray]  # products with constant weights, and a bias
+Sum = tuple[dict[Factor, Array], AnyArray]  # products with constant weights, and a bias
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class CellStep:
     """One step of a cell: the weights of what it reads (4, hidden, ·), its bias, and its values by name.
 
     `h` is None where the previous hidden state is zeros, so that its weights are not seen. `flat` says that its
     values are known to have the axes (batch, feature).
     """
 
-    weights: Mapping[Source, Array]
+    weights: Mapping[Factor, Array]
     bias: Array
-    h: Source | None
+    h: Factor | None
     c: str
     new_h: str
     new_c: str
     flat: bool
 
     @property
-    def x(self) -> Source:
+    def x(self) -> Factor:
         """The input of the step."""
         return next(source for source in self.weights if source != self.h)
 
@@ -101,7 +101,7 @@ class _Finder:
         if (node := self.made_by(name, op)) is not None:
             yield from permutations(node.inputs)
 
-    def step(self, end: Node) -> Step | None:
+    def step(self, end: Node) -> CellStep | None:
         """Return the step of a cell whose hidden state this product is; None if it is none."""
         for o, squashed in self.factors(end.outputs[0], "mul"):
             if (tanh := self.made_by(squashed, "tanh")) is None or self.made_by(o, "sigmoid") is None:
@@ -117,7 +117,7 @@ class _Finder:
                             return found
         return None
 
-    def of_gates(self, sums: Sequence[str], c: str, new_h: str, new_c: str) -> Step | None:
+    def of_gates(self, sums: Sequence[str], c: str, new_h: str, new_c: str) -> CellStep | None:
         """Return the step whose gates have these sums, in the order input gate, forget gate, candidate, output gate."""
         terms = [self.terms(name) for name in sums]
         if any(one is None for one in terms):
@@ -135,10 +135,10 @@ class _Finder:
         h = self.recurrent(stacked, c) if len(sources) == 2 else None
         if len(sources) == 2 and h is None:
             return None
-        return Step(stacked, bias, h, c, new_h, new_c, self.ranks.get(sums[0]) == 2)
+        return CellStep(stacked, bias, h, c, new_h, new_c, self.ranks.get(sums[0]) == 2)
 
-    def recurrent(self, weights: Mapping[Source, Array], c: str) -> Source | None:
-        """Return which of two inputs is the hidden state: of a square matrix, and from where the cell state comes."""
+    def recurrent(self, weights: Mapping[Factor, Array], c: str) -> Factor | None:
+        """Return the hidden state of two inputs: it has a square matrix, and comes from where the cell state does."""
         square = [source for source, array in weights.items() if array.shape[1] == array.shape[2]]
         if len(square) < 2:
             return square[0] if square else None
@@ -166,9 +166,9 @@ class _Finder:
         return self._sums[name]
 
     def _terms(self, name: str, cut: bool) -> Sum | None:
-        weights: dict[Source, Array] = {}
+        weights: dict[Factor, Array] = {}
         bias: AnyArray = np.zeros((), np.float32)
-        waiting: list[tuple[str, Source | None]] = [(name, None)]
+        waiting: list[tuple[str, Factor | None]] = [(name, None)]
         for _ in range(MAX_TERMS):
             if not waiting:
                 break
@@ -185,7 +185,7 @@ class _Finder:
             elif node.op in ("linear", "matmul") and node.inputs[1] in self.constants:
                 weight = self.constants[node.inputs[1]]
                 weight = weight.T if node.op == "matmul" else weight
-                source = Source(node.inputs[0]) if taken is None else taken._replace(value=node.inputs[0])
+                source = Factor(node.inputs[0]) if taken is None else taken._replace(value=node.inputs[0])
                 if weight.ndim != 2 or source in weights:
                     return None
                 weights[source] = weight
@@ -205,7 +205,7 @@ class _Finder:
             elif node.op == "gather" and taken is None and (place := self.constants.get(node.inputs[1])) is not None:
                 if place.ndim or place.dtype.kind not in "iu":
                     return None
-                waiting.append((node.inputs[0], Source("", int(place), node.settings["axis"])))
+                waiting.append((node.inputs[0], Factor("", int(place), node.settings["axis"])))
             else:
                 return None
         return (weights, bias) if weights and not waiting else None
@@ -228,7 +228,7 @@ class _Finder:
             return (lambda rows: slice(start, end)) if axis in last and step == 1 else None
         return None
 
-    def runs(self) -> Iterator[list[Step]]:
+    def runs(self) -> Iterator[list[CellStep]]:
         """Yield the steps of each LSTM, one after another."""
         ends = [node for node in self.graph.nodes if node.op == "mul"]
         steps = [found for node in ends if (found := self.step(node)) is not None]
@@ -246,7 +246,7 @@ class _Finder:
                 after = follower.get(last.new_c)
                 follows = (
                     after is not None
-                    and after.h == Source(last.new_h)
+                    and after.h == Factor(last.new_h)
                     and readers[last.new_c] == 2  # the next step, and the tanh of this one
                     and not depends.get(after.x.value, 0) & bits
                     and _same_weights(after, run)
@@ -259,7 +259,7 @@ class _Finder:
                 taken.update(step.new_h for step in run)
                 yield run
 
-    def _dependencies(self, steps: Sequence[Step]) -> dict[str, int]:
+    def _dependencies(self, steps: Sequence[CellStep]) -> dict[str, int]:
         """Return for each value a bit for every step that it depends on."""
         own = {name: 1 << number for number, step in enumerate(steps) for name in (step.new_h, step.new_c)}
         found: dict[str, int] = {}
@@ -308,7 +308,7 @@ def _row(array: AnyArray | None) -> AnyArray | None:
     return array
 
 
-def _same_weights(step: Step, run: Sequence[Step]) -> bool:
+def _same_weights(step: CellStep, run: Sequence[CellStep]) -> bool:
     """Say whether a step has the weights of the steps before it; those of a first one from zeros are partly unseen."""
     pairs = [(step.weights[step.x], other.weights[other.x]) for other in run[:1]]
     pairs += [(step.bias, other.bias) for other in run[:1]]
@@ -355,7 +355,7 @@ def _named_first(graph: Graph, name: str) -> str:
 # Rewriting.
 
 
-def _rewritten(graph: Graph, runs: Sequence[Sequence[Step]]) -> Graph:
+def _rewritten(graph: Graph, runs: Sequence[Sequence[CellStep]]) -> Graph:
     """Return a graph in which the steps of each LSTM are one node."""
     taken = {one.name for one in graph.inputs} | graph.constants.keys() | graph.makers.keys()
     taken |= {node.name for node in graph.nodes}
@@ -413,7 +413,7 @@ def _is_zeros(graph: Graph, name: str) -> bool:
     return name in graph.constants and not graph.constants[name].any()
 
 
-def _lstm_of(run: Sequence[Step], known: list[tuple[list[AnyArray], LSTM]]) -> LSTM:
+def _lstm_of(run: Sequence[CellStep], known: list[tuple[list[AnyArray], LSTM]]) -> LSTM:
     """Return the LSTM of a run of steps: the same one for the same weights."""
     step = next(step for step in run if step.h is not None)
     assert step.h is not None
@@ -446,7 +446,7 @@ def _sorted(empty: Graph, nodes: Mapping[str, Node], constants: Mapping[str, Any
     return replace(empty, nodes=tuple(kept), constants=arrays, outputs=graph.outputs, output_names=graph.output_names)
 
 
-def _same_steps(graph: Graph, other: Graph, run: Sequence[Step]) -> bool:
+def _same_steps(graph: Graph, other: Graph, run: Sequence[CellStep]) -> bool:
     """Say whether the steps of one LSTM give the same numbers in two graphs, for inputs and states that are drawn."""
     ends = tuple(name for name in (*(step.new_h for step in run), run[-1].new_c) if name in other.makers)
     start, size = graph.constants.get(run[0].c), run[0].bias.shape[1]

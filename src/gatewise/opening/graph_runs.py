@@ -54,7 +54,7 @@ def feeds_of(network: GraphNetwork, data: InputNumbers, axes: Any) -> dict[str, 
     else:
         assert data.single is not None
         named = {inputs[0].name: data.single.values}
-    known = {one.name: one for one in inputs}
+    known = {item.name: item for item in inputs}
     order = None if axes is None else axis_names(axes, "--axes")
     if data.table or data.axes is not None:
         order = AXES  # which tables and labelled data have been put in
@@ -62,13 +62,13 @@ def feeds_of(network: GraphNetwork, data: InputNumbers, axes: Any) -> dict[str, 
 
 
 def _takes(network: GraphNetwork) -> str:
-    return join_names((f"{shown(one.name, 40)} {one.shape_in_words}" for one in network.graph.inputs), "and")
+    return join_names((f"{shown(port.name, 40)} {port.shape_in_words}" for port in network.graph.inputs), "and")
 
 
-def _on_file_axes(network: GraphNetwork, one: Input, array: Any, order: tuple[str, ...] | None) -> Any:
+def _on_file_axes(network: GraphNetwork, item: Input, array: Any, order: tuple[str, ...] | None) -> Any:
     """Return an input on the axes of the file, with a batch of one sequence where it has none."""
-    axes = network.inputs[one.name].axes
-    if one.shape is None or axes is None or "time" not in axes:
+    axes = network.inputs[item.name].axes
+    if item.shape is None or axes is None or "time" not in axes:
         return array
     present = [name for name in order or axes if name in axes]
     if array.ndim == len(axes) - 1:
@@ -92,7 +92,7 @@ def verify_outputs(
     network: GraphNetwork, feeds: Mapping[str, Any], outputs: Mapping[str, Any], order: Any, seed: int
 ) -> Verification:
     """Return the verification of a network's outputs, which are given in an order of axes; see `verify_graph`."""
-    given = {}
+    provided = {}
     batches = {
         name: port.axes.index("batch")
         for name, port in network.inputs.items()
@@ -102,17 +102,17 @@ def verify_outputs(
     for name, array in outputs.items():
         port = network.outputs.get(name)
         axes = None if port is None else port.axes
-        given[name] = np.asarray(array)
+        provided[name] = np.asarray(array)
         if order is not None and axes is not None and "" not in axes:
             present = [axis for axis in order if axis in axes]
-            if given[name].ndim == len(axes) - 1 and "batch" in present:
+            if provided[name].ndim == len(axes) - 1 and "batch" in present:
                 present.remove("batch")
-                given[name], present = given[name][None], ["batch", *present]
-            if given[name].ndim == len(axes):
-                given[name] = given[name].transpose([present.index(axis) for axis in axes])
-        elif axes is not None and "batch" in axes and given[name].ndim == len(axes) - 1 and single:
-            given[name] = np.expand_dims(given[name], axes.index("batch"))
-    return verify_graph(network, feeds, given, seed)
+                provided[name], present = provided[name][None], ["batch", *present]
+            if provided[name].ndim == len(axes):
+                provided[name] = provided[name].transpose([present.index(axis) for axis in axes])
+        elif axes is not None and "batch" in axes and provided[name].ndim == len(axes) - 1 and single:
+            provided[name] = np.expand_dims(provided[name], axes.index("batch"))
+    return verify_graph(network, feeds, provided, seed)
 
 
 def compare_network(
@@ -120,7 +120,7 @@ def compare_network(
 ) -> Verification | None:
     """Return the verification of a file's network by its graph; None if the input or the answers are others."""
     others = (options.lengths, options.state, options.embedding, options.head, options.reads)
-    if "y" not in answers.arrays or any(one is not None for one in others) or options.input_of == "lstm":
+    if "y" not in answers.arrays or any(item is not None for item in others) or options.input_of == "lstm":
         return None
     if (network := graph_network_of(contents)) is None:
         return None
@@ -130,21 +130,21 @@ def compare_network(
         order = options.axes if answers.axes is None else answers.axes
         if data.table and order is None:
             order = AXES
-        found = verify_outputs(
+        result = verify_outputs(
             network, feeds, outputs_of(network, answers.arrays), None if order is None else axis_names(order), seed
         )
     except (OptionError, ShapeError):
         if options.input_of == "model":
             raise
         return None
-    return replace(found, notes=(*answers.notes, *found.notes))
+    return replace(result, notes=(*answers.notes, *result.notes))
 
 
 def verify_network(network: GraphNetwork, x: Any, y: Any, axes: Any, seed: int) -> Verification:
     """Return the verification of a network in memory: `x` and `y` are arrays, sequences of them, or mappings."""
     order = None if axes is None else axis_names(axes)
-    inputs = _by_name(x, [one.name for one in network.graph.inputs], "x")
-    known = {one.name: one for one in network.graph.inputs}
+    inputs = _by_name(x, [item.name for item in network.graph.inputs], "x")
+    known = {port.name: port for port in network.graph.inputs}
     feeds = {
         name: _on_file_axes(network, known[name], np.asarray(array), order) if name in known else array
         for name, array in inputs.items()
@@ -153,10 +153,10 @@ def verify_network(network: GraphNetwork, x: Any, y: Any, axes: Any, seed: int) 
     return verify_outputs(network, feeds, outputs_of(network, outputs), order, seed)
 
 
-def _by_name(value: Any, names: Sequence[str], what: str) -> dict[str, Any]:
+def _by_name(value: Any, names: Sequence[str], subject: str) -> dict[str, Any]:
     if isinstance(value, Mapping) and not is_labelled(value):
         return dict(value)
     several = list(value) if isinstance(value, (tuple, list)) and len(names) > 1 else [value]
     if len(several) > len(names):
-        raise OptionError(f"{what} has {len(several)} arrays; the network has {join_names(map(repr, names))}")
+        raise OptionError(f"{subject} has {len(several)} arrays; the network has {join_names(map(repr, names))}")
     return dict(zip(names, several, strict=False))

@@ -196,8 +196,8 @@ def load_whole_model(contents: Contents) -> WholeModel:
     """
     if contents.graph is not None:
         try:
-            return _load_by_runtime(contents)
-        except (MissingExtraError, OptionError):
+            return _load_by_runtime(contents) if _has_runtime(contents) else _load_graph(contents)
+        except MissingExtraError:
             return _load_graph(contents)
     return _load_by_runtime(contents)
 

@@ -38,7 +38,7 @@ OF_DENSE = {  # gatewise's names of the functions that dense layers alone have
 
 def network(layers: ConfiguredLayers) -> Network:
     """Return the network that a Keras configuration describes; a layer that no `Network` has is refused by name."""
-    builder = Builder(layers)
+    builder = ChainBuilder(layers)
     for node in _chain_of(layers):
         if node.layer.forward_layer.flag("return_state"):
             raise FileError(f"{node.name!r} ({with_article(node.layer.kind)}) also returns its states")
@@ -88,7 +88,7 @@ def joined_network(
     chain = points[:1]
     for lower, upper in pairwise(points):
         chain += _path_between(lower, upper)
-    builder, used = Builder(layers), {*chain}
+    builder, used = ChainBuilder(layers), {*chain}
     for node in chain:
         builder.add(node, node.layer if node in layers.lstms else node.outer)
     return JoinedNetwork(
@@ -131,7 +131,7 @@ def activation_of(layer: Layer, version: Version) -> Activation | str | None:
     return activation(function, version)
 
 
-class Builder:
+class ChainBuilder:
     """Builds a network layer by layer, from the input on.
 
     `masked` is the value of masked steps, as `Network` has it; `before` and `head` are the dense layers before the LSTM

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.interop.onnx.building import Graph
+from gatewise.interop.onnx.building import GraphWriter
 from gatewise.parameters import Variant
 
 
@@ -17,12 +17,12 @@ def can_accumulate(variant: Variant) -> bool:
     return variant.peephole == "none" and {variant.activation(k).name for k in "if"} <= {"sigmoid", "hard_sigmoid"}
 
 
-def add_accumulation(graph: Graph, forget: str, added: str, c: str, *, backward: bool) -> str:
+def add_accumulation(graph: GraphWriter, forget: str, added: str, c: str, *, backward: bool) -> str:
     """Add what computes the cell states (time, batch, ·) to an ONNX graph, given the one before the first step."""
     total = graph.node("Concat", [added, c] if backward else [c, added], axis=0)
     factor = graph.node("Pad", [forget, graph.constant([0, 0, 0, 1, 0, 0] if backward else [1, 0, 0, 0, 0, 0])])
     steps = graph.node("Gather", [graph.node("Shape", [total]), graph.constant(0)], axis=0)
-    body = Graph(graph.dtype, graph, graph.new_name("joining") + "_")
+    body = GraphWriter(graph.dtype, graph, graph.new_name("joining") + "_")
     for name, dtype in (("pass", np.int64), ("goes_on", np.bool_)):
         body.input(body.new_name(name), [], dtype)
     factors, totals = (body.input(body.new_name(name), None) for name in ("factors", "totals"))

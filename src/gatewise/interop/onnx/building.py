@@ -10,10 +10,10 @@ import numpy as np
 from gatewise.interop.onnx import packages
 
 
-class Graph:
+class GraphWriter:
     """An ONNX graph of numbers of a type, or a body in `parent`; `prefix` begins the names of its nodes."""
 
-    def __init__(self, dtype: Any, parent: Graph | None = None, prefix: str = "") -> None:
+    def __init__(self, dtype: Any, parent: GraphWriter | None = None, prefix: str = "") -> None:
         self.onnx: Any = packages.import_onnx()
         self.dtype, self.parent, self.prefix = np.dtype(dtype), parent, prefix
         self.nodes: list[Any] = []

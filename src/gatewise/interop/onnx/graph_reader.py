@@ -14,13 +14,13 @@ from gatewise.interop.onnx.file import OnnxFile, tensors_of
 from gatewise.interop.onnx.parsing import parse_without_arrays
 from gatewise.interop.onnx.reading import input_array
 from gatewise.interop.onnx.scopes import DEEPEST, label_of
-from gatewise.interop.onnx.table import Call, read_node
+from gatewise.interop.onnx.table import FileNode, read_node
 from gatewise.interop.refusals import reading
 from gatewise.network.graph import Builder, Graph, Unsupported
 
 
-def read_graph(source: Path, given: Mapping[str, Any]) -> Graph:
-    """Return the graph of an ONNX file; `given` has arrays of the model's inputs by name, which become constants.
+def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
+    """Return the graph of an ONNX file; `provided` has arrays of the model's inputs by name, which become constants.
 
     Raise FileError if the file cannot be read. Operators that the table lacks become unknown nodes.
     """
@@ -28,8 +28,8 @@ def read_graph(source: Path, given: Mapping[str, Any]) -> Graph:
     model, kept_out = parse_without_arrays(source, budget)
     with reading(str(source), GatewiseError):
         names = tuple(proto.name for proto in model.graph.input)
-        check_options(str(source), given, names)
-        arrays = {name: input_array(name, array) for name, array in given.items()}
+        check_options(str(source), provided, names)
+        arrays = {name: input_array(name, array) for name, array in provided.items()}
         return graph_of_model(OnnxFile(model, source, arrays, budget, kept_out))
 
 
@@ -38,14 +38,14 @@ def graph_of_model(file: OnnxFile) -> Graph:
     proto, build = file.model.graph, Builder(file.budget)
     scope = GraphScope(file, build)
     scope.declare(proto)
-    for one in proto.input:
-        if one.name in file.omitted:
-            scope.names[one.name] = build.constant(file.omitted[one.name], one.name)
-        elif one.name not in scope.tensors:
-            scope.names[one.name] = _input_of(file, build, one)
+    for port in proto.input:
+        if port.name in file.omitted:
+            scope.names[port.name] = build.constant(file.omitted[port.name], port.name)
+        elif port.name not in scope.tensors:
+            scope.names[port.name] = _input_of(file, build, port)
     scope.read(proto.node)
-    ends = [scope.value(one.name) for one in proto.output]
-    return build.graph(ends, names=[one.name for one in proto.output])
+    ends = [scope.value(item.name) for item in proto.output]
+    return build.graph(ends, names=[port.name for port in proto.output])
 
 
 def _input_of(file: OnnxFile, build: Builder, proto: Any) -> str:
@@ -154,16 +154,18 @@ class GraphScope:
         count = len(proto.output)
         try:
             attributes = Attributes(proto, self.file.budget, self.attributes)
-            made = read_node(Call(self, proto, attributes, kind, label))
-            if made and made[0].startswith(f"{label}."):  # it was made for this node
-                old, named = made[0], self.build.rename(made[0], label)
-                made = [named + one[len(old) :] if f"{one}.".startswith(f"{old}.") else one for one in made]
+            results = read_node(FileNode(self, proto, attributes, kind, label))
+            if results and results[0].startswith(f"{label}."):  # it was made for this node
+                old, named = results[0], self.build.rename(results[0], label)
+                results = [named + item[len(old) :] if f"{item}.".startswith(f"{old}.") else item for item in results]
         except (Unsupported, NotConstant, OptionError, ShapeError) as problem:
             return self.unknown(kind, str(problem), inputs, label, count)
-        if missing := count - len(made):
-            why = f"of its outputs, gatewise computes only {len(made)}"
-            made += self.unknown(kind, why, inputs, f"{label}.others", missing) if any(proto.output[-missing:]) else []
-        return made
+        if missing := count - len(results):
+            why = f"of its outputs, gatewise computes only {len(results)}"
+            results += (
+                self.unknown(kind, why, inputs, f"{label}.others", missing) if any(proto.output[-missing:]) else []
+            )
+        return results
 
     def call(self, proto: Any, function: Any, label: str) -> None:
         """Read a call of one of the file's functions, node by node."""
@@ -171,9 +173,9 @@ class GraphScope:
         file.charge_nodes(function, function.node, function.input, function.attribute_proto)
         attributes = Attributes(proto, file.budget, self.attributes, function.attribute_proto)
         inner = GraphScope(file, self.build, self, None, attributes, (*self.path, label_of(proto)))
-        given = [self.value(name) if name else "" for name in proto.input]
-        given += [""] * (len(function.input) - len(given))
-        inner.names = dict(zip(function.input, given, strict=False))
+        provided = [self.value(name) if name else "" for name in proto.input]
+        provided += [""] * (len(function.input) - len(provided))
+        inner.names = dict(zip(function.input, provided, strict=False))
         inner.read(function.node)
         for name, result in zip(proto.output, function.output, strict=False):
             self.define(name, inner.value(result) if name else "")
@@ -197,19 +199,19 @@ class GraphScope:
         inner = GraphScope(self.file, Builder(self.build.limits), self, None, self.attributes, (*self.path, label))
         inner.outer = self
         inner.declare(graph)
-        for one in graph.input:
-            inner.names[one.name] = _input_of(self.file, inner.build, one)
+        for port in graph.input:
+            inner.names[port.name] = _input_of(self.file, inner.build, port)
         inner.read(graph.node)
-        ends = [inner.value(one.name) for one in graph.output]
-        made = inner.build.graph(ends)
-        for node in made.nodes:
+        ends = [inner.value(item.name) for item in graph.output]
+        results = inner.build.graph(ends)
+        for node in results.nodes:
             if node.op == "unknown":
                 raise Unsupported(f"of its body, {node.title} is not supported: {node.settings['why']}")
-        return made, list(inner.captures)
+        return results, list(inner.captures)
 
     def body(self, graph: Any, label: str) -> list[str]:
         """Read the nodes of a body without inputs of its own, such as a branch of an If; return its outputs."""
         inner = GraphScope(self.file, self.build, self, self, self.attributes, (*self.path, label))
         inner.declare(graph)
         inner.read(graph.node)
-        return [inner.value(one.name) for one in graph.output]
+        return [inner.value(item.name) for item in graph.output]

@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.equations import NO_DROPOUT
 from gatewise.gates import ORDERS
-from gatewise.interop.onnx.building import Graph
+from gatewise.interop.onnx.building import GraphWriter
 from gatewise.interop.onnx.nonlinearities import ACTIVATIONS
 from gatewise.parameters import Parameters
 from gatewise.symbolic import binding
@@ -33,7 +33,7 @@ _OPERATORS = {kind: (operator, letters) for operator, (kind, letters) in ACTIVAT
 del _OPERATORS["affine"], _OPERATORS["scaled_tanh"]  # which are of the operator LSTM alone
 
 
-def add_head(graph: Graph, head: Head, read: str, name: str, skipped: str = "") -> str:
+def add_head(graph: GraphWriter, head: Head, read: str, name: str, skipped: str = "") -> str:
     """Add the equations of dense layers, a skip connection and a scaling; return the name of what they put out."""
     translation = _Translation(graph, {READ: read, SKIPPED: skipped}, constants(head), f"{name}.")
     for line in head_forward(head):
@@ -41,12 +41,12 @@ def add_head(graph: Graph, head: Head, read: str, name: str, skipped: str = "") 
     return translation.names[OUTPUT]
 
 
-def add_scan(graph: Graph, p: Parameters, h: str, c: str, x: str, name: str, *, backward: bool) -> list[str]:
+def add_scan(graph: GraphWriter, p: Parameters, h: str, c: str, x: str, name: str, *, backward: bool) -> list[str]:
     """Add a Scan over the steps of `x`; return the names of i, f, g, o, c and h at each, and of the final c and h.
 
     States are (1, batch, ·). Products of x are taken of all steps at once, before the Scan.
     """
-    body = Graph(graph.dtype, graph, f"{name}_")
+    body = GraphWriter(graph.dtype, graph, f"{name}_")
     sizes = {H_PREV: p.recurrent_size, C_PREV: p.hidden_size}
     state = {symbol: body.input(symbol.base, ["batch", size]) for symbol, size in sizes.items()}
     if graph.dtype == np.float32:
@@ -75,7 +75,9 @@ def add_scan(graph: Graph, p: Parameters, h: str, c: str, x: str, name: str, *, 
 class _Translation:
     """Formulas as they are translated into a graph: each symbol has the name of its tensor there, or is a parameter."""
 
-    def __init__(self, body: Graph, names: Mapping[Symbol, str], parameters: Mapping[Symbol, Array], stem: str) -> None:
+    def __init__(
+        self, body: GraphWriter, names: Mapping[Symbol, str], parameters: Mapping[Symbol, Array], stem: str
+    ) -> None:
         self.body, self.parameters, self.stem = body, parameters, stem  # with which names of parameters begin
         self.names: dict[Any, str] = dict(names)
         self.outputs: dict[tuple[str, ...], str] = {}  # of nodes, by operator and inputs: nothing is computed twice
@@ -153,7 +155,7 @@ class CellTranslation(_Translation):
 
     def __init__(
         self,
-        body: Graph,
+        body: GraphWriter,
         names: Mapping[Symbol, str],
         p: Parameters,
         sequence: str = "",

@@ -17,7 +17,7 @@ from gatewise.arrays import Array, size
 from gatewise.errors import OptionError
 from gatewise.interop import conventions
 from gatewise.interop.onnx.accumulation import add_accumulation, can_accumulate
-from gatewise.interop.onnx.building import Graph
+from gatewise.interop.onnx.building import GraphWriter
 from gatewise.interop.onnx.lstm import ACTIVATIONS, DIRECTIONS, number
 from gatewise.interop.onnx.translation import CellTranslation, add_head, add_scan
 from gatewise.layers import LSTM
@@ -40,7 +40,7 @@ def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) ->
     network = model if isinstance(model, Network) else Network(model)
     _require_expressible(network, gates=gates, stream=stream, opset=opset)
     lstm = network.lstm
-    graph = Graph(lstm.dtype)
+    graph = GraphWriter(lstm.dtype)
     steps: list[str | int] = ["batch"] if stream else ["time", "batch"]
     features = [network.num_features] if network.embedding is None else []
     x = graph.input("X", [*steps, *features], None if features else np.int64)
@@ -68,7 +68,7 @@ def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) ->
     return graph.model(opset)
 
 
-def _add_before(graph: Graph, network: Network, x: str) -> tuple[str, str]:
+def _add_before(graph: GraphWriter, network: Network, x: str) -> tuple[str, str]:
     """Add what a network has before its LSTM; return the names of the LSTM's input, and of the scaled features."""
     if network.embedding is not None:
         return graph.node("Gather", [graph.constant(network.embedding, "embedding"), x]), x
@@ -120,7 +120,9 @@ def _state_groups(lstm: LSTM, *, stream: bool) -> dict[str, range]:
     return {_name_ending(lstm, layer): range(layer, layer + 1) for layer in range(lstm.num_layers)}
 
 
-def _add_start(graph: Graph, network: Network, groups: Mapping[str, range], x: str, *, stream: bool) -> list[list[str]]:
+def _add_start(
+    graph: GraphWriter, network: Network, groups: Mapping[str, range], x: str, *, stream: bool
+) -> list[list[str]]:
     """Add the initial states, as inputs or those of the network; return h and c (direction, batch, ·) by layer."""
     starts: list[list[str]] = [[] for _ in network.lstm.layers]
     if network.initial is not None:
@@ -140,7 +142,7 @@ def _add_start(graph: Graph, network: Network, groups: Mapping[str, range], x: s
 
 
 def _add_final(
-    graph: Graph, lstm: LSTM, groups: Mapping[str, range], finals: Sequence[Sequence[str]], *, stream: bool
+    graph: GraphWriter, lstm: LSTM, groups: Mapping[str, range], finals: Sequence[Sequence[str]], *, stream: bool
 ) -> None:
     """Make final states outputs of the graph, named after the inputs of initial ones."""
     for end, layers in groups.items():
@@ -187,7 +189,7 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     return named
 
 
-def _merge_directions(graph: Graph, outputs: list[str], how: str, name: str) -> str:
+def _merge_directions(graph: GraphWriter, outputs: list[str], how: str, name: str) -> str:
     """Return the name of a layer's ONNX output, its directions merged; with ``none``, they are an axis."""
     if len(outputs) == 1:
         return outputs[0]
@@ -257,7 +259,7 @@ def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Arra
 
 
 def add_layer(
-    graph: Graph, lstm: LSTM, layer: int, x: str, start: Sequence[str], *, gates: bool, stream: bool
+    graph: GraphWriter, lstm: LSTM, layer: int, x: str, start: Sequence[str], *, gates: bool, stream: bool
 ) -> tuple[list[str], Sequence[str]]:
     """Add a layer to an ONNX graph; return the names of its directions' outputs, and of its final h and c.
 
@@ -296,14 +298,16 @@ def add_layer(
     return [values[5] for values in written], [graph.node("Concat", parts, axis=0) for parts in last]
 
 
-def _stored_of_node(graph: Graph, p: Parameters, end: str, place: int) -> tuple[str, str]:
+def _stored_of_node(graph: GraphWriter, p: Parameters, end: str, place: int) -> tuple[str, str]:
     """Return the names of all gates' weights of z, as columns, and of their bias, in the tensors of an LSTM node."""
     W, R, B = (graph.node("Gather", [f"{role}{end}", graph.constant(place)], axis=0) for role in "WRB")
     weight = graph.node("Transpose", [graph.node("Concat", [R, W], axis=1)], perm=[1, 0])
     return weight, graph.slice(B, 0, 4 * p.hidden_size)
 
 
-def _add_lstm_node(graph: Graph, lstm: LSTM, x: str, start: Sequence[str], end: str) -> tuple[list[str], list[str]]:
+def _add_lstm_node(
+    graph: GraphWriter, lstm: LSTM, x: str, start: Sequence[str], end: str
+) -> tuple[list[str], list[str]]:
     """Add an LSTM of one layer as a node; return the names of its directions' outputs, and of its final h and c."""
     (row,) = lstm.layers
     cells = [cell.parameters for cell in row]

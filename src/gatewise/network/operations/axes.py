@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from gatewise.network.operations.table import (
     FLAT,
     AnyArray,
-    Cost,
+    Estimate,
     Gradients,
     operation,
     shape_numbers,
@@ -80,7 +80,7 @@ def flatten(x: AnyArray, *, start: int) -> AnyArray:
     return x.reshape(math.prod(x.shape[:start]), math.prod(x.shape[start:]))
 
 
-def _expand_cost(x: AnyArray, shape: AnyArray) -> Cost:
+def _expand_cost(x: AnyArray, shape: AnyArray) -> Estimate:
     return shape_numbers(np.broadcast_shapes(x.shape, tuple(shape.tolist())))
 
 
@@ -90,7 +90,7 @@ def expand(x: AnyArray, shape: AnyArray) -> AnyArray:
     return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape.tolist())))
 
 
-def _tile_cost(x: AnyArray, repeats: AnyArray) -> Cost:
+def _tile_cost(x: AnyArray, repeats: AnyArray) -> Estimate:
     return shape_numbers([x.size, *repeats.tolist()])
 
 
@@ -112,7 +112,7 @@ def tile(x: AnyArray, repeats: AnyArray) -> AnyArray:
 
 
 def _concat_vjp(g: AnyArray, y: AnyArray, *arrays: AnyArray, axis: int) -> Gradients:
-    return tuple(np.split(g, np.cumsum([one.shape[axis] for one in arrays])[:-1], axis))
+    return tuple(np.split(g, np.cumsum([array.shape[axis] for array in arrays])[:-1], axis))
 
 
 @operation("concat", _concat_vjp, time="axes", affine="all")
@@ -145,7 +145,7 @@ def chunk(x: AnyArray, *, count: int, axis: int) -> tuple[AnyArray, ...]:
 def _keys(x: AnyArray, bounds: Sequence[AnyArray]) -> tuple[slice, ...]:
     """Return the slice of each axis, given arrays of starts, ends, axes and steps."""
     key = [slice(None)] * x.ndim
-    for start, end, axis, step in zip(*(one.tolist() for one in bounds), strict=True):
+    for start, end, axis, step in zip(*(item.tolist() for item in bounds), strict=True):
         key[axis] = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
     return tuple(key)
 
@@ -162,7 +162,7 @@ def slice_(x: AnyArray, starts: AnyArray, ends: AnyArray, axes: AnyArray, steps:
     return x[_keys(x, (starts, ends, axes, steps))]
 
 
-def _gather_cost(x: AnyArray, indices: AnyArray, axis: int) -> Cost:
+def _gather_cost(x: AnyArray, indices: AnyArray, axis: int) -> Estimate:
     return shape_numbers([indices.size, *x.shape[:axis], *x.shape[axis:][1:]], 2)
 
 
@@ -218,7 +218,7 @@ PAD_MODES = ("constant", "reflect", "edge", "wrap")
 
 
 def _widths(pads: AnyArray) -> list[tuple[int, int]]:
-    """Return how much comes before and after each axis."""
+    """Return the padding before and after each axis."""
     return [(before, after) for before, after in zip(*pads.reshape(2, -1).tolist(), strict=True)]
 
 
@@ -239,7 +239,7 @@ def _padded(x: AnyArray, pads: AnyArray, mode: str, value: Any) -> AnyArray:
     return _cropped(np.pad(x, positive, mode, **extra), widths)  # type: ignore[call-overload]
 
 
-def _pad_cost(x: AnyArray, pads: AnyArray, value: AnyArray | None = None, mode: str = "constant") -> Cost:
+def _pad_cost(x: AnyArray, pads: AnyArray, value: AnyArray | None = None, mode: str = "constant") -> Estimate:
     sizes = [
         size + max(0, before) + max(0, after) for size, (before, after) in zip(x.shape, _widths(pads), strict=True)
     ]
@@ -268,7 +268,7 @@ def pad(x: AnyArray, pads: AnyArray, value: AnyArray | None = None, *, mode: str
 # Sizes, and arrays that are made of them.
 
 
-@operation("shape", FLAT, lambda x: Cost(x.ndim, 1), time="each", affine="first")
+@operation("shape", FLAT, lambda x: Estimate(x.ndim, 1), time="each", affine="first")
 def shape(x: AnyArray) -> AnyArray:
     """Return the size of each axis."""
     return np.array(x.shape, np.int64)
@@ -280,7 +280,7 @@ def fill(shape: AnyArray, value: AnyArray) -> AnyArray:
     return np.full(shape.tolist(), value.reshape(()))
 
 
-def _range_cost(start: AnyArray, stop: AnyArray, step: AnyArray) -> Cost:
+def _range_cost(start: AnyArray, stop: AnyArray, step: AnyArray) -> Estimate:
     count = math.ceil((stop.item() - start.item()) / step.item())
     return shape_numbers([count])
 
@@ -291,7 +291,7 @@ def range_(start: AnyArray, stop: AnyArray, step: AnyArray) -> AnyArray:
     return np.arange(start.item(), stop.item(), step.item(), dtype=np.result_type(start, stop, step))
 
 
-def _one_hot_cost(indices: AnyArray, values: AnyArray, depth: int, axis: int = -1) -> Cost:
+def _one_hot_cost(indices: AnyArray, values: AnyArray, depth: int, axis: int = -1) -> Estimate:
     return shape_numbers([*indices.shape, depth], 3)
 
 

@@ -12,7 +12,7 @@ from gatewise.activations import GATED, KINDS, activate, erf, gated_derivative, 
 from gatewise.network.operations.table import (
     FLAT,
     AnyArray,
-    Cost,
+    Estimate,
     Gradients,
     add_operation,
     broadcast_numbers,
@@ -230,8 +230,8 @@ for _name, (_function, _gradients, _affine) in BINARY.items():
 
 
 def _mod_vjp(g: AnyArray, y: AnyArray, a: AnyArray, b: AnyArray, truncated: bool = False) -> Gradients:
-    whole = np.trunc(a / b) if truncated else np.floor(a / b)
-    return unbroadcast(g * np.ones_like(y), a), unbroadcast(-g * whole, b)
+    total = np.trunc(a / b) if truncated else np.floor(a / b)
+    return unbroadcast(g * np.ones_like(y), a), unbroadcast(-g * total, b)
 
 
 @operation("mod", _mod_vjp, broadcast_numbers(10), time="each")
@@ -300,8 +300,8 @@ def _choose_vjp(g: AnyArray, y: AnyArray, condition: AnyArray, a: Any = None, b:
     return (None, g, None) if condition.all() else (None, None, g)
 
 
-def _choose_cost(condition: AnyArray, a: Any = None, b: Any = None) -> Cost:
-    return Cost(0, 1)
+def _choose_cost(condition: AnyArray, a: Any = None, b: Any = None) -> Estimate:
+    return Estimate(0, 1)
 
 
 @operation("choose", _choose_vjp, _choose_cost)

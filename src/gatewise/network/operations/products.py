@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from gatewise.network.dense import preactivations
-from gatewise.network.operations.table import AnyArray, Cost, Gradients, operation, unbroadcast
+from gatewise.network.operations.table import AnyArray, Estimate, Gradients, operation, unbroadcast
 
 
-def _matmul_cost(a: AnyArray, b: AnyArray) -> Cost:
+def _matmul_cost(a: AnyArray, b: AnyArray) -> Estimate:
     rows, columns = (a.shape[-2] if a.ndim > 1 else 1), (b.shape[-1] if b.ndim > 1 else 1)
     numbers = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2])) * rows * columns
-    return Cost(numbers, 2 * numbers * (a.shape[-1] if a.ndim else 1))
+    return Estimate(numbers, 2 * numbers * (a.shape[-1] if a.ndim else 1))
 
 
 def _matmul_vjp(g: AnyArray, y: AnyArray, a: AnyArray, b: AnyArray) -> Gradients:
@@ -35,9 +35,9 @@ def matmul(a: AnyArray, b: AnyArray) -> AnyArray:
     return np.asarray(np.matmul(a, b))
 
 
-def _linear_cost(x: AnyArray, w: AnyArray, b: AnyArray | None = None) -> Cost:
+def _linear_cost(x: AnyArray, w: AnyArray, b: AnyArray | None = None) -> Estimate:
     numbers = x.size // max(x.shape[-1], 1) * len(w)
-    return Cost(2 * numbers, 2 * numbers * x.shape[-1])
+    return Estimate(2 * numbers, 2 * numbers * x.shape[-1])
 
 
 def _linear_vjp(g: AnyArray, y: AnyArray, x: AnyArray, w: AnyArray, b: AnyArray | None = None) -> Gradients:
@@ -64,7 +64,7 @@ def _terms(equation: str, arrays: tuple[AnyArray, ...]) -> tuple[list[str], str,
         raise ValueError(f"the equation {equation!r} is not supported")
     left, out = equation.split("->")
     terms, sizes = left.split(","), dict[str, int]()
-    if len(terms) != len(arrays) or any(len(term) != one.ndim for term, one in zip(terms, arrays, strict=True)):
+    if len(terms) != len(arrays) or any(len(term) != item.ndim for term, item in zip(terms, arrays, strict=True)):
         raise ValueError(f"the equation {equation!r} does not fit its inputs")
     for term, array in zip(terms, arrays, strict=True):
         for letter, size in zip(term, array.shape, strict=True):
@@ -72,17 +72,17 @@ def _terms(equation: str, arrays: tuple[AnyArray, ...]) -> tuple[list[str], str,
     return terms, out, sizes
 
 
-def _einsum_cost(*arrays: AnyArray, equation: str) -> Cost:
+def _einsum_cost(*arrays: AnyArray, equation: str) -> Estimate:
     _, out, sizes = _terms(equation, arrays)
-    return Cost(math.prod(sizes.get(letter, 1) for letter in out), 5 * math.prod(sizes.values()))
+    return Estimate(math.prod(sizes.get(letter, 1) for letter in out), 5 * math.prod(sizes.values()))
 
 
 def _einsum_vjp(g: AnyArray, y: AnyArray, *arrays: AnyArray, equation: str) -> Gradients:
     terms, out, _ = _terms(equation, arrays)
     gradients = []
     for place, (term, array) in enumerate(zip(terms, arrays, strict=True)):
-        others = [one for n, one in enumerate(terms) if n != place]
-        rest = [one for n, one in enumerate(arrays) if n != place]
+        others = [item for n, item in enumerate(terms) if n != place]
+        rest = [array for n, array in enumerate(arrays) if n != place]
         missing = [letter for letter in term if letter not in "".join([out, *others])]
         if len(set(term)) < len(term):
             raise NotImplementedError(f"the gradient of {equation!r}, which takes a diagonal, is not supported")
@@ -105,7 +105,7 @@ Place = tuple[Any, tuple[Any, ...]]
 
 
 def window_sizes(x: AnyArray, kernel: Any, strides: Any, dilations: Any) -> tuple[int, ...]:
-    """Return how many windows there are along each axis after (batch, channel)."""
+    """Return the number of windows along each axis after (batch, channel)."""
     if not len(kernel) == len(strides) == len(dilations) == x.ndim - 2:
         raise ValueError(f"a kernel on {len(kernel)} axes does not fit an input on {x.ndim} axes")
     if min((*kernel, *strides, *dilations), default=1) < 1:
@@ -129,9 +129,9 @@ def _grouped(x: AnyArray, groups: int) -> AnyArray:
     return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
 
 
-def _conv_cost(x: AnyArray, w: AnyArray, b: Any = None, *, strides: Any, dilations: Any, groups: int) -> Cost:
+def _conv_cost(x: AnyArray, w: AnyArray, b: Any = None, *, strides: Any, dilations: Any, groups: int) -> Estimate:
     windows = len(x) * math.prod(window_sizes(x, w.shape[2:], strides, dilations))
-    return Cost(3 * windows * len(w), 4 * windows * w.size + 20_000 * math.prod(w.shape[2:]))
+    return Estimate(3 * windows * len(w), 4 * windows * w.size + 20_000 * math.prod(w.shape[2:]))
 
 
 def _conv_vjp(
@@ -172,9 +172,9 @@ def conv(
     return y if b is None else y + b.reshape(-1, *[1] * len(sizes))
 
 
-def _pool_cost(x: AnyArray, *, kernel: Any, strides: Any, dilations: Any) -> Cost:
+def _pool_cost(x: AnyArray, *, kernel: Any, strides: Any, dilations: Any) -> Estimate:
     windows = math.prod(x.shape[:2]) * math.prod(window_sizes(x, kernel, strides, dilations))
-    return Cost(2 * windows, (2 * windows + 5_000) * math.prod(kernel))
+    return Estimate(2 * windows, (2 * windows + 5_000) * math.prod(kernel))
 
 
 def _max_pool_vjp(g: AnyArray, y: AnyArray, x: AnyArray, *, kernel: Any, strides: Any, dilations: Any) -> Gradients:

@@ -11,7 +11,7 @@ from gatewise.errors import OptionError
 from gatewise.layers import LSTM
 from gatewise.layers.backward import backward
 from gatewise.layers.stack import States
-from gatewise.network.operations.table import AnyArray, Cost, Gradients, add_operation, unbroadcast
+from gatewise.network.operations.table import AnyArray, Estimate, Gradients, add_operation, unbroadcast
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace
 
@@ -26,12 +26,12 @@ def _states(lstm: LSTM, h: AnyArray | None, c: AnyArray | None, batch: int) -> S
     pairs = []
     for place, zero in enumerate(zeros):
         parts = []
-        for given, like in ((h, zero.h), (c, zero.c)):
-            if given is not None and (given.ndim != 3 or len(given) != len(zeros)):
+        for provided, like in ((h, zero.h), (c, zero.c)):
+            if provided is not None and (provided.ndim != 3 or len(provided) != len(zeros)):
                 raise ValueError(
-                    f"a state has shape {given.shape}; it must be ({len(zeros)}, {batch}, {like.shape[1]})"
+                    f"a state has shape {provided.shape}; it must be ({len(zeros)}, {batch}, {like.shape[1]})"
                 )
-            parts.append(like if given is None else np.broadcast_to(given[place], like.shape))
+            parts.append(like if provided is None else np.broadcast_to(provided[place], like.shape))
         pairs.append(State(*parts))
     return (tuple(pairs),)
 
@@ -46,10 +46,12 @@ def _valid(valid: AnyArray | None) -> dict[str, Any]:
     return {} if valid is None else {"mask": valid} if valid.dtype == bool else {"lengths": valid}
 
 
-def _lstm_cost(x: AnyArray, h: Any = None, c: Any = None, valid: Any = None, *, lstm: LSTM, **settings: Any) -> Cost:
+def _lstm_cost(
+    x: AnyArray, h: Any = None, c: Any = None, valid: Any = None, *, lstm: LSTM, **settings: Any
+) -> Estimate:
     units = sum(cell.hidden_size for row in lstm.layers for cell in row)
     steps = x.size // max(x.shape[-1] if x.ndim else 1, 1)
-    return Cost(KEPT * steps * units, 2 * steps * lstm.num_parameters)
+    return Estimate(KEPT * steps * units, 2 * steps * lstm.num_parameters)
 
 
 def lstm_output(
@@ -67,7 +69,7 @@ def lstm_output(
     """
     _require_batch(x, lstm)
     y, final = lstm(x, _states(lstm, h, c, x.shape[1]), **_valid(valid), masked_output=masked_output)
-    return tuple(one.astype(x.dtype, copy=False) for one in (y, *_stacked(final)))  # type: ignore[return-value]
+    return tuple(item.astype(x.dtype, copy=False) for item in (y, *_stacked(final)))  # type: ignore[return-value]
 
 
 def lstm_record(
@@ -79,10 +81,10 @@ def lstm_record(
     lstm: LSTM,
     masked_output: str = "zeros",
 ) -> tuple[tuple[AnyArray, ...], LSTMTrace]:
-    """Return what `lstm_output` does, and the trace of the run."""
+    """Return the outputs of `lstm_output`, and the trace of the run."""
     _require_batch(x, lstm)
     trace = lstm.trace(x, _states(lstm, h, c, x.shape[1]), **_valid(valid), masked_output=masked_output)
-    return tuple(one.astype(x.dtype, copy=False) for one in (trace.output, *_stacked(trace.state))), trace
+    return tuple(item.astype(x.dtype, copy=False) for item in (trace.output, *_stacked(trace.state))), trace
 
 
 def _require_batch(x: AnyArray, lstm: LSTM) -> None:
@@ -96,13 +98,14 @@ def _lstm_vjp(
     g: Any, trace: LSTMTrace, x: AnyArray, h: Any = None, c: Any = None, valid: Any = None, **settings: Any
 ) -> Gradients:
     """Return the gradients with respect to the inputs, and last those of the cells, as `LSTMGradients`."""
-    dy, *dfinal = (one.astype(trace.output.dtype, copy=False) for one in g)
+    dy, *dfinal = (item.astype(trace.output.dtype, copy=False) for item in g)
     dstate = tuple(State(*pair) for pair in zip(*dfinal, strict=True))
-    found = backward(trace, dy, (dstate,))
+    result = backward(trace, dy, (dstate,))
     of_states = (
-        None if one is None else unbroadcast(d, one) for one, d in zip((h, c), _stacked(found.state), strict=True)
+        None if state is None else unbroadcast(d, state)
+        for state, d in zip((h, c), _stacked(result.state), strict=True)
     )
-    return found.x.astype(x.dtype, copy=False), *of_states, None, found
+    return result.x.astype(x.dtype, copy=False), *of_states, None, result
 
 
 add_operation("lstm", lstm_output, _lstm_vjp, _lstm_cost, time="carry", record=lstm_record)
@@ -113,4 +116,4 @@ def unknown(*arrays: AnyArray | None, kind: str, why: str) -> AnyArray:
     raise OptionError(f"{kind} is not supported: {why}")
 
 
-add_operation("unknown", unknown, None, lambda *arrays, **settings: Cost(0, 0))
+add_operation("unknown", unknown, None, lambda *arrays, **settings: Estimate(0, 0))

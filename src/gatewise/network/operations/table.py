@@ -18,7 +18,7 @@ Forward = Callable[..., Any]
 Vjp = Callable[..., Gradients]
 
 
-class Cost(NamedTuple):
+class Estimate(NamedTuple):
     """What an operation will take: numbers in memory, and steps of about a nanosecond each."""
 
     numbers: int
@@ -39,7 +39,7 @@ class Operation:
         ``vjp(g, y, *arrays, **settings)`` returns the gradient with respect to each input, None where there is none.
         `g` and `y` are tuples if there are several outputs. None refuses to differentiate; `FLAT` has zero gradients.
     cost : function
-        ``cost(*arrays, **settings)`` returns the `Cost` of a call, before anything is allocated.
+        ``cost(*arrays, **settings)`` returns the `Estimate` of a call, before anything is allocated.
     time : {"each", "carry", "axes", "whole"}
         Along the axis of time: each step by itself; a state goes from step to step; each step by itself if the
         operation's axes do not include time; or all steps are needed.
@@ -57,7 +57,7 @@ class Operation:
     name: str
     forward: Forward
     vjp: Vjp | None
-    cost: Callable[..., Cost]
+    cost: Callable[..., Estimate]
     time: str = "whole"
     affine: str = "none"
     record: Callable[..., tuple[Any, Any]] | None = None
@@ -72,23 +72,25 @@ class Operation:
     @cached_property
     def settings(self) -> dict[str, bool]:
         """The names of the settings, and whether each must be given."""
-        found = (one for one in self._parameters if one.kind is one.KEYWORD_ONLY)
-        return {one.name: one.default is one.empty for one in found}
+        result = (item for item in self._parameters if item.kind is item.KEYWORD_ONLY)
+        return {parameter.name: parameter.default is parameter.empty for parameter in result}
 
     @cached_property
     def arity(self) -> tuple[int, int | None]:
         """The least and the largest number of inputs; None if there is no largest."""
-        positional = [one for one in self._parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-        least = sum(one.default is one.empty for one in positional)
-        several = any(one.kind is one.VAR_POSITIONAL for one in self._parameters)
+        positional = [
+            item for item in self._parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
+        ]
+        least = sum(parameter.default is parameter.empty for parameter in positional)
+        several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in self._parameters)
         return (least, None) if several else (least, len(positional))
 
     def require(self, inputs: int, settings: Iterable[str]) -> None:
         """Raise TypeError unless the operation takes that many inputs and these settings."""
-        given = set(settings)
-        if unknown := sorted(given - self.settings.keys()):
+        provided = set(settings)
+        if unknown := sorted(provided - self.settings.keys()):
             raise TypeError(f"the operation has no setting {unknown[0]!r}")
-        if missing := [name for name, needed in self.settings.items() if needed and name not in given]:
+        if missing := [name for name, needed in self.settings.items() if needed and name not in provided]:
             raise TypeError(f"it lacks the setting {missing[0]!r}")
         least, most = self.arity
         if inputs < least or (most is not None and inputs > most):
@@ -104,7 +106,7 @@ def FLAT(g: Any, y: Any, *inputs: Any, **settings: Any) -> Gradients:
     return (None,) * len(inputs)
 
 
-def add_operation(name: str, forward: Forward, vjp: Vjp | None, cost: Callable[..., Cost], **more: Any) -> None:
+def add_operation(name: str, forward: Forward, vjp: Vjp | None, cost: Callable[..., Estimate], **more: Any) -> None:
     """Add a row to the table."""
     if name in OPERATIONS:
         raise ValueError(f"there are two operations {name!r}")
@@ -112,7 +114,7 @@ def add_operation(name: str, forward: Forward, vjp: Vjp | None, cost: Callable[.
 
 
 def operation(
-    name: str, vjp: Vjp | None, cost: Callable[..., Cost] | None = None, **more: Any
+    name: str, vjp: Vjp | None, cost: Callable[..., Estimate] | None = None, **more: Any
 ) -> Callable[[Forward], Forward]:
     """Add the decorated function to the table as an operation's forward; its cost is that of `same_numbers`."""
 
@@ -126,30 +128,30 @@ def operation(
 # Costs.
 
 
-def same_numbers(steps: int = 2) -> Callable[..., Cost]:
+def same_numbers(steps: int = 2) -> Callable[..., Estimate]:
     """Return the cost of an operation that gives as many numbers as it takes, in so many steps each."""
 
-    def cost(*arrays: AnyArray | None, **settings: Any) -> Cost:
+    def cost(*arrays: AnyArray | None, **settings: Any) -> Estimate:
         numbers = sum(array.size for array in arrays if array is not None)
-        return Cost(numbers, steps * numbers)
+        return Estimate(numbers, steps * numbers)
 
     return cost
 
 
-def broadcast_numbers(steps: int = 2) -> Callable[..., Cost]:
+def broadcast_numbers(steps: int = 2) -> Callable[..., Estimate]:
     """Return the cost of an operation that repeats its inputs to a common shape, in so many steps each."""
 
-    def cost(*arrays: AnyArray | None, **settings: Any) -> Cost:
+    def cost(*arrays: AnyArray | None, **settings: Any) -> Estimate:
         numbers = math.prod(np.broadcast_shapes(*(array.shape for array in arrays if array is not None)))
-        return Cost(numbers, steps * numbers)
+        return Estimate(numbers, steps * numbers)
 
     return cost
 
 
-def shape_numbers(shape: Iterable[int], steps: int = 1) -> Cost:
+def shape_numbers(shape: Iterable[int], steps: int = 1) -> Estimate:
     """Return the cost of filling an array of a shape."""
     numbers = math.prod(max(0, int(size)) for size in shape)
-    return Cost(numbers, steps * numbers)
+    return Estimate(numbers, steps * numbers)
 
 
 # Gradients.

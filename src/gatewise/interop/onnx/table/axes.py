@@ -6,25 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.interop.onnx.table.call import END, Call, Values, ints, reads
+from gatewise.interop.onnx.table.call import END, FileNode, Values, ints, reads
 from gatewise.network.graph import Unsupported
 
 
 @reads("Reshape")
-def read_reshape(call: Call) -> Values:
+def read_reshape(call: FileNode) -> Values:
     """Return the numbers in another shape."""
     return call.add("reshape", call.needed(), call.needed(1), zeros=call.flag("allowzero"))
 
 
 @reads("Transpose")
-def read_transpose(call: Call) -> Values:
+def read_transpose(call: FileNode) -> Values:
     """Return the axes in another order."""
     order = call.get("perm", "ints")
     return call.add("transpose", call.needed(), order=None if order is None else tuple(order))
 
 
 @reads("Squeeze", "Unsqueeze")
-def read_squeeze(call: Call) -> Values:
+def read_squeeze(call: FileNode) -> Values:
     """Return the numbers without some axes of size 1, or with new ones."""
     axes = call.ints(1, "axes")
     if call.kind == "Unsqueeze" and axes is None:
@@ -33,13 +33,13 @@ def read_squeeze(call: Call) -> Values:
 
 
 @reads("Flatten")
-def read_flatten(call: Call) -> Values:
+def read_flatten(call: FileNode) -> Values:
     """Return two axes."""
     return call.add("flatten", call.needed(), start=call.get("axis", "i", 1))
 
 
 @reads("Concat")
-def read_concat(call: Call) -> Values:
+def read_concat(call: FileNode) -> Values:
     """Return inputs one behind another."""
     axis = call.get("axis", "i")
     if axis is None:
@@ -48,7 +48,7 @@ def read_concat(call: Call) -> Values:
 
 
 @reads("Split")
-def read_split(call: Call) -> Values:
+def read_split(call: FileNode) -> Values:
     """Return parts of an axis, of given sizes or of equal ones."""
     count, axis = len(call.outputs), call.get("axis", "i", 0)
     parts = call.get("num_outputs", "i", count)
@@ -60,7 +60,7 @@ def read_split(call: Call) -> Values:
 
 
 @reads("Slice")
-def read_slice(call: Call) -> Values:
+def read_slice(call: FileNode) -> Values:
     """Return a part of some axes; by default of the first ones, in steps of 1."""
     x, starts, ends, axes, steps = (call.input(place) for place in range(5))
     if not starts or not ends:
@@ -75,14 +75,14 @@ def read_slice(call: Call) -> Values:
 
 
 @reads("Gather", "GatherElements")
-def read_gather(call: Call) -> Values:
+def read_gather(call: FileNode) -> Values:
     """Return rows of an axis, or numbers, by their places."""
     op = "gather" if call.kind == "Gather" else "gather_elements"
     return call.add(op, call.needed(), call.needed(1), axis=call.get("axis", "i", 0))
 
 
 @reads("Pad")
-def read_pad(call: Call) -> Values:
+def read_pad(call: FileNode) -> Values:
     """Return more numbers before and after axes: all of them, or those that are given."""
     mode = call.get("mode", "s", b"constant")
     value = call.input(2)
@@ -107,7 +107,7 @@ def read_pad(call: Call) -> Values:
 
 
 @reads("Shape")
-def read_shape(call: Call) -> Values:
+def read_shape(call: FileNode) -> Values:
     """Return the sizes of the axes, or of some."""
     shape = call.add("shape", call.needed())
     start, end = call.get("start", "i", 0), call.get("end", "i", END)
@@ -117,19 +117,19 @@ def read_shape(call: Call) -> Values:
 
 
 @reads("Size")
-def read_size(call: Call) -> Values:
+def read_size(call: FileNode) -> Values:
     """Return the number of numbers."""
     return call.add("reduce_prod", call.add("shape", call.needed()))
 
 
 @reads("Range")
-def read_range(call: Call) -> Values:
+def read_range(call: FileNode) -> Values:
     """Return numbers from a start on, in equal steps."""
     return call.add("range", *call.inputs)
 
 
 @reads("ConstantOfShape")
-def read_constant_of_shape(call: Call) -> Values:
+def read_constant_of_shape(call: FileNode) -> Values:
     """Return one number in a shape."""
     value = call.get("value", "t")
     number = np.zeros(1, np.float32) if value is None else call.scope.file.array(value)
@@ -137,7 +137,7 @@ def read_constant_of_shape(call: Call) -> Values:
 
 
 @reads("OneHot")
-def read_one_hot(call: Call) -> Values:
+def read_one_hot(call: FileNode) -> Values:
     """Return one of two values at each place of a new axis."""
     depth = call.number(1, "depth")
     if depth is None or depth != int(depth):
@@ -147,6 +147,6 @@ def read_one_hot(call: Call) -> Values:
 
 
 @reads("Trilu")
-def read_trilu(call: Call) -> Values:
+def read_trilu(call: FileNode) -> Values:
     """Return the upper or the lower triangle of matrices."""
     return call.add("triangle", call.needed(), offset=call.number(1, "k", 0), upper=call.flag("upper", True))

@@ -58,7 +58,7 @@ class Scope(Protocol):
         """Return a graph with inputs as one of its own, and the values outside that it reads."""
 
 
-class Call:
+class FileNode:
     """One node: the values that it reads, and its attributes, each of which is read or refused.
 
     Attributes
@@ -121,30 +121,30 @@ class Call:
             raise Unsupported(f"it lacks its input {place}")
         return self.inputs[place]
 
-    def constant(self, place: int, what: str) -> AnyArray | None:
+    def constant(self, place: int, subject: str) -> AnyArray | None:
         """Return the array of an input; None if it is left out, Unsupported if it is known in a run only."""
         if not self.input(place):
             return None
         if (array := self.build.value(self.inputs[place])) is None:
-            raise Unsupported(f"the file does not hold its {what}, which would come in as the model runs")
+            raise Unsupported(f"the file does not hold its {subject}, which would come in as the model runs")
         return array
 
-    def ints(self, place: int, what: str) -> tuple[int, ...] | None:
+    def ints(self, place: int, subject: str) -> tuple[int, ...] | None:
         """Return the integers of an input; None if it is left out."""
-        array = self.constant(place, what)
+        array = self.constant(place, subject)
         if array is None:
             return None
         if array.dtype.kind not in "iu" or array.size > 1024:
-            raise Unsupported(f"its {what} are {array.dtype} of {array.shape}")
-        return tuple(int(one) for one in array.reshape(-1))
+            raise Unsupported(f"its {subject} are {array.dtype} of {array.shape}")
+        return tuple(int(item) for item in array.reshape(-1))
 
-    def number(self, place: int, what: str, default: Any = None) -> Any:
+    def number(self, place: int, subject: str, default: Any = None) -> Any:
         """Return the only number of an input."""
-        array = self.constant(place, what)
+        array = self.constant(place, subject)
         if array is None:
             return default
         if array.size != 1:
-            raise Unsupported(f"its {what} has {array.size} numbers")
+            raise Unsupported(f"its {subject} has {array.size} numbers")
         return array.reshape(())[()].item()
 
     def add(self, op: str, *inputs: Any, **settings: Any) -> Any:
@@ -157,7 +157,7 @@ def ints(*numbers: int) -> AnyArray:
     return np.array(numbers, np.int64)
 
 
-Reader = Callable[[Call], Values]
+Reader = Callable[[FileNode], Values]
 TABLE: dict[str, Reader] = {}  # by the operator; domains other than ONNX's own come before it, with a dot
 
 
@@ -165,7 +165,7 @@ def reads(*kinds: str, ignoring: Sequence[str] = ()) -> Callable[[Reader], Reade
     """Add the decorated function to the table, for operators of these names; `ignoring` change no output."""
 
     def add(reader: Reader) -> Reader:
-        def read(call: Call) -> Values:
+        def read(call: FileNode) -> Values:
             call.ignore(*ignoring)
             return reader(call)
 
@@ -175,7 +175,7 @@ def reads(*kinds: str, ignoring: Sequence[str] = ()) -> Callable[[Reader], Reade
     return add
 
 
-def read_node(call: Call) -> list[str]:
+def read_node(call: FileNode) -> list[str]:
     """Return the values of a node's outputs, of which the last ones may lack; Unsupported if it cannot be expressed."""
     kind = call.kind
     if call.opset < OLDEST and kind not in ("LSTM", "Constant"):
@@ -185,8 +185,8 @@ def read_node(call: Call) -> list[str]:
     if kind not in TABLE:
         raise Unsupported("gatewise has no such operation")
     try:
-        made = TABLE[kind](call)
+        results = TABLE[kind](call)
         call.require_read()
     except NotConstant as problem:
         raise Unsupported(str(problem)) from None
-    return [made] if isinstance(made, str) else list(made)
+    return [results] if isinstance(results, str) else list(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatewise.interop.onnx.table.call import Call, Values, ints, reads
+from gatewise.interop.onnx.table.call import FileNode, Values, ints, reads
 from gatewise.layers import LSTM
 from gatewise.network import loops
 from gatewise.network.graph import Graph, Unsupported
@@ -12,7 +12,7 @@ from gatewise.network.written_cells import WrittenStep, step_of_body
 
 
 @reads("If")
-def read_if(call: Call) -> Values:
+def read_if(call: FileNode) -> Values:
     """Return the branch that the condition chooses: now if it is known, or else as the model runs."""
     call.ignore("then_branch", "else_branch")
     graphs = dict(call.attributes.graphs())
@@ -26,7 +26,7 @@ def read_if(call: Call) -> Values:
     return [call.add("choose", call.needed(), a, b) for a, b in zip(*sides, strict=True)]
 
 
-def _body_of(call: Call) -> tuple[Graph, list[str]]:
+def _body_of(call: FileNode) -> tuple[Graph, list[str]]:
     call.ignore("body")
     graphs = dict(call.attributes.graphs())
     if "body" not in graphs:
@@ -35,19 +35,19 @@ def _body_of(call: Call) -> tuple[Graph, list[str]]:
 
 
 @reads("Scan")
-def read_scan(call: Call) -> Values:
+def read_scan(call: FileNode) -> Values:
     """Return the final states and the outputs of a body that runs for each step of some sequences."""
     if call.opset < 9:
         raise Unsupported("before opset 9 it has a batch of its own")
     body, captured = _body_of(call)
     count = call.get("num_scan_inputs", "i", 0)
     states = len(call.inputs) - count
-    made = len(body.outputs) - states
-    if not 1 <= count <= len(call.inputs) or made < 0 or not all(call.inputs):
+    results = len(body.outputs) - states
+    if not 1 <= count <= len(call.inputs) or results < 0 or not all(call.inputs):
         raise Unsupported("its inputs and outputs do not fit its body")
     if len(body.inputs) != len(call.inputs) + len(captured):
         raise Unsupported(f"its body has {len(body.inputs) - len(captured)} inputs; it has {len(call.inputs)}")
-    read, makes = _orders(call, "input", count), _orders(call, "output", made)
+    read, makes = _orders(call, "input", count), _orders(call, "output", results)
     step = step_of_body(body, states) if states == 2 and count == 1 and not captured else None
     if step is not None:
         return _lstm_of_scan(call, step, read[0], makes)
@@ -55,7 +55,7 @@ def read_scan(call: Call) -> Values:
     return call.add("scan", *call.inputs, *captured, outputs=len(body.outputs), **settings)
 
 
-def _orders(call: Call, kind: str, count: int) -> tuple[loops.Order, ...]:
+def _orders(call: FileNode, kind: str, count: int) -> tuple[loops.Order, ...]:
     """Return the axis of each sequence that a Scan reads or makes, and whether it comes from the end."""
     axes = call.get(f"scan_{kind}_axes", "ints", [0] * count)
     ways = call.get(f"scan_{kind}_directions", "ints", [0] * count)
@@ -64,7 +64,7 @@ def _orders(call: Call, kind: str, count: int) -> tuple[loops.Order, ...]:
     return tuple((axis, way == 1) for axis, way in zip(axes, ways, strict=True))
 
 
-def _lstm_of_scan(call: Call, step: WrittenStep, read: loops.Order, makes: tuple[loops.Order, ...]) -> Values:
+def _lstm_of_scan(call: FileNode, step: WrittenStep, read: loops.Order, makes: tuple[loops.Order, ...]) -> Values:
     """Return the outputs of a Scan whose body is one step of an LSTM, as those of an LSTM node."""
     axis, reverse = read
     x = call.needed(2)
@@ -72,16 +72,16 @@ def _lstm_of_scan(call: Call, step: WrittenStep, read: loops.Order, makes: tuple
     states = [call.add("unsqueeze", call.inputs[place], axes=(0,)) for place in (step.h, 1 - step.h)]
     lstm = LSTM.from_cells(step.lstm.layers, direction="backward" if reverse else "forward")
     y, *ends = call.add("lstm", x, *states, lstm=lstm, name=call.label)
-    h, c = (call.add("squeeze", one, axes=(0,)) for one in ends)
+    h, c = (call.add("squeeze", item, axes=(0,)) for item in ends)
     outputs: list[Any] = [h, c] if step.h == 0 else [c, h]
     for axis, way in makes:
-        made = call.add("flip", y, axes=(0,)) if way != reverse else y  # an LSTM's outputs are in the input's order
-        outputs.append(call.add("move", made, source=0, target=axis) if axis else made)
+        results = call.add("flip", y, axes=(0,)) if way != reverse else y  # an LSTM's outputs are in the input's order
+        outputs.append(call.add("move", results, source=0, target=axis) if axis else results)
     return outputs
 
 
 @reads("Loop")
-def read_loop(call: Call) -> Values:
+def read_loop(call: FileNode) -> Values:
     """Return the final states and the outputs of a body that runs while a condition holds."""
     body, captured = _body_of(call)
     states = len(call.inputs) - 2

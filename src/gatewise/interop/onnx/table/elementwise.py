@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.interop.onnx.attributes import NotConstant
 from gatewise.interop.onnx.lstm import number
-from gatewise.interop.onnx.table.call import Call, Values, ints, reads
+from gatewise.interop.onnx.table.call import FileNode, Values, ints, reads
 from gatewise.network.graph import Unsupported
 
 SAME = {  # operators that are an operation with the same inputs, and without settings
@@ -46,13 +46,13 @@ WITH_CONSTANTS: dict[str, tuple[str, dict[str, float]]] = {
 
 def _add_same(kind: str, op: str) -> None:
     @reads(kind, ignoring=("saturate",) if kind == "CastLike" else ())
-    def read(call: Call) -> Values:
+    def read(call: FileNode) -> Values:
         return call.add(op, *call.inputs)
 
 
 def _add_with_constants(kind: str, op: str, defaults: dict[str, float]) -> None:
     @reads(kind)
-    def read(call: Call) -> Values:
+    def read(call: FileNode) -> Values:
         settings = {name: number(call.get(name, "f", default)) for name, default in defaults.items()}
         return call.add(op, *call.inputs, **settings)
 
@@ -64,7 +64,7 @@ for _kind, (_op, _defaults) in WITH_CONSTANTS.items():
 
 
 @reads("Max", "Min", "Sum", "Mean")
-def read_several(call: Call) -> Values:
+def read_several(call: FileNode) -> Values:
     """Return the maximum, minimum, sum or mean of any number of inputs."""
     op = {"Max": "maximum", "Min": "minimum"}.get(call.kind, "add")
     first, *others = (call.needed(place) for place in range(len(call.inputs)))
@@ -76,26 +76,26 @@ def read_several(call: Call) -> Values:
 
 
 @reads("Mod")
-def read_mod(call: Call) -> Values:
+def read_mod(call: FileNode) -> Values:
     """Return the rest of a division, as Python or as C defines it."""
     return call.add("mod", *call.inputs, truncated=call.flag("fmod"))
 
 
 @reads("IsInf")
-def read_is_inf(call: Call) -> Values:
+def read_is_inf(call: FileNode) -> Values:
     """Say where numbers are infinite."""
     negative, positive = (call.flag(f"detect_{sign}", True) for sign in ("negative", "positive"))
     return call.add("is_inf", *call.inputs, negative=negative, positive=positive)
 
 
 @reads("Clip")
-def read_clip(call: Call) -> Values:
+def read_clip(call: FileNode) -> Values:
     """Return numbers between two limits, either of which may be left out."""
     return call.add("clip", *call.inputs)
 
 
 @reads("Gelu", "com.microsoft.Gelu")
-def read_gelu(call: Call) -> Values:
+def read_gelu(call: FileNode) -> Values:
     """Return the exact GELU, or the one with a tanh."""
     how = call.get("approximate", "s", b"none")
     if how not in ("none", "tanh"):
@@ -104,7 +104,7 @@ def read_gelu(call: Call) -> Values:
 
 
 @reads("Swish", "com.microsoft.QuickGelu")
-def read_swish(call: Call) -> Values:
+def read_swish(call: FileNode) -> Values:
     """Return x sigmoid(alpha x)."""
     alpha = number(call.get("alpha", "f", 1.0 if call.kind == "Swish" else 1.702))
     x = call.needed()
@@ -112,7 +112,7 @@ def read_swish(call: Call) -> Values:
 
 
 @reads("Shrink")
-def read_shrink(call: Call) -> Values:
+def read_shrink(call: FileNode) -> Values:
     """Return numbers shrunk towards 0 by a bias, and 0 between two limits."""
     limit, bias = number(call.get("lambd", "f", 0.5)), number(call.get("bias", "f", 0.0))
     x = call.needed()
@@ -124,12 +124,12 @@ def read_shrink(call: Call) -> Values:
 
 
 @reads("Cast", ignoring=("saturate", "round_mode"))
-def read_cast(call: Call) -> Values:
+def read_cast(call: FileNode) -> Values:
     """Return numbers in another type that NumPy has."""
     return call.add("cast", *call.inputs, dtype=_type(call, call.get("to", "i", 0)))
 
 
-def _type(call: Call, kind: int) -> str:
+def _type(call: FileNode, kind: int) -> str:
     """Return NumPy's name of a type by its number in ONNX."""
     try:
         dtype = call.scope.file.dtype(kind)
@@ -141,7 +141,7 @@ def _type(call: Call, kind: int) -> str:
 
 
 @reads("Constant")
-def read_constant(call: Call) -> Values:
+def read_constant(call: FileNode) -> Values:
     """Return the array of a Constant, from whichever attribute holds it."""
     if "value" in call.attributes:
         return call.build.constant(call.scope.file.array(call.get("value", "t")), call.label)
@@ -155,7 +155,7 @@ def read_constant(call: Call) -> Values:
 
 
 @reads("Dropout", ignoring=("ratio", "seed"))
-def read_dropout(call: Call) -> Values:
+def read_dropout(call: FileNode) -> Values:
     """Return the input, since nothing is dropped but in training."""
     if call.number(2, "training_mode", False):
         raise Unsupported("it is in training mode")
@@ -163,7 +163,7 @@ def read_dropout(call: Call) -> Values:
 
 
 @reads("DequantizeLinear")
-def read_dequantize(call: Call) -> Values:
+def read_dequantize(call: FileNode) -> Values:
     """Return integers as numbers: (x - zero point) scale, of which there may be one for each place of an axis."""
     scale = call.constant(1, "scale")
     axis, block = call.get("axis", "i", 1), call.get("block_size", "i", 0)
@@ -180,7 +180,7 @@ def read_dequantize(call: Call) -> Values:
     return call.add("mul", call.add("cast", x, dtype=scale.dtype.name), _along(call, call.needed(1), axis))
 
 
-def _along(call: Call, value: str, axis: int) -> Any:
+def _along(call: FileNode, value: str, axis: int) -> Any:
     """Return one number, or numbers on one axis with room for the axes after it in the input."""
     array, x = call.build.value(value), call.build.value(call.needed())
     if array is None or array.size == 1:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.interop.onnx.file import AnyArray
-from gatewise.interop.onnx.table.call import Call, Values, ints, reads
+from gatewise.interop.onnx.table.call import FileNode, Values, ints, reads
 from gatewise.network.graph import Unsupported
 
 
 @reads("Gemm")
-def read_gemm(call: Call) -> Values:
+def read_gemm(call: FileNode) -> Values:
     """Return alpha A B + beta C, either of A and B transposed: a linear layer where the numbers are 1."""
     a, b, alpha, beta = call.needed(), call.needed(1), call.get("alpha", "f", 1.0), call.get("beta", "f", 1.0)
     if call.flag("transA"):
@@ -32,7 +32,7 @@ def read_gemm(call: Call) -> Values:
 
 
 @reads("Einsum")
-def read_einsum(call: Call) -> Values:
+def read_einsum(call: FileNode) -> Values:
     """Return the sum of products of an equation; without an output, its letters that occur once, in their order."""
     equation = str(call.get("equation", "s", b"")).replace(" ", "")
     if "->" not in equation:
@@ -42,7 +42,7 @@ def read_einsum(call: Call) -> Values:
 
 
 @reads("Conv")
-def read_conv(call: Call) -> Values:
+def read_conv(call: FileNode) -> Values:
     """Return a convolution."""
     weight = call.constant(1, "kernel")
     if weight is None or weight.ndim < 3:
@@ -57,22 +57,22 @@ def read_conv(call: Call) -> Values:
     return call.add("conv", x, *rest, strides=strides, dilations=dilations, groups=call.get("group", "i", 1))
 
 
-def _steps(call: Call, name: str, kernel: Sequence[int]) -> tuple[int, ...]:
+def _steps(call: FileNode, name: str, kernel: Sequence[int]) -> tuple[int, ...]:
     steps = tuple(call.get(name, "ints", [1] * len(kernel)))
     if len(steps) != len(kernel) or min(steps) < 1:
         raise Unsupported(f"its {name} are {steps}")
     return steps
 
 
-def _widths(call: Call, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> AnyArray | None:
-    """Return how much a convolution or a pool puts around its input, as `pad` takes it; None for nothing."""
+def _widths(call: FileNode, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> AnyArray | None:
+    """Return the padding of a convolution or a pool, as `pad` takes it; None for none."""
     auto = call.get("auto_pad", "s", b"NOTSET")
     pads = list(call.get("pads", "ints", [0] * 2 * len(kernel)))
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         if set(strides) != {1}:
             raise Unsupported(f"its auto_pad is {auto}, with strides")
-        whole = [step * (size - 1) for size, step in zip(kernel, dilations, strict=True)]
-        small, large = [size // 2 for size in whole], [size - size // 2 for size in whole]
+        total = [step * (size - 1) for size, step in zip(kernel, dilations, strict=True)]
+        small, large = [size // 2 for size in total], [size - size // 2 for size in total]
         pads = small + large if auto == "SAME_UPPER" else large + small
     elif auto == "VALID":
         pads = [0] * len(pads)
@@ -85,7 +85,7 @@ def _widths(call: Call, kernel: Sequence[int], strides: Sequence[int], dilations
 
 
 @reads("MaxPool", "AveragePool")
-def read_pool(call: Call) -> Values:
+def read_pool(call: FileNode) -> Values:
     """Return the largest number or the mean of each window."""
     kernel = tuple(call.get("kernel_shape", "ints", []))
     if not kernel or min(kernel) < 1:
@@ -110,7 +110,7 @@ def read_pool(call: Call) -> Values:
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
-def read_global_pool(call: Call) -> Values:
+def read_global_pool(call: FileNode) -> Values:
     """Return the mean or the largest number of each channel."""
     op = "reduce_mean" if call.kind == "GlobalAveragePool" else "reduce_max"
     x = call.needed()

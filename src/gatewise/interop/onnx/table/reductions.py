@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.interop.onnx.table.call import Call, Values, ints, reads
+from gatewise.interop.onnx.table.call import FileNode, Values, ints, reads
 from gatewise.network.graph import Unsupported
 
 REDUCED = {
@@ -22,7 +22,7 @@ REDUCED |= {"L1": "sum", "LogSum": "sum", "SumSquare": "sum"}  # of something el
 
 
 @reads(*(f"Reduce{name}" for name in REDUCED))
-def read_reduce(call: Call) -> Values:
+def read_reduce(call: FileNode) -> Values:
     """Return the sum, mean, maximum … over some axes, by default over all."""
     kind = call.kind.removeprefix("Reduce")
     axes, keepdims = call.ints(1, "axes"), call.flag("keepdims", True)
@@ -38,22 +38,22 @@ def read_reduce(call: Call) -> Values:
     return call.add("log", y) if kind == "LogSum" else y
 
 
-def _of_one_number(call: Call, kind: str, x: str) -> Values:
-    """Return what a reduction makes of each number alone."""
+def _of_one_number(call: FileNode, kind: str, x: str) -> Values:
+    """Return the reduction of each number alone."""
     if kind == "LogSumExp":
         return x
     return call.add({"LogSum": "log", "L2": "abs"}[kind], x)
 
 
 @reads("ArgMax", "ArgMin")
-def read_argmax(call: Call) -> Values:
+def read_argmax(call: FileNode) -> Values:
     """Return the place of the largest or smallest number along an axis."""
     settings = {"axis": call.get("axis", "i", 0), "keepdims": call.flag("keepdims", True)}
     return call.add(call.kind.lower(), call.needed(), last=call.flag("select_last_index"), **settings)
 
 
 @reads("CumSum")
-def read_cumsum(call: Call) -> Values:
+def read_cumsum(call: FileNode) -> Values:
     """Return running sums along an axis."""
     axis = call.number(1, "axis")
     if axis is None:
@@ -63,20 +63,20 @@ def read_cumsum(call: Call) -> Values:
 
 
 @reads("Softmax", "LogSoftmax")
-def read_softmax(call: Call) -> Values:
+def read_softmax(call: FileNode) -> Values:
     """Return a softmax along an axis, or its logarithm."""
     return call.add(_softmax_of(call), call.needed(), axis=call.get("axis", "i", -1))
 
 
 @reads("Softmax-1", "LogSoftmax-1")
-def read_flat_softmax(call: Call) -> Values:
+def read_flat_softmax(call: FileNode) -> Values:
     """Return a softmax as before opset 13: over all axes from one on, together."""
     flat = call.add("flatten", call.needed(), start=call.get("axis", "i", 1))
     y = call.add(_softmax_of(call), flat, axis=1)
     return call.add("reshape", y, call.add("shape", call.needed()), zeros=True)
 
 
-def _softmax_of(call: Call) -> str:
+def _softmax_of(call: FileNode) -> str:
     return "softmax" if call.kind == "Softmax" else "log_softmax"
 
 
@@ -84,7 +84,7 @@ def _softmax_of(call: Call) -> str:
 
 
 @reads("LayerNormalization")
-def read_layer_norm(call: Call) -> Values:
+def read_layer_norm(call: FileNode) -> Values:
     """Return numbers normalised over all axes from one on, scaled and shifted."""
     axis, epsilon = call.get("axis", "i", -1), call.get("epsilon", "f", 1e-5)
     if call.get("stash_type", "i", 1) != 1:
@@ -100,7 +100,7 @@ def read_layer_norm(call: Call) -> Values:
 
 
 @reads("RMSNormalization", "SimplifiedLayerNormalization")
-def read_rms_norm(call: Call) -> Values:
+def read_rms_norm(call: FileNode) -> Values:
     """Return numbers divided by the root of their mean square over all axes from one on, scaled."""
     axis, epsilon = call.get("axis", "i", -1), call.get("epsilon", "f", 1e-5)
     if call.get("stash_type", "i", 1) != 1:
@@ -117,7 +117,7 @@ def read_rms_norm(call: Call) -> Values:
 
 
 @reads("BatchNormalization", ignoring=("momentum",))
-def read_batch_norm(call: Call) -> Values:
+def read_batch_norm(call: FileNode) -> Values:
     """Return numbers scaled and shifted, channel by channel, by the statistics of the training."""
     if call.flag("training_mode") or len(call.outputs) > 1:
         raise Unsupported("it is in training mode")
@@ -127,11 +127,11 @@ def read_batch_norm(call: Call) -> Values:
     root = call.add("sqrt", call.add("affine", variance, alpha=1.0, beta=call.get("epsilon", "f", 1e-5)))
     factor = call.add("div", scale, root)
     offset = call.add("sub", shift, call.add("mul", mean, factor))
-    factor, offset = (call.add("reshape", one, _beside_channels(call, -1)) for one in (factor, offset))
+    factor, offset = (call.add("reshape", item, _beside_channels(call, -1)) for item in (factor, offset))
     return (call.add("add", call.add("mul", x, factor), offset),)
 
 
-def _beside_channels(call: Call, first: int) -> Any:
+def _beside_channels(call: FileNode, first: int) -> Any:
     """Return sizes: the first, and 1 for each axis of the input after (batch, channel)."""
     rank = call.add("shape", call.add("shape", call.needed()))
     ones = call.add("fill", call.add("sub", rank, ints(2)), np.int64(1))
@@ -139,7 +139,7 @@ def _beside_channels(call: Call, first: int) -> Any:
 
 
 @reads("InstanceNormalization")
-def read_instance_norm(call: Call) -> Values:
+def read_instance_norm(call: FileNode) -> Values:
     """Return each channel of each sequence normalised over its places, scaled and shifted."""
     flat = call.add("reshape", call.needed(), ints(0, 0, -1))
     y = call.add("normalise", flat, axes=(2,), epsilon=call.get("epsilon", "f", 1e-5))
@@ -149,7 +149,7 @@ def read_instance_norm(call: Call) -> Values:
 
 
 @reads("GroupNormalization")
-def read_group_norm(call: Call) -> Values:
+def read_group_norm(call: FileNode) -> Values:
     """Return channels normalised in groups, scaled and shifted channel by channel."""
     groups = call.get("num_groups", "i", 0)
     if groups < 1 or call.get("stash_type", "i", 1) != 1:
@@ -164,7 +164,7 @@ def read_group_norm(call: Call) -> Values:
 
 
 @reads("LpNormalization")
-def read_lp_norm(call: Call) -> Values:
+def read_lp_norm(call: FileNode) -> Values:
     """Return numbers divided by their norm along an axis."""
     axis, p, x = call.get("axis", "i", -1), call.get("p", "i", 2), call.needed()
     if p not in (1, 2):
@@ -177,7 +177,7 @@ def read_lp_norm(call: Call) -> Values:
 
 
 @reads("MeanVarianceNormalization")
-def read_mean_variance(call: Call) -> Values:
+def read_mean_variance(call: FileNode) -> Values:
     """Return numbers of mean 0 and variance 1 over some axes."""
     axes = tuple(call.get("axes", "ints", [0, 2, 3]))
     x = call.needed()
