@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import warnings
 from collections.abc import Sequence
@@ -40,21 +42,25 @@ def test_the_tests_of_onnx_are_exact_or_refused_by_name():
     assert sum(one.kind == "exact" for one in outcomes.values()) > 40
 
 
-def graph_of(
+def model_of(
     nodes: Sequence[Any],
     inputs: dict[str, Sequence[Any]],
     outputs: Sequence[str],
     tensors: dict[str, Any] | None = None,
     opset: int = 20,
     types: dict[str, int] | None = None,
-) -> Graph:
+) -> Any:
     protos = [
         helper.make_tensor_value_info(name, (types or {}).get(name, FLOAT), shape) for name, shape in inputs.items()
     ]
     ends = [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs]
     arrays = [numpy_helper.from_array(np.asarray(array), name) for name, array in (tensors or {}).items()]
     graph = helper.make_graph(nodes, "graph", protos, ends, arrays)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+
+
+def graph_of(*args: Any, **options: Any) -> Graph:
+    model = model_of(*args, **options)
     return graph_of_model(OnnxFile(model, None, {}, Budget(model.ByteSize())))
 
 
@@ -306,3 +312,22 @@ def test_the_table_of_operators_is_in_the_documentation():
     page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
     rows = page.split("| kind | operators |\n")[1].split("\n\n")[0]
     assert sorted(re.findall(r"`([\w.]+)`", rows)) == sorted(kind for kind in TABLE if "-" not in kind)
+
+
+def test_weights_that_are_not_finite_are_said(tmp_path):
+    tensors = {"w": np.full((1, 8, 2), np.nan, np.float32), "r": np.ones((1, 8, 2), np.float32)}
+    nodes = [node("LSTM", "x w r", "y", hidden_size=2, name="first"), node("Exp", "y", "z")]
+    proto = model_of(nodes, {"x": [None, None, 2]}, ["z"], tensors)
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    with pytest.warns(gw.WeightsWarning, match="first has weights that are not finite"):
+        network = gw.load_network(tmp_path / "model.onnx")
+    assert [*network.lstms] == ["first"]
+
+
+def test_a_network_is_copied_and_pickled(tmp_path):
+    proto = scan_of(GATED)
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    network = gw.load_network(tmp_path / "model.onnx")
+    x, h, c = np.ones((5, 2, 2)), np.ones((2, HIDDEN)), np.ones((2, HIDDEN))
+    for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        np.testing.assert_array_equal(other(x, h, c)[0][0], network(x, h, c)[0][0])

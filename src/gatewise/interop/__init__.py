@@ -157,14 +157,17 @@ def load_network(
             return _framed_network(contents, None, None, None, None, strict=strict)
     except FileError as problem:
         refusal = problem
-    from gatewise.interop.graph_networks import graph_network  # which most files do without
+    from gatewise.interop.graph_networks import cautions, graph_network  # which most files do without
 
     try:
-        return graph_network(contents, strict=strict)
+        network = graph_network(contents, strict=strict)
     except FileError:
         if refusal is not None:
             raise refusal from None
         return _framed_network(contents, None, None, None, None, strict=strict)
+    for text in cautions(contents):
+        warnings.warn(text, WeightsWarning, stacklevel=2)
+    return network
 
 
 def _framed_network(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatewise.errors import FileError, GatewiseError
-from gatewise.interop.contents import Contents
+from gatewise.interop.contents import Contents, not_finite_sentence
 from gatewise.interop.refusals import reading
 from gatewise.network.graph import Graph, Node
 from gatewise.network.graph_network import GraphNetwork
@@ -19,7 +19,7 @@ def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
     ------
     FileError
         If the file cannot be read as a graph; if nothing of it can be computed; with `strict`, if gatewise lacks any
-        operation of it.
+        operation of it, or its runtime computes in a lower precision.
     """
     if contents.graph is None:
         raise FileError(f"{contents.path} ({contents.format}) does not say how its layers are connected")
@@ -32,9 +32,21 @@ def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
         if unknown and (strict or useless or not graph.nodes):
             node = next(iter(unknown.values()))
             raise FileError(f"{node.title}: {node.settings['kind']} is not supported: {node.settings['why']}")
+    for stored in contents.lstms if strict else ():
+        if stored.warns:
+            raise FileError(f"cannot read {stored.name!r} in {contents.path} with strict=True: {stored.warns[0]}")
     network = GraphNetwork(graph)
     network.provenance = next((stored.lstm.provenance for stored in contents.lstms), None)
     return network
+
+
+def cautions(contents: Contents) -> list[str]:
+    """Return sentences to read before the numbers of a graph are used: weights that are not finite, or quantised."""
+    sentences = []
+    for stored in contents.lstms:
+        sentences += [not_finite_sentence(stored.name, stored.non_finite)] if stored.non_finite else []
+        sentences += [f"{stored.name}: {text}" for text in stored.warns]
+    return [f"{contents.path}: {text}" for text in dict.fromkeys(sentences)]
 
 
 def blocked(graph: Graph) -> dict[str, Node]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.activations import GATED, KINDS, Activation, activate, gated_derivative
-from gatewise.arrays import DTYPES, Array, ReadOnlyArrays, frozen, numbers
+from gatewise.arrays import Array, ReadOnlyArrays, frozen, numbers
 from gatewise.engine import native
 from gatewise.errors import OptionError, ShapeError, one_of
 from gatewise.showing import counted
@@ -117,8 +117,8 @@ def preactivations(h: Array, weight: Array, bias: Array) -> Array:
         a: Array = h @ weight.T + bias  # several times as fast, in an order that depends on the number of rows
         return a
     rows = np.ascontiguousarray(h).reshape(-1, h.shape[-1])
-    if native.MISSING is None and rows.dtype == weight.dtype == bias.dtype and weight.dtype.name in DTYPES:
-        a = native.linear(rows, np.ascontiguousarray(weight), np.ascontiguousarray(bias))
+    if native.MISSING is None and rows.dtype == weight.dtype:
+        a = native.linear(rows, weight, bias)
     else:
         a = np.einsum("nk,ok->no", rows, weight) + bias
     return a.reshape(*h.shape[:-1], len(weight))

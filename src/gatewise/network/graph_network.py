@@ -17,7 +17,7 @@ from gatewise.errors import NotKeptError, OptionError, ShapeError, join_names, s
 from gatewise.layers import LSTM
 from gatewise.layers.backward import gradients_of
 from gatewise.layers.stack import States
-from gatewise.network import running
+from gatewise.network import loops, running
 from gatewise.network.graph import Graph, Input, Node
 from gatewise.network.graph_axes import axes_of
 from gatewise.network.graph_drawing import drawing
@@ -446,6 +446,9 @@ class GraphNetwork:
 
     def _repr_html_(self) -> str:
         return inline(self)
+
+
+BODIES = (loops.scan, loops.loop)  # rows of the table, which importing them adds
 
 
 def _single(values: Sequence[Any]) -> Any:

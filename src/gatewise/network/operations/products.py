@@ -50,7 +50,10 @@ def linear(x: AnyArray, w: AnyArray, b: AnyArray | None = None) -> AnyArray:
     """Return W x + b over the last axis; W is (output, input)."""
     if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
         raise ValueError("a linear layer takes features, a weight (output, features) and a bias (output,)")
-    return preactivations(x, w, np.zeros(len(w), w.dtype) if b is None else b)
+    b = np.zeros(len(w), w.dtype) if b is None else b
+    if not x.dtype == w.dtype == b.dtype or w.dtype.char not in "fd":
+        return np.asarray(np.matmul(x, w.T) + b)
+    return preactivations(x, np.ascontiguousarray(w), np.ascontiguousarray(b))
 
 
 # Sums of products by the letters of their axes.

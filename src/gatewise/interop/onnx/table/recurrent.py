@@ -23,7 +23,7 @@ class LstmNode:
         return self.call.constant(INPUTS.index(role), role)
 
 
-@reads("LSTM")
+@reads("LSTM", "com.microsoft.DynamicQuantizeLSTM")
 def read_lstm(call: FileNode) -> Values:
     """Return y (time, direction, batch, ·), and the final h and c (direction, batch, ·), on the axes of its layout."""
     merge = "none" if call.attributes.get("direction", "s") == b"bidirectional" else "concat"
