@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.metrics import Metric, is_window, metric_of
 from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
-from gatewise.insight.retention import stored_run
+from gatewise.insight.retention import require_range, stored_run
 from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
 from gatewise.layers import LSTM
 from gatewise.margins import TIE, largest_first
@@ -149,6 +149,8 @@ def ablation(
     given: Any = model.trace(x, **options) if isinstance(model, (LSTM, Network)) else model
     run: Any = stored_run(given)
     run.require_unedited("an ablation")
+    run.require("an ablation")
+    require_range(run.lstm.first)
     every = dict(_edits_of(run, parts))
     if not every:
         raise OptionError("an ablation needs at least one edit; there is none")

@@ -15,7 +15,7 @@ from gatewise.insight.answer import Answer
 from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
 from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
 from gatewise.insight.naming import duration_of, of_cell, output_phrase, step_duration, step_noun, unit_names
-from gatewise.insight.retention import require_finite, stored_run
+from gatewise.insight.retention import require_finite, require_range, stored_run
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.margins import TIE, first_largest
@@ -176,6 +176,7 @@ def horizon(
     else:
         run = stored_run(model.trace(x, state, **options))
     run.require_unedited("a horizon")
+    require_range(run.lstm.first)
     if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
         raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
     drawn = DrawnExchanges(Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm), draws)

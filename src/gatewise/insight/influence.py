@@ -19,7 +19,7 @@ from gatewise.insight.jacobians import (
     norms_of_cell,
     norms_of_model,
 )
-from gatewise.insight.retention import stored_run
+from gatewise.insight.retention import require_range, stored_run
 from gatewise.layers import backward
 from gatewise.layers.lstm import lstm_of
 from gatewise.margins import TIE, first_largest, rounding_margin
@@ -148,6 +148,7 @@ def influence(
     run = stored_run(trace)
     run.require_unedited("influence")
     run.require("influence")
+    require_range(run.lstm.first)
     if not isinstance(run, Trace):
         return _influence_on_output(run, t, sequence, share, output)
     if output is not None:

@@ -172,7 +172,8 @@ def _timescale_sentence(columns: dict[str, npt.NDArray[Any]], step: tuple[float,
 
 def first_slowest(timescales: Array) -> int:
     """Return the unit with the longest timescale: the first of those whose rates of decay differ by rounding alone."""
-    rates = 1 / timescales
+    with np.errstate(divide="ignore"):  # of a unit that forgets everything
+        rates = 1 / timescales
     return first_largest(-rates, TIE * float(rates.min()) + KEEPS * float(np.finfo(np.float32).eps))
 
 

@@ -31,9 +31,7 @@ def stored_run(run: object) -> Run:
         kind = type(run).__name__
         instead = "; ask about the trace of one of its LSTMs, by its name" if hasattr(run, "lstms") else ""
         raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}{instead}")
-    stored = run.stored
-    require_range(stored.lstm.first)
-    return stored
+    return run.stored
 
 
 def require_range(cell: Trace) -> None:
@@ -54,6 +52,7 @@ def require_range(cell: Trace) -> None:
 def of_one_cell(run: object) -> Trace:
     """Return the trace of the only cell of a run, with a batch axis in every quantity."""
     cell: Trace = stored_run(run).only_cell("this question")
+    require_range(cell)
     return cell
 
 
