@@ -138,6 +138,7 @@ EXAMPLES = [
     Example("reshape", (np.ones((0, 3)), ints(3, 0)), {"zeros": True}, {"zeros": False}),
     Example("transpose", (x3,), {"order": (2, 0, 1)}, {"order": (1, 0, 2)}),
     Example("transpose", (x3,)),
+    Example("transpose", (x3,), {"order": (-1, 0, -2)}),
     Example("swap", (x3,), {"first": 0, "second": 2}, {"first": 1, "second": 0}),
     Example("move", (x3,), {"source": 0, "target": -1}, {"source": 1, "target": 0}),
     Example("squeeze", (normal(1, 3, 1),), {"axes": (0,)}, {"axes": None}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import time
+import tracemalloc
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -331,3 +333,50 @@ def test_a_network_is_copied_and_pickled(tmp_path):
     x, h, c = np.ones((5, 2, 2)), np.ones((2, HIDDEN)), np.ones((2, HIDDEN))
     for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
         np.testing.assert_array_equal(other(x, h, c)[0][0], network(x, h, c)[0][0])
+
+
+# Files that ask for too much, or are not in order: one sentence each.
+
+TERABYTE = TensorProto(name="c", data_type=FLOAT, dims=[2**20, 2**18], raw_data=b"\0" * 16)
+HUGE = {"size": np.array([2**30, 2**20])}
+FILES = {
+    "a tensor of a terabyte without its numbers": ([node("Add", "x c")], [TERABYTE], "tensor .* takes 1099511627776"),
+    "a size of a terabyte": (
+        [node("ConstantOfShape", "size", "z"), node("Add", "x z")],
+        HUGE,
+        "would bring what it takes to 8 PiB of memory",
+    ),
+    "a size of a terabyte that is computed": (
+        [node("Shape", "x", "s"), node("Mul", "s size", "t"), node("ConstantOfShape", "t", "y")],
+        HUGE,
+        "would bring the run to .* of memory",
+    ),
+    "a circle": ([node("Add", "x b", "a"), node("Neg", "a", "b"), node("Neg", "b")], {}, "nothing named 'b'"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_file_is_refused_in_a_sentence_within_seconds(case, tmp_path):
+    nodes, tensors, sentence = FILES[case]
+    proto = model_of(nodes, {"x": [None, 3]}, ["y"], tensors if isinstance(tensors, dict) else {})
+    if isinstance(tensors, list):
+        proto.graph.initializer.extend(tensors)
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    tracemalloc.start()
+    try:
+        start = time.process_time()
+        with pytest.raises(gw.GatewiseError, match=sentence):
+            gw.load_network(tmp_path / "model.onnx")(np.ones((2, 3)))
+        assert time.process_time() - start < 2
+        assert tracemalloc.get_traced_memory()[1] < 500 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_100_000_nodes_are_refused_in_a_sentence():
+    nodes = [node("Neg", f"v{n - 1}" if n else "x", f"v{n}" if n < 99_999 else "y") for n in range(100_000)]
+    proto = model_of(nodes, {"x": [None, 3]}, ["y"])
+    start = time.process_time()
+    with pytest.raises(gw.CapacityError, match="100,000 nodes is too large"):
+        graph_of_model(OnnxFile(proto, None, {}, Budget(proto.ByteSize())))
+    assert time.process_time() - start < 2

@@ -161,9 +161,9 @@ def load_network(
 
     try:
         network = graph_network(contents, strict=strict)
-    except FileError:
-        if refusal is not None:
-            raise refusal from None
+    except FileError as problem:
+        if refusal is not None or not contents.lstms:
+            raise refusal or problem from None
         return _framed_network(contents, None, None, None, None, strict=strict)
     for text in cautions(contents):
         warnings.warn(text, WeightsWarning, stacklevel=2)

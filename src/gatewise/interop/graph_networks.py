@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import FileError
 from gatewise.interop.contents import Contents, not_finite_sentence
-from gatewise.interop.refusals import reading
 from gatewise.network.graph import Graph, Node
 from gatewise.network.graph_network import GraphNetwork
 from gatewise.network.written_cells import with_lstm_nodes
@@ -23,15 +22,15 @@ def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
     """
     if contents.graph is None:
         raise FileError(f"{contents.path} ({contents.format}) does not say how its layers are connected")
-    with reading(contents.path, GatewiseError):
-        graph = with_lstm_nodes(contents.graph())
-        unknown = blocked(graph)
-        useless = all(value in unknown for value in graph.outputs) and not any(
-            name not in unknown for node in graph.nodes if node.op == "lstm" for name in node.outputs
-        )
-        if unknown and (strict or useless or not graph.nodes):
-            node = next(iter(unknown.values()))
-            raise FileError(f"{node.title}: {node.settings['kind']} is not supported: {node.settings['why']}")
+    graph = with_lstm_nodes(contents.graph())
+    unknown = blocked(graph)
+    useless = all(value in unknown for value in graph.outputs) and not any(
+        name not in unknown for node in graph.nodes if node.op == "lstm" for name in node.outputs
+    )
+    if unknown and (strict or useless or not graph.nodes):
+        node = next(iter(unknown.values()))
+        why = f"{node.title}: {node.settings['kind']} is not supported: {node.settings['why']}"
+        raise FileError(f"cannot read {contents.path}: {why}")
     for stored in contents.lstms if strict else ():
         if stored.warns:
             raise FileError(f"cannot read {stored.name!r} in {contents.path} with strict=True: {stored.warns[0]}")

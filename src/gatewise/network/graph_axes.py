@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from gatewise.errors import GatewiseError
 from gatewise.network.graph import Graph
-from gatewise.network.limits import RunLimits
+from gatewise.network.limits import PROBE_NUMBERS, RunLimits
 from gatewise.network.running import GraphRun, trace
 
 SIZES = ((5, 7, 11, 13), (67, 71, 73, 79))  # of free axes by their places; the second where windows are long
@@ -40,6 +41,8 @@ def _run(graph: Graph, sizes: tuple[int, ...]) -> GraphRun | None:
         if len(port.shape) > len(sizes):
             return None
         shape = [sizes[place] if size is None else size for place, size in enumerate(port.shape)]
+        if math.prod(max(1, size) for size in shape) > PROBE_NUMBERS:
+            return None
         feeds[port.name] = np.zeros(shape, port.dtype)
     try:
         with warnings.catch_warnings():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, shown
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, ShapeError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import check_options
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
@@ -17,6 +17,7 @@ from gatewise.interop.onnx.scopes import DEEPEST, label_of
 from gatewise.interop.onnx.table import FileNode, read_node
 from gatewise.interop.refusals import reading
 from gatewise.network.graph import Builder, Graph, Unsupported
+from gatewise.network.limits import MOST_NODES
 
 
 def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
@@ -36,6 +37,8 @@ def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
 def graph_of_model(file: OnnxFile) -> Graph:
     """Return the graph of an ONNX model."""
     proto, build = file.model.graph, Builder(file.budget)
+    if len(proto.node) > MOST_NODES:
+        raise CapacityError(f"a graph of {len(proto.node):,} nodes is too large; up to {MOST_NODES:,} are allowed")
     scope = GraphScope(file, build)
     scope.declare(proto)
     for port in proto.input:
@@ -59,7 +62,8 @@ def _input_of(file: OnnxFile, build: Builder, proto: Any) -> str:
         raise FileError(f"its input {shown(proto.name)!r} cannot be given: {problem}") from None
     if tensor.elem_type == file.onnx.TensorProto.BFLOAT16:
         raise FileError(f"its input {shown(proto.name)!r} is bfloat16, which NumPy does not have")
-    shape = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+    sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+    shape = [None if size < 0 else size for size in sizes]
     return build.input(proto.name, shape if tensor.HasField("shape") else None, dtype)
 
 

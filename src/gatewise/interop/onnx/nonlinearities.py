@@ -181,7 +181,9 @@ class _Function:
         values: dict[str, Any] = {**self.constants, self.argument: points, "": None}
         with np.errstate(all="ignore"):
             for node in self.nodes:
-                operands = [values[name] for name in node.inputs]
+                operands = [values.get(name) for name in node.inputs]
+                if any(operand is None for operand in operands) and node.operator in ELEMENTWISE:
+                    return np.empty(0)
                 if node.operator in ELEMENTWISE:
                     result = ELEMENTWISE[node.operator](*operands)
                 elif is_identity(node):

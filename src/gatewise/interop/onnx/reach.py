@@ -183,6 +183,8 @@ class Reach:
 
     def is_given(self, node: OnnxNode) -> bool:
         """Say whether an ONNX node moves numbers of an input of the graph that no LSTM receives as its sequence."""
+        if not node.inputs:
+            return False
         source = source_of(OnnxValue(node.scope, node.inputs[0]))
         return is_input(source) and "X" not in self.places_of(source)
 

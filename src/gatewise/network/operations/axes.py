@@ -14,6 +14,7 @@ from gatewise.network.operations.table import (
     AnyArray,
     Estimate,
     Gradients,
+    broadcast_shape,
     operation,
     shape_numbers,
     unbroadcast,
@@ -34,7 +35,7 @@ def reshape(x: AnyArray, shape: AnyArray, *, zeros: bool = False) -> AnyArray:
 
 
 def _transpose_vjp(g: AnyArray, y: AnyArray, x: AnyArray, order: Sequence[int] | None = None) -> Gradients:
-    return (g.transpose(None if order is None else np.argsort(order)),)
+    return (g.transpose(None if order is None else np.argsort([place % x.ndim for place in order])),)
 
 
 @operation("transpose", _transpose_vjp, time="each", affine="first")
@@ -81,13 +82,13 @@ def flatten(x: AnyArray, *, start: int) -> AnyArray:
 
 
 def _expand_cost(x: AnyArray, shape: AnyArray) -> Estimate:
-    return shape_numbers(np.broadcast_shapes(x.shape, tuple(shape.tolist())))
+    return shape_numbers(broadcast_shape(x.shape, shape.tolist()))
 
 
 @operation("expand", lambda g, y, x, shape: (unbroadcast(g, x), None), _expand_cost, time="each", affine="first")
 def expand(x: AnyArray, shape: AnyArray) -> AnyArray:
     """Return the numbers repeated along axes of size 1, to a shape that both fit."""
-    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape.tolist())))
+    return np.broadcast_to(x, broadcast_shape(x.shape, shape.tolist()))
 
 
 def _tile_cost(x: AnyArray, repeats: AnyArray) -> Estimate:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.network.dense import preactivations
-from gatewise.network.operations.table import AnyArray, Estimate, Gradients, operation, unbroadcast
+from gatewise.network.operations.table import AnyArray, Estimate, Gradients, broadcast_shape, operation, unbroadcast
 
 
 def _matmul_cost(a: AnyArray, b: AnyArray) -> Estimate:
     rows, columns = (a.shape[-2] if a.ndim > 1 else 1), (b.shape[-1] if b.ndim > 1 else 1)
-    numbers = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2])) * rows * columns
+    numbers = math.prod(broadcast_shape(a.shape[:-2], b.shape[:-2])) * rows * columns
     return Estimate(numbers, 2 * numbers * (a.shape[-1] if a.ndim else 1))
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 AnyArray = npt.NDArray[Any]
@@ -142,10 +141,22 @@ def broadcast_numbers(steps: int = 2) -> Callable[..., Estimate]:
     """Return the cost of an operation that repeats its inputs to a common shape, in so many steps each."""
 
     def cost(*arrays: AnyArray | None, **settings: Any) -> Estimate:
-        numbers = math.prod(np.broadcast_shapes(*(array.shape for array in arrays if array is not None)))
+        numbers = math.prod(broadcast_shape(*(array.shape for array in arrays if array is not None)))
         return Estimate(numbers, steps * numbers)
 
     return cost
+
+
+def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape that arrays have together; NumPy's function takes a second for a million numbers."""
+    sizes: list[int] = []
+    for shape in shapes:
+        sizes = [1] * (len(shape) - len(sizes)) + sizes
+        for place, size in enumerate(shape, len(sizes) - len(shape)):
+            if size != 1 and sizes[place] not in (1, size):
+                raise ValueError(f"arrays of {', '.join(str(tuple(shape)) for shape in shapes)} do not fit each other")
+            sizes[place] = sizes[place] if size == 1 else size
+    return tuple(sizes)
 
 
 def shape_numbers(shape: Iterable[int], steps: int = 1) -> Estimate:

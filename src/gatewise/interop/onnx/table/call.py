@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gatewise.errors import shown
+from gatewise.errors import GatewiseError, reason, shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
 from gatewise.interop.onnx.scopes import label_of
-from gatewise.network.graph import Builder, Graph, Unsupported
+from gatewise.network.graph import PROBLEMS, Builder, Graph, Unsupported
 
 Values = Any  # a name, or several: of the outputs
 END = int(np.iinfo(np.int64).max)
@@ -189,4 +189,8 @@ def read_node(call: FileNode) -> list[str]:
         call.require_read()
     except NotConstant as problem:
         raise Unsupported(str(problem)) from None
+    except PROBLEMS as problem:
+        if isinstance(problem, GatewiseError):
+            raise
+        raise Unsupported(f"its inputs and attributes do not fit it ({reason(problem)})") from None
     return [results] if isinstance(results, str) else list(results)
