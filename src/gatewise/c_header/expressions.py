@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from gatewise.c_header.arithmetic import FACTOR, WHOLE, Arithmetic, Term
+from gatewise.c_header.arithmetic import FACTOR, WHOLE, Arithmetic, Expression
 from gatewise.c_header.phases import HALVED, identifier
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import Formula, Number, Symbol, rebuild
@@ -59,17 +59,17 @@ class Expressions:
         self.functions.add("all")
         return f"{self.prefix}_all_{self.width}({term.text})"
 
-    def _write(self, node: Formula) -> Term:
+    def _write(self, node: Formula) -> Expression:
         """Return an expression, which may be a single number for all entries."""
         match node:
             case Number(value):
-                return Term(literal(value), FACTOR if value < 0 else WHOLE, single=True)
+                return Expression(literal(value), FACTOR if value < 0 else WHOLE, single=True)
             case Symbol():
                 text, single = self.value_of(node)
-                return Term(text, single=single)
+                return Expression(text, single=single)
             case tree.MatMul(left):
                 assert isinstance(left, Symbol)
-                return Term(f"dot_{identifier(left)}")
+                return Expression(f"dot_{identifier(left)}")
             case tree.Sum(terms):
                 return self._sum(terms)
             case tree.Negative(term):
@@ -80,7 +80,7 @@ class Expressions:
                 return self.arithmetic.quotient(self._write(over), self._write(under))
             case tree.Power(base, Number(exponent)) if exponent in (2, 3):
                 square = self._call("square", (base,))
-                return square if exponent == 2 else self.arithmetic.product(square, Term(self.write(base)))
+                return square if exponent == 2 else self.arithmetic.product(square, Expression(self.write(base)))
             case tree.Slope(body):
                 return self._write(body)
             case tree.Holds(left, relation, right):
@@ -89,7 +89,7 @@ class Expressions:
                 return self._function(node)
         raise TypeError(f"no expression of C for {type(node).__name__}")
 
-    def _sum(self, terms: tuple[Formula, ...]) -> Term:
+    def _sum(self, terms: tuple[Formula, ...]) -> Expression:
         total = self._write(terms[0])
         for term in terms[1:]:
             if isinstance(term, tree.Negative):
@@ -98,11 +98,11 @@ class Expressions:
                 total = self.arithmetic.sum(total, self._write(term))
         return total
 
-    def _call(self, name: str, arguments: tuple[Formula, ...]) -> Term:
+    def _call(self, name: str, arguments: tuple[Formula, ...]) -> Expression:
         self.functions.add(name)
-        return Term(f"{self.prefix}_{name}_{self.width}({', '.join(map(self.write, arguments))})")
+        return Expression(f"{self.prefix}_{name}_{self.width}({', '.join(map(self.write, arguments))})")
 
-    def _function(self, node: tree.FunctionCall) -> Term:
+    def _function(self, node: tree.FunctionCall) -> Expression:
         activation = node.activation
         if activation is not None and activation.name not in ("sigmoid", "tanh"):
             argument = node.arguments[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from gatewise.c_header.arithmetic import Arithmetic, Term
+from gatewise.c_header.arithmetic import Arithmetic, Expression
 
 WIDTHS = (16, 8, 4)
 INTRINSICS = {4: "_mm", 8: "_mm256", 16: "_mm512"}  # what the names of a width's begin with
@@ -198,7 +198,7 @@ def function(prefix: str, name: str, width: int) -> str:
     sign = "-" * (n == 1)  # of a comparison, which is 1 without vectors, and -1 with them
     one = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a)"
     two = f"{p.upper()}_INLINE {v} {p}_{name}_{n}({v} a, {v} b)"
-    write, a, x, above = Arithmetic(p, n), Term("a"), Term("x"), Term("above")
+    write, a, x, above = Arithmetic(p, n), Expression("a"), Expression("x"), Expression("above")
     match name:
         case "tanh":
             clamped = f"{p}_clip_{n}(a, {p}_all_{n}(-{LIMIT}f), {p}_all_{n}({LIMIT}f))"
@@ -208,15 +208,15 @@ def function(prefix: str, name: str, width: int) -> str:
 {one}
 {{
     const {v} x = {clamped};
-    const {v} t = {write.product(x, x).text}, u = {write.product(Term("t"), Term("t")).text};
+    const {v} t = {write.product(x, x).text}, u = {write.product(Expression("t"), Expression("t")).text};
     const {v} above = {_polynomial(p, TANH_OVER, n)};
     const {v} below = {_polynomial(p, TANH_UNDER, n)};
-    return {write.quotient(write.product(x, above), Term("below")).text};
+    return {write.quotient(write.product(x, above), Expression("below")).text};
 }}"""
         case "sigmoid" | "sigmoid_of_half":
-            half = Term("0.5f", single=True)
+            half = Expression("0.5f", single=True)
             argument = write.product(half, a) if name == "sigmoid" else a
-            tanh = Term(f"{p}_tanh_{n}({argument.text})")
+            tanh = Expression(f"{p}_tanh_{n}({argument.text})")
             return f"{one} {{ return {write.sum(half, write.product(half, tanh)).text}; }}"
         case "max" | "min":  # NaN in the second argument comes through, as everywhere below
             relation, macro = ">" if name == "max" else "<", f"{p.upper()}_{name.upper()}_{n}"

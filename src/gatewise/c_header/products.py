@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.c_header.arithmetic import Arithmetic, Term
+from gatewise.c_header.arithmetic import Arithmetic, Expression
 from gatewise.c_header.functions import WIDTHS, in_every_build
 from gatewise.c_header.phases import ProductGroup, identifier
 from gatewise.symbolic.formula import MatMul, Symbol
@@ -154,7 +154,7 @@ def summing(prefix: str, width: int, count: int) -> str:
         "    }",
     ]
     for n in range(count):
-        sums = [Term(f"s{copy}_{n}") for copy in range(copies)]
+        sums = [Expression(f"s{copy}_{n}") for copy in range(copies)]
         while len(sums) > 1:
             sums = [write.sum(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)]
         lines.append(f"    {p}_store_{width}({plus('sums', n * width)}, {sums[0].text});")
