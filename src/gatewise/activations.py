@@ -20,6 +20,7 @@ import numpy as np
 
 from gatewise.arrays import Array, finite_number
 from gatewise.errors import OptionError, one_of
+from gatewise.number_text import parse_number
 
 
 class _Kind(NamedTuple):
@@ -153,7 +154,7 @@ class Activation:
         """
         name, _, constants = text.partition(":")
         try:
-            return cls(name.strip(), *(float(constant) for constant in constants.split(",") if constants))
+            return cls(name.strip(), *(parse_number(constant) for constant in constants.split(",") if constants))
         except (TypeError, ValueError) as problem:
             if isinstance(problem, OptionError):
                 raise

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import page_cases
 import pytest
+from number_spellings import SPELLINGS
 from peers import node
 from peers.browser import Page
 
@@ -81,3 +82,9 @@ def test_random_stacks(hold):
 def test_the_golden_walkthroughs(hold, capsys):
     programs = {name: arguments for name, arguments in WALKS.items() if "--format" not in arguments}
     assert hold([page_cases.of_walk(name, arguments, capsys) for name, arguments in programs.items()]) > 300
+
+
+def test_a_number_that_is_typed_is_what_the_documentation_says(tmp_path):
+    expected = SPELLINGS | {"0,5": 0.5, "1,234": None, "50 %": 0.5, "1/2": 0.5, "½": 0.5, "-½": -0.5, "½½": None}
+    found = node.answer("numbers.mjs", tmp_path, [*expected])
+    assert dict(zip(expected, found, strict=True)) == {text: [value, value] for text, value in expected.items()}

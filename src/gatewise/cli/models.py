@@ -25,6 +25,7 @@ from gatewise.cli.options import (
 from gatewise.cli.printing import announce_cost, print_notes
 from gatewise.errors import FileError, OptionError
 from gatewise.interop.contents import Contents
+from gatewise.number_text import parse_integer, parse_number
 from gatewise.opening.preparing import InputOptions
 from gatewise.opening.run import prepare, require_windows
 from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
@@ -165,9 +166,9 @@ def _parse_value(text: str) -> bool | int | float | str:
     """Return the value of an option --set: true or false, a number, or else the text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for kind in (int, float):
+    for parse in (parse_integer, parse_number):
         try:
-            return kind(text)
+            return parse(text)
         except ValueError:
             continue
     return text

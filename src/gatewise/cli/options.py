@@ -14,6 +14,7 @@ from gatewise.cli.choices import Direction, ExampleName, Init
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError, shown
 from gatewise.files.storage import split_lines
+from gatewise.number_text import parse_integer, parse_number, spelling_hint
 from gatewise.parameters import SWITCHES
 
 RUN = Group("What runs", sort_key=1)
@@ -42,15 +43,24 @@ def option_group(group: Group) -> Callable[[type[Record]], type[Record]]:
 def _parse_integer(kind: object, tokens: Sequence[Token]) -> int:
     """Return the integer that an option of the command line was given; 1.5 is none."""
     try:
-        return int(tokens[0].value)
+        return parse_integer(tokens[0].value)
     except ValueError:
         raise ValueError(f"it must be an integer, not {shown(tokens[0].value)!r}") from None
+
+
+def _parse_number(kind: object, tokens: Sequence[Token]) -> float:
+    """Return the number that an option of the command line was given."""
+    text = tokens[0].value
+    try:
+        return parse_number(text)
+    except ValueError:
+        raise ValueError(f"it must be a number, not {shown(text)!r}{spelling_hint(text)}") from None
 
 
 def _parse_integers(kind: object, tokens: Sequence[Token]) -> list[int]:
     """Return the integers that an option of the command line was given, with commas between them."""
     try:
-        return [int(part) for part in tokens[0].value.split(",")]
+        return [parse_integer(part) for part in tokens[0].value.split(",")]
     except ValueError:
         raise ValueError(f"it must be integers with commas between them, not {shown(tokens[0].value)!r}") from None
 
@@ -93,6 +103,7 @@ Merge = Annotated[
 ]
 Integer = Annotated[int | None, Parameter(converter=_parse_integer)]
 Integers = Annotated[Any, Parameter(converter=_parse_integers)]  # a list, or None
+Number = Annotated[float | None, Parameter(converter=_parse_number)]
 Count = Annotated[int, Parameter(converter=_parse_integer)]
 
 
@@ -126,9 +137,9 @@ class CellOptions:
     hidden_size: Integer = None
     projection_size: Integer = None
     init: Init | None = None
-    scale: float | None = None
+    scale: Number = None
     seed: Integer = None
-    forget_bias: float | None = None
+    forget_bias: Number = None
     longest: Integer = None
 
 
@@ -147,9 +158,9 @@ def _variant_options() -> type:
     """Return the class of a variant's command-line options: one for each switch, and one for all nonlinearities."""
     options: list[tuple[str, Any, Any]] = []
     for switch in SWITCHES:
-        kind = Literal[switch.metadata["choices"]] if switch.metadata["choices"] else float
+        kind = Literal[switch.metadata["choices"]] | None if switch.metadata["choices"] else Number
         help_ = Parameter(help=switch.metadata["explanation"])
-        options.append((switch.name, Annotated[kind | None, help_], field(default=None)))
+        options.append((switch.name, Annotated[kind, help_], field(default=None)))
     options.append(("activation", _Activations, field(default=None)))
     return make_dataclass("VariantOptions", options, namespace={"__module__": __name__}, frozen=True)
 

@@ -17,13 +17,14 @@ from gatewise.cli.choices import Direction, GateName
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import NO_ARGUMENTS, InputArguments, InputFile, StatedSettings, inspect_file, open_printing
-from gatewise.cli.options import Integer, chosen_options, option_group, tokens_in
+from gatewise.cli.options import Integer, Number, chosen_options, option_group, tokens_in
 from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
 from gatewise.insight import Answer
 from gatewise.insight.naming import sequence_of
+from gatewise.number_text import parse_integer
 from gatewise.opening.answers import observed_outputs
 from gatewise.opening.runs import OpenedRun
 from gatewise.opening.step_values import step_values
@@ -115,7 +116,7 @@ class PictureOptions:
     method: str | None = None
     long: bool | None = None
     text: Path | None = None
-    tolerance: float | None = None
+    tolerance: Number = None
     values: Path | None = None
     parts: str | None = None
     observed: Path | None = None
@@ -302,7 +303,7 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
 def _number_or_name(text: str) -> int | str:
     """Return the number that an option was given, or else its text as a name."""
     try:
-        return int(text)
+        return parse_integer(text)
     except ValueError:
         return text
 
@@ -314,7 +315,7 @@ def _numbers_or_names(text: str) -> list[int | str]:
 def _parse_steps(text: str) -> tuple[int | None, int | None]:
     """Return the first step and the stop of an option FIRST:STOP, whose ends may be left out."""
     try:
-        first, stop = (int(part) if part.strip() else None for part in text.split(":"))
+        first, stop = (parse_integer(part) if part.strip() else None for part in text.split(":"))
     except ValueError:
         raise OptionError(f"--steps must be FIRST:STOP, as in --steps 0:100, not {text!r}") from None
     return first or 0, stop

@@ -10,7 +10,8 @@ from gatewise.arrays import Array
 from gatewise.cli.printing import print_notes
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
-from gatewise.opening.number_files import load_npy, parse_number, read_csv
+from gatewise.number_text import parse_number
+from gatewise.opening.number_files import load_npy, read_csv
 from gatewise.records.named_numbers import NamedNumbers
 from gatewise.records.times import TimeRules
 

@@ -16,17 +16,14 @@ from collections.abc import Iterable, Iterator
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, reason, shown
 from gatewise.files.storage import read_text
+from gatewise.number_text import numeral
 
 Row = tuple[int, list[str]]
 EACH = 100  # bytes that a character takes in a list of cells, at most
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}  # in the order in which they are looked for
 # Patterns are compiled with the first table, not with the program's help.
-_MINUS = "\N{MINUS SIGN}"
 _FROM_SEPARATOR = r"[\t;,][^\r\n]*"  # the rest of a line
 _QUOTED = r'"[^"]*"'
-_WITH_COMMA = r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?"
-_WITH_POINT = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?"
-_THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
 
 
 def rows(
@@ -73,35 +70,30 @@ def separator(text: str) -> str:
 
 
 def numerals(path: str | os.PathLike[str], text: str, table: Iterable[Row]) -> Iterator[Row]:
-    """Yield a .csv table's rows of numbers as Python spells them: with decimal points, and an ASCII minus sign.
+    """Yield a .csv table's rows of numbers with decimal points, as `gatewise.number_text.parse_number` reads them.
 
     `text` is the content of the file, and `table` the rows of those cells that must be numbers, which are gone through
     more than once; other cells stay as they are. Raise FileError if the meaning of their commas is ambiguous.
     """
     no_cell_has_one = "," not in text or ('"' not in text and separator(text) == ",")
-    with_commas = not no_cell_has_one and _commas_mark_decimals(path, table)
-    if not with_commas and _MINUS not in text:
+    if no_cell_has_one or not _commas_mark_decimals(path, table):
         yield from table
         return
     for line, cells in table:
-        cells = [cell.replace(_MINUS, "-") for cell in cells]
-        if with_commas:
-            cells = [cell.replace(",", ".") if re.fullmatch(_WITH_COMMA, cell) else cell for cell in cells]
-        yield line, cells
+        yield line, [cell.replace(",", ".") if "," in cell and numeral(cell) else cell for cell in cells]
 
 
 def _commas_mark_decimals(path: str | os.PathLike[str], table: Iterable[Row]) -> bool:
-    """Whether cells of a .csv table have decimal commas; raise FileError if the meaning of its commas is ambiguous."""
+    """Return whether numbers of a table have decimal commas, or raise FileError if that is ambiguous."""
     with_comma = with_point = None
     thousands_only = True
     for line, cells in table:
         for cell in cells:
-            numeral = cell.replace(_MINUS, "-")
-            if "," in numeral and re.fullmatch(_WITH_COMMA, numeral):
-                with_comma = with_comma or (line, numeral)
-                thousands_only = thousands_only and re.fullmatch(_THOUSANDS, numeral) is not None
-            elif with_point is None and re.fullmatch(_WITH_POINT, numeral):
-                with_point = line, numeral
+            if "," in cell and (parts := numeral(cell)):
+                with_comma = with_comma or (line, cell)
+                thousands_only = thousands_only and not parts.tells_its_mark
+            elif with_point is None and "." in cell and numeral(cell):
+                with_point = line, cell
     if with_comma is None:
         return False
     line, cell = with_comma

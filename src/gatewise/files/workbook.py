@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from gatewise.errors import FileError, MissingExtraError, importing, reason, sho
 MOST_BYTES = 1 << 20  # of XML, unpacked: the styles of a made-up workbook of this size take seconds
 MOST_CELLS, MOST_ROWS = 100_000, 1 << 20  # of a worksheet; Excel has no more rows
 WIDEST = 200  # cells to which shorter rows are filled up
+_CELL = re.compile(
+    rb"(?P<start><(?:\w+:)?c)(?P<attributes>(?:\s[^<>]*)?)(?P<between>>\s*(?:<(?:\w+:)?f[^<]*</(?:\w+:)?f>)?\s*"
+    rb"<(?:\w+:)?v(?:\s[^<>]*)?>)(?P<value>[^<]*)(?P<end></)"
+)
+_KIND = re.compile(rb"""\st\s*=\s*["'](\w*)["']""")
+_NUMBER = rb"[+-]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?|"
 
 
 def worksheets(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
@@ -36,6 +43,7 @@ def worksheets(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
             parts = [entry for entry in archive.infolist() if entry.filename.lower().endswith((".xml", ".rels"))]
         if sum(part.file_size for part in parts) > MOST_BYTES:
             raise FileError(f"unpacked, its tables may have at most {MOST_BYTES >> 20} MiB")
+        content = _with_texts_for_odd_numbers(content, [part.filename for part in parts])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what openpyxl leaves out: pictures, validations
             values = load_workbook(io.BytesIO(content), data_only=True, **options)
@@ -46,6 +54,34 @@ def worksheets(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
         raise FileError(f"cannot read {path}: {problem}") from None
     except Exception as problem:  # whatever zipfile, the XML parser and openpyxl raise on a damaged workbook
         raise FileError(f"cannot read {path}: it is not an intact Excel workbook ({reason(problem)})") from None
+
+
+def _with_texts_for_odd_numbers(content: bytes, parts: list[str]) -> bytes:
+    """Return a workbook in which a cell whose number is none has it as a text, so that it costs its own line alone.
+
+    openpyxl refuses the whole workbook, and reads 1_000 as 1000.
+    """
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        tables = {name: archive.read(name) for name in parts}
+    changed = {name: _CELL.sub(_mended_cell, data) if "worksheets/" in name else data for name, data in tables.items()}
+    if changed == tables:
+        return content
+    copied = io.BytesIO()
+    with zipfile.ZipFile(copied, "w") as copy:
+        for name, data in changed.items():
+            copy.writestr(name, data)
+    return copied.getvalue()
+
+
+def _mended_cell(cell: re.Match[bytes]) -> bytes:
+    """Return the XML of a cell, as a text if it should be a number and is none."""
+    kind = _KIND.search(cell["attributes"])
+    if (kind and kind[1] != b"n") or re.fullmatch(_NUMBER, cell["value"].strip()):
+        return cell[0]
+    attributes = _KIND.sub(b"", cell["attributes"])
+    return cell["start"] + attributes + b' t="str"' + cell["between"] + cell["value"] + cell["end"]
 
 
 def _text_of(values: Any, formulas: Any) -> str:

@@ -12,6 +12,8 @@ from gatewise.grading.numerals import is_blank, is_number, iterate_numerals, par
 
 _LABEL = re.compile(r"`([^`\n]{1,120})`, \w+ \(")  # above the cell of an answer
 _NAMED = re.compile(r"^[^\W\d]\w* ?[=:]")  # before the numbers that a cell prints
+_NO_CODE = re.compile(r"[\[\](), ]*[+-]?[\d½¼¾][\d½¼¾\s\[\](),._eE+-]*")  # numbers alone, if unreadable ones
+_QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")  # a number that was printed as a text
 NOT_RUN = "a cell that was never run, or not saved after that"
 
 
@@ -21,7 +23,7 @@ def text_of(notebook: str) -> str:
     Numbers in an answer's cell count before those that the last cell printed, and these before its cell's own output.
     Raise ValueError, TypeError, KeyError or AttributeError if the text is not a notebook.
     """
-    cells = json.loads(notebook, parse_constant=str)["cells"]
+    cells = json.loads(notebook, parse_float=str, parse_int=str, parse_constant=str)["cells"]
     sources = [_join(cell.get("source")) for cell in cells]
     outputs = [_output_of(cell) for cell in cells]
     printed = next((answers for output in reversed(outputs) if (answers := _printed_answers(output))), {})
@@ -29,7 +31,9 @@ def text_of(notebook: str) -> str:
     for above, source, output in zip(sources, sources[1:], outputs[1:], strict=False):
         name = label[1] if (label := _LABEL.match(above)) else ""
         texts = [_assigned(source, python_name(name)), str(printed.get(name, "")), _NAMED.sub("", output, count=1)]
-        numbers = next(filter(_has_numbers, (" ".join(text.replace("'", "").split()) for text in texts)), "")
+        numbers = next(filter(_has_numbers, (" ".join(_QUOTED.sub(r"\1", text).split()) for text in texts)), "")
+        if not numbers and _NO_CODE.fullmatch(texts[0]):
+            numbers = " ".join(texts[0].split())  # which its line cannot be read for, and not for being code
         answer = f" = {numbers}" if numbers or texts[0] in ("", "None") else f"\t{NOT_RUN}"
         lines.append(name and name + answer)
     return "\n".join(lines)

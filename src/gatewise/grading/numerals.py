@@ -7,54 +7,30 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gatewise.errors import shown
+from gatewise.number_text import LONGEST, SIGNS, numeral, spelling_hint, tidy
 
 Nested = Any  # a numeral as it is written, or a list of Nested
 
-LONGEST = 1000  # characters of a number
 TRANSPOSED = ("T", ".T", "^T", "^{T}", "^\\top", "ᵀ", "'")  # behind a row that stands for a column
 MOST = 1_000_000  # numbers of one quantity
 DEEPEST = 4  # lists in lists
 _BLANKS = {"", "n/a", "na", "none", "null"}
-_DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{FULLWIDTH HYPHEN-MINUS}"), "-")
 _CELL_ENDS = dict.fromkeys(map(ord, "\t|"), ";")
-_TIMES = dict.fromkeys(map(ord, "·⋅×∙"), "*")
-_RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
-_EXPONENT = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_NUMERAL = re.compile(
-    r"([+-]?) ?([0-9]*)([.,]?)([0-9]*)"
-    r"(?:(?:[eE]|\*10(?:\^|\*\*))[({]?([+-]?[0-9]{1,8})[)}]?)?(%?)"
-)
-_BEFORE_SIGN = re.compile(r" (?=%)| ?\* ?(?=10)|(?<=10) (?=\^|\*\*)|(?<=[\^*]) (?=[({+-]?[0-9])")
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}([.,])[0-9]{3}")
 _OF_NUMPY = re.compile(r"\b(?:np|numpy)\.float[0-9]{1,3}\(([^()\[\]]*)\)")  # as NumPy 2 writes a number within a list
 _CALL = re.compile(r"[A-Za-z_][A-Za-z_.]{0,40}\((.*)\)")  # tensor(…), np.array(…)
 _KEYWORDS = re.compile(r"(?:, ?[a-z_]+ ?=.*)?")  # dtype=float32, grad_fn=<…>
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?: \d{3})+(?:\.\d*)?")
 _BRACKETS = re.compile(r"[\[\](){}]|[^\[\](){}]+")
 
 
 def is_blank(text: str) -> bool:
     """Return whether a text is a blank: nothing, a dash, a line to write on, n/a."""
-    return not text.translate(_DASHES).strip("-_? \t\n") or text.strip().casefold() in _BLANKS
+    return not text.translate(SIGNS).strip("-_? \t\n") or text.strip().casefold() in _BLANKS
 
 
 def is_number(text: str) -> bool:
     """Return whether a text is one number."""
-    return len(text) <= LONGEST and _match_number(text) is not None
-
-
-def tidy(text: str) -> str:
-    """Return a text with single blanks and keyboard signs."""
-    text = " ".join(text.translate(_DASHES).translate(_TIMES).split())
-    return _BEFORE_SIGN.sub(lambda match: match[0].strip(), text)
-
-
-def _match_number(text: str) -> re.Match[str] | None:
-    """Return the parts of a hand-written number: sign, digits around the decimal mark, exponent, percent."""
-    match = _NUMERAL.fullmatch(text)
-    if match is None:
-        raised = _EXPONENT.sub(lambda match: "^" + match[0].translate(_RAISED), text)
-        match = _NUMERAL.fullmatch(tidy(raised))
-    return match if match and (match[2] or match[4]) else None
+    return numeral(text) is not None
 
 
 class DecimalMarks:
@@ -67,10 +43,10 @@ class DecimalMarks:
     def __init__(self, numerals: Iterable[str]) -> None:
         """Find the decimal marks that the numerals of a sheet use for sure."""
         self.sure = {".": False, ",": False}
-        for numeral in numerals:
-            for mark in self.sure:
-                if not self.sure[mark] and mark in numeral and not _THOUSANDS.fullmatch(numeral) and is_number(numeral):
-                    self.sure[mark] = True
+        for text in numerals:
+            parts = numeral(text) if "." in text or "," in text else None
+            if parts is not None and parts.tells_its_mark:
+                self.sure[parts.mark] = True
 
     def number(self, text: str) -> tuple[float, float] | None:
         """Return a hand-written number, and half a unit of its last digit; None for a blank.
@@ -81,22 +57,20 @@ class DecimalMarks:
             raise ValueError(f"{shown(text, 20)!r} is too long for a number: it has over {LONGEST:,} characters")
         if is_blank(text):
             return None
-        match = _match_number(text)
-        if match is None:
-            raise ValueError(f"{shown(text, 60)!r} is not a number")
-        sign, integer, mark, part, exponent, percent = match.groups()
-        if mark and (self.sure[","] or mark == ",") and _THOUSANDS.fullmatch(sign + integer + mark + part):
-            other_mark = "," if mark == "." else "."
-            if not self.sure[mark] or self.sure[other_mark]:
+        parts = numeral(text)
+        if parts is None:
+            raise ValueError(f"{shown(text, 60)!r} is not a number{spelling_hint(text)}")
+        if parts.mark and (self.sure[","] or parts.mark == ",") and parts.may_have_thousands:
+            other_mark = "," if parts.mark == "." else "."
+            if not self.sure[parts.mark] or self.sure[other_mark]:
                 raise ValueError(
-                    f"{shown(text, 60)!r} may be {integer}.{part} or {integer}{part}; decimals must be marked by points"
-                    " throughout, or by commas throughout"
+                    f"{shown(text, 60)!r} may be {parts.integer}.{parts.decimals} or {parts.integer}{parts.decimals};"
+                    " decimals must be marked by points throughout, or by commas throughout"
                 )
-        shift = int(exponent or 0) - (2 if percent else 0)
-        value = float(f"{sign}{integer}.{part}e{shift}")
+        value = parts.value
         if abs(value) == float("inf"):
             raise ValueError(f"{shown(text, 60)!r} is too large")
-        last_exponent = shift - len(part)
+        last_exponent = parts.shift - len(parts.decimals)
         if value == 0:  # written 0e9, it is a zero all the same
             last_exponent = min(last_exponent, 0)
         return value, 0.5 * 10.0 ** max(-300, min(last_exponent, 300))
@@ -178,7 +152,11 @@ def _split_numerals(text: str, *, bracketed: bool) -> Nested:
             return spaced  # 0,49, 0,50: those between the numbers have a blank
         if "." not in text and any("," in part for part in spaced):
             raise ValueError(f"which of the commas in {shown(text, 60)!r} mark decimals is unclear")
-        return [number for part in text.split(",") for number in (part.strip().split(" ") if part.strip() else [""])]
+        parts = [part.strip() for part in text.split(",")]
+        whole = [is_number(part) or _GROUPED.fullmatch(part) for part in parts]  # - 3 is a number, and 1 000 unclear
+        return [
+            number for part, one in zip(parts, whole, strict=True) for number in ([part] if one else part.split(" "))
+        ]
     if " " in text:
         return text.split(" ")  # 0,49 0,50
     if text.count(",") == 1 and not bracketed:

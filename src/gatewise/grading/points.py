@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gatewise.errors import FileError
 from gatewise.errors import shown as shorten
 from gatewise.files import storage, tables
+from gatewise.number_text import parse_number
 
 MOST = 1e6
 HEAD = "quantity"
@@ -46,10 +47,10 @@ def read(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]
 def _parse_points(cell: str, where: str) -> float:
     """Return the points in a cell of a teacher's table, or raise a FileError that begins with `where`."""
     try:
-        value = float(cell)
+        value = parse_number(cell)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= MOST or "_" in cell:
+    if not 0 <= value <= MOST:
         raise FileError(f"{where} must have points from 0 to {MOST:,.0f}, not {shorten(cell, 40)!r}")
     return value
 

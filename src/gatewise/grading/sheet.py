@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ SUFFIXES = (*EMPTY, ".xlsx", ".ipynb", ".tsv", ".txt", ".md")
 LARGEST = 16 << 20  # bytes of a sheet; nobody fills in a larger one
 MOST_DIGITS = 15  # decimal digits that a double holds
 _IN_A_NAME = re.compile(r"(_\{?\w),[ ]?((?:raw|u|w)\b|\w{1,6}\})")  # a comma within a name: a_f,raw or a_{f,0}
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<literal>[^\s\[\]{},:"]+(?: +[^\s\[\]{},:"]+)*)')
+_JSON_LITERAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null|NaN|-?Infinity")
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 
 
@@ -51,8 +54,7 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     if not source.stat().st_size:
         raise FileError(f"cannot read {source}: it is empty")
     if suffix == ".npz":
-        arrays = read_npz(source, npz_names(source), most=LARGEST)
-        sheet = _sheet_of_arrays(arrays, str(source), f"cannot read {source}: ")
+        sheet = _read_archive(source)
     elif suffix == ".json":
         sheet = _read_json_sheet(source, part)
     elif suffix == ".ipynb":
@@ -67,6 +69,20 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
         why = str(sheet.faults[0]) if sheet.faults else "there is no quantity in it"
         raise FileError(f"cannot read {source}: {why}")
     return sheet
+
+
+def _read_archive(source: Path) -> Sheet:
+    """Return the arrays in an .npz file that hold numbers; each other one is a fault of the sheet."""
+    arrays, faults = {}, []
+    for name in npz_names(source):
+        try:
+            array = read_npz(source, [name], most=LARGEST)[name]
+            if says := _reason_against(array):
+                raise FileError(f"{quoted(name)} {says}")
+            arrays[name] = array
+        except FileError as problem:
+            faults.append(Fault("", short(name), str(problem).removeprefix(f"cannot read {source}: ")))
+    return replace(_sheet_of_arrays(arrays, str(source)), faults=tuple(faults))
 
 
 def _read_workbook(source: Path) -> Sheet:
@@ -102,22 +118,28 @@ def sheet_of_mapping(arrays_by_name: Mapping[str, npt.ArrayLike], digits: int | 
             arrays[str(name)] = array.astype(np.float64) if array.dtype.kind == "O" else array  # None is a blank
         except (TypeError, ValueError, OverflowError):
             raise FileError(f"the answer {quoted(str(name))} must be numbers, all rows equally long") from None
-    return _sheet_of_arrays(arrays, "the answers", "the answer ", digits)
+    for name, array in arrays.items():
+        if says := _reason_against(array):
+            raise FileError(f"the answer {quoted(name)} {says}")
+    return _sheet_of_arrays(arrays, "the answers", digits)
 
 
-def _sheet_of_arrays(
-    arrays: Mapping[str, npt.NDArray[Any]], source: str, fault: str, digits: int | None = None
-) -> Sheet:
-    """Return a sheet of arrays, or raise a FileError that begins with `fault` if any holds no finite numbers.
+def _reason_against(array: npt.NDArray[Any]) -> str:
+    """Return why an array is no answer: it holds other things than finite numbers, or too large ones; else nothing."""
+    if array.dtype.kind not in "fiu":
+        return f"must be numbers, but is of type {array.dtype}"
+    if np.isinf(array).any():
+        return "must hold finite numbers"
+    with np.errstate(over="ignore"):
+        return "holds a number that is too large" if np.isinf(array.astype(np.float64)).any() else ""
+
+
+def _sheet_of_arrays(arrays: Mapping[str, npt.NDArray[Any]], source: str, digits: int | None = None) -> Sheet:
+    """Return a sheet of arrays of finite numbers.
 
     The decimals to which an array was rounded are unknown: as many are assumed as its longest number needs, or, for an
     array of zeros, the longest number of all arrays.
     """
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise FileError(f"{fault}{quoted(name)} must be numbers, but is of type {array.dtype}")
-        if np.isinf(array).any():
-            raise FileError(f"{fault}{quoted(name)} must hold finite numbers")
     arrays = {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}
     needed = {
         name: max(
@@ -130,11 +152,7 @@ def _sheet_of_arrays(
     for name, array in arrays.items():
         exact_decimals = needed[name] if digits is None else digits
         decimals = min(most if exact_decimals is None else exact_decimals, MOST_DIGITS)
-        with np.errstate(over="ignore"):
-            values = array.astype(np.float64)
-        if np.isinf(values).any():
-            raise FileError(f"{source}: {quoted(name)} holds a number that is too large")
-        answers[name] = SheetAnswer(values, np.full(array.shape, 0.5 * 10.0**-decimals), name)
+        answers[name] = SheetAnswer(array.astype(np.float64), np.full(array.shape, 0.5 * 10.0**-decimals), name)
     return Sheet(answers, source)
 
 
@@ -168,9 +186,10 @@ def _read_json_sheet(source: Path, part: str) -> Sheet:
     if not text.strip():
         raise FileError(f"cannot read {source}: it is empty")
     try:
-        data = json.loads(
-            text, parse_float=_parse_exact, parse_int=_parse_exact, parse_constant=str, object_pairs_hook=_JsonObject
-        )
+        try:
+            data = _parse_json(text)
+        except json.JSONDecodeError:
+            data = _parse_json(_TOKEN.sub(_quote_literal, text))  # one bad number costs its line alone
     except json.JSONDecodeError as problem:
         raise FileError(f"cannot read {source}: line {problem.lineno} is not JSON ({problem.msg})") from None
     except RecursionError:
@@ -190,6 +209,20 @@ def _read_json_sheet(source: Path, part: str) -> Sheet:
         except ValueError as problem:
             filled.fault(name, line, str(problem))
     return filled.sheet(source, more)
+
+
+def _parse_json(text: str) -> Any:
+    return json.loads(
+        text, parse_float=_parse_exact, parse_int=_parse_exact, parse_constant=str, object_pairs_hook=_JsonObject
+    )
+
+
+def _quote_literal(token: re.Match[str]) -> str:
+    """Return a token of a JSON sheet, in quotes if it is what JSON does not know, such as .5, +3 or 1_000."""
+    literal = token["literal"]
+    if literal is None or _JSON_LITERAL.fullmatch(literal):
+        return token[0]
+    return json.dumps(literal)
 
 
 def _parse_exact(token: str) -> Decimal | str:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.arrays import finite_number
 from gatewise.errors import FileError, OptionError, ShapeError, shown
 from gatewise.files import tables
 from gatewise.network import Network
+from gatewise.number_text import parse_number, spelling_hint
 from gatewise.records.labels import Measure
 from gatewise.records.named_numbers import NamedNumbers, features_by_name, is_table, listed_names
 from gatewise.showing import counted
@@ -171,8 +173,9 @@ class AttributeTable:
         attributes = {}
         for place, text in zip(places, texts, strict=True):
             try:
-                attributes[self.heads[place]] = float(text)
-            except ValueError:
+                attributes[self.heads[place]] = finite_number("an attribute", parse_number(text))
+            except ValueError:  # also finite_number's
                 entry = f"{shown(text, 40)!r} for {shown(self.heads[place], 60)!r}"
-                raise FileError(f"cannot read {self.path}: line {line} has {entry}, which is not a number") from None
+                fault = f"line {line} has {entry}, which is not a number{spelling_hint(text)}"
+                raise FileError(f"cannot read {self.path}: {fault}") from None
         return attributes

@@ -21,11 +21,12 @@ from gatewise.files.storage import guarded, nonempty, npz_names, read_npy, read_
 from gatewise.interop.containers.netcdf import open_netcdf
 from gatewise.interop.refusals import reading
 from gatewise.interop.trace_tables import HEADS
+from gatewise.number_text import parse_number, spelling_hint
 from gatewise.opening.columns import FeatureSelection
 from gatewise.records.named_numbers import NamedNumbers, listed_names, measures_of, unnamed_numbers
 from gatewise.records.times import TIME_HEADS, RawTimes, are_numbers, dates_of
 
-NUMBER_LIKE = r"[+-]?(?=\D*\d)[\d.,'\s_]+%?"  # no name of a column, even if it is no number
+NUMBER_LIKE = r"[+\-−–]?(?=.*[\d½⅓¼¾])[\d½⅓¼¾²³.,'\s_]+%?"  # no name of a column, even if it is no number
 MISSING = frozenset(("", "NA", "N/A", "null", "None"))  # cells without a number, where some may be missing; nan is one
 NETCDF = (".nc", ".nc4")
 
@@ -141,9 +142,16 @@ def _read_table(
             row = ["nan" if cell in missing else cell for cell in row]
         try:
             values.extend(map(parse, row))
+            continue
+        except ValueError:
+            del values[len(values) - len(values) % len(row) :]
+        try:  # spellings that `float` does not know
+            values.extend(map(parse_number, row))
         except ValueError:
             wrong = next(cell for cell in row if not _is_number(cell))
-            raise FileError(f"cannot read {path}: line {line} has {shown(wrong)!r}, which is not a number") from None
+            raise FileError(
+                f"cannot read {path}: line {line} has {shown(wrong)!r}, which is not a number{spelling_hint(wrong)}"
+            ) from None
     numbers_read = np.array(values).reshape(table.count, len(table.places))
     features = tuple(heads) if heads else None
     if table.times is None:
@@ -279,10 +287,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def parse_number(text: str) -> float:
-    """Return a number in a table as `float` reads it, except that digits may not be grouped by underscores."""
-    if "_" in text:
-        raise ValueError
-    return float(text)

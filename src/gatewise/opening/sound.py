@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, require_memory
 from gatewise.errors import FileError, OptionError, reason, shown
 from gatewise.files.storage import guarded, nonempty
+from gatewise.number_text import parse_integer
 
 EXTENSIBLE = 0xFFFE  # a format whose number follows later
 MAX_FRAME = 2**30  # samples of a row: hours of sound
@@ -97,13 +98,13 @@ def frames(values: Array, frames: str | int | Sequence[int]) -> tuple[Array, int
     new. The last row is filled up with zeros.
     """
     text = frames if isinstance(frames, str) else ",".join(map(str, np.atleast_1d(frames)))
+    parts = text.split(",")
     try:
-        numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
-    except ValueError:  # more digits than Python takes
-        numbers = [0]
-    if len(numbers) > 2 or min(numbers) < 1:
+        size, hop = parse_integer(parts[0]), parse_integer(parts[-1])
+    except ValueError:
+        size = hop = 0
+    if len(parts) > 2 or min(size, hop) < 1:
         raise OptionError(f"--frames must be SIZE or SIZE,HOP, in samples, not {shown(text)!r}")
-    size, hop = numbers[0], numbers[-1]
     if hop > size:
         raise OptionError(f"--frames would leave samples out: {hop} lie between frames of {size}")
     if size > MAX_FRAME:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from gatewise.arrays import index
 from gatewise.errors import OptionError, join_names
+from gatewise.number_text import parse_integer
 from gatewise.records.labels import instant
 from gatewise.records.times import dates_of
 from gatewise.showing import counted
 
+LARGEST = 10**18  # of the number of a part of a run
 Times = Sequence[Any] | npt.NDArray[Any] | None  # the labels of a run's steps
 
 
@@ -33,7 +35,11 @@ def place_of(noun: str, name: Any, count: int, names: Sequence[str] | None, owne
 
 def _number(text: str) -> int | None:
     """Return the number of a part of a run that a text is; None for other texts, and for numbers that none has."""
-    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else None
+    try:
+        number = parse_integer(text)
+    except ValueError:
+        return None
+    return number if abs(number) < LARGEST else None
 
 
 def is_time(value: object) -> bool:

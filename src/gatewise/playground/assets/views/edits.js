@@ -2,6 +2,7 @@
 import {button, el, nameByText, numberField, reveal, setText} from "./dom.js";
 import {compact, figure} from "../engine/figures.js";
 import {refKey, openNumber, placeName, spokenName, symbolElement} from "./detail.js";
+import {writtenNumber} from "../judge/numerals.js";
 import {sameEdits} from "./hash.js";
 import {influenceFigure} from "./influence.js";
 import {pagePhrase} from "./phrases.js";
@@ -44,10 +45,8 @@ function plainText(text) {
 
 /** The number that a text says, or null. A comma may be its point. @param {string} text */
 export function readNumber(text) {
-  const plain = plainText(text);
-  if (!TYPED.test(plain)) return null;
-  const value = Number(plain);
-  return Math.abs(value) <= LARGEST ? value : null;
+  const written = writtenNumber(text);
+  return written && written !== "ambiguous" && Math.abs(written.value) <= LARGEST ? written.value : null;
 }
 
 /**
@@ -83,7 +82,8 @@ export function givenField(page, ref, opens = false) {
     field.setAttribute("aria-invalid", String(wrong));
     why.hidden = !wrong;
     if (wrong) {
-      const problem = TYPED.test(plainText(typed)) ? "edits.too large" : "edits.no number";
+      const isNumber = TYPED.test(plainText(typed)) && writtenNumber(typed) !== "ambiguous";
+      const problem = isNumber ? "edits.too large" : "edits.no number";
       const put = {typed: typed.trim().slice(0, 20), value: figure(model.number(ref), 4)};
       setText(why, pagePhrase(page, put.typed ? problem : "edits.nothing", put));
       field.setAttribute("aria-describedby", why.id);
@@ -91,7 +91,7 @@ export function givenField(page, ref, opens = false) {
       return;
     }
     field.removeAttribute("aria-describedby");
-    field.value = plainText(typed);
+    field.value = TYPED.test(plainText(typed)) ? plainText(typed) : compact(value);
     if ((typed !== text || field.dataset.nudged) && value !== model.number(ref)) changeNumber(page, ref, value);
   };
   field.addEventListener("keydown", event => {
