@@ -55,7 +55,7 @@ def in_an_activation(text):
 
 def in_a_setting(text):
     value = StatedSettings([f"number={text}"]).parsed()["number"]
-    if isinstance(value, str) or not math.isfinite(value):  # which no setting that is a number allows
+    if isinstance(value, str) or not -math.inf < value < math.inf:  # which no setting that is a number allows
         raise ValueError
     return value
 

@@ -225,6 +225,8 @@ def read_netcdf(path: Path, selection: FeatureSelection | None) -> NamedNumbers:
         raise FileError(f"{path} must hold {listed_names(names)} over one dimension, and the same one")
     with _refusing(path):
         decoded = _decoded(variables, coordinates)
+        if texts := [name for name in names if decoded[name].dtype.kind not in "fiubmM"]:
+            raise ValueError(f"{texts[0]!r} holds no numbers")
         values = np.stack([np.asarray(decoded[name].values, np.float64) for name in names], axis=-1)
         times: Any = next((decoded[name].values for name in coordinates), np.arange(len(values)))
         if len(times) != len(values):
