@@ -152,6 +152,8 @@ class Activation:
         >>> Activation.parse("leaky_relu:0.2").alpha
         0.2
         """
+        if not isinstance(text, str):
+            raise OptionError(f"an activation must be written as name, name:alpha or name:alpha,beta, not {text!r}")
         name, _, constants = text.partition(":")
         try:
             return cls(name.strip(), *(parse_number(constant) for constant in constants.split(",") if constants))

@@ -6,6 +6,7 @@ next process goes on behind it. `trying` says what a class is, and which faults 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import multiprocessing
 import os
@@ -26,7 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hostile.trying import CLASSES, KILL, KINDS, Fault, Hostile, Refused, watch_this_process
+from hostile.trying import AT_END, CLASSES, KILL, KINDS, Fault, Hostile, Refused, watch_this_process
 
 MODULES = (
     *("data_tables", "data_files", "models_torch", "models_onnx", "models_keras", "models_files", "typed", "sheets"),
@@ -97,7 +98,7 @@ def _place(problem: BaseException) -> str:
     text = problem.text if isinstance(problem, Fault) else str(problem)
     lines = text.strip().splitlines() or [""]
     if places := [line.strip() for line in lines if line.strip().startswith("File ")]:
-        return f"{places[-1]} {lines[-1]}"[:200]
+        return places[-1]
     return re.sub(r"\d+", "0", lines[0].partition(":")[0])[:60]
 
 
@@ -107,9 +108,13 @@ def _work(one: Hostile, seed: int, first: int, seconds: float, folder: str, repo
     for stream in (1, 2):
         os.dup2(log, stream)
     sys.stdout, sys.stderr = (open(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    atexit._clear()  # a program that is run here would remove the parent's folders
+    tempfile.tempdir = folder  # which goes with everything in it
     watch_this_process()
     taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + one.memory,) * 2)
+    if one.memory:
+        resource.setrlimit(resource.RLIMIT_AS, (taken + one.memory,) * 2)
     end, number = time.monotonic() + seconds, first
     while True:
         reports.send((number, attempt(one, seed, number, Path(folder, "try"))))
@@ -117,6 +122,8 @@ def _work(one: Hostile, seed: int, first: int, seconds: float, folder: str, repo
         number += 1
         if time.monotonic() > end:
             break
+    for close in AT_END:
+        close()
     reports.close()
     os._exit(0)
 
@@ -124,7 +131,7 @@ def _work(one: Hostile, seed: int, first: int, seconds: float, folder: str, repo
 def run_class(one: Hostile, seed: int, first: int, seconds: float, findings: Findings) -> int:
     """Make tries of a class for some seconds, each process from where the last one ended; return the next number."""
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hostile-", dir=_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix="hostile-", dir=_folder(), ignore_cleanup_errors=True) as folder:
         while (left := begin + seconds - time.monotonic()) > 0:
             first = _oversee(one, seed, first, left, folder, findings)
     findings.seconds += time.monotonic() - begin

@@ -55,11 +55,12 @@ class Hostile:
     attempt: Attempt
     needs: tuple[str, ...] = ()  # modules, and programs as $gcc
     seconds: float = 30.0  # that a try may take
-    memory: int = 2**31  # bytes more than the process has when it begins
+    memory: int = 2**31  # bytes more than the process has when it begins; 0 for as many as there are
     share: float = 1.0  # of the time, where most classes have 1
 
 
 CLASSES: dict[str, Hostile] = {}
+AT_END: list[Callable[[], object]] = []  # what a process of a class calls when its time is over
 
 
 def hostile(name: str, **more: Any) -> Callable[[Attempt], Attempt]:
@@ -115,7 +116,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watching:
         return
     in_folder = event in ("import", "ctypes.dlopen") and CANARY in str(arguments[:2])
-    if event in FORBIDDEN or in_folder:
+    is_harmless = arguments[:1] == ("uname",)  # Python's own module platform
+    if (event in FORBIDDEN and not is_harmless) or in_folder:
         _seen.append(f"{event} {arguments!r:.200}")
 
 

@@ -232,6 +232,6 @@ def _comment(
         *sentences,
     ]
     for line in lines:
-        plain = line.encode("ascii", "backslashreplace").decode().replace("*/", "* /")
+        plain = line.encode("ascii", "backslashreplace").decode().replace("*/", "* /").replace("/*", "/ *")
         plain = "".join(letter if letter.isprintable() else " " for letter in plain)
         yield from wrap(plain, 110, break_on_hyphens=False) or [""]

@@ -94,7 +94,7 @@ def set_num_threads(count: int) -> None:
 
 def choose(name: str, parameters: Parameters) -> ModuleType:
     """Return the engine called `name`, or for ``auto`` the fastest that can run the cell."""
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         return next(engine for engine in ENGINES.values() if engine.refusal(parameters) is None)
     one_of("engine", name, ("auto", *ENGINES))
     if (reason := ENGINES[name].refusal(parameters)) is not None:

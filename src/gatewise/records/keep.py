@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from gatewise import gates
-from gatewise.arrays import size
+from gatewise.arrays import array_of, size
 from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.errors import OptionError, one_of
 from gatewise.parameters import Parameters
@@ -53,7 +51,7 @@ class Keep:
         object.__setattr__(self, "quantities", tuple(name for name in QUANTITIES if name in names))
         size("every", self.every, most=None)
         if self.units is not None:
-            units = np.asarray(self.units)
+            units = array_of("units", self.units)
             if units.ndim != 1 or units.dtype.kind not in "iu" or not units.size or units.min() < 0:
                 raise OptionError(f"units must be one or more non-negative integers, not {self.units!r}")
             object.__setattr__(self, "units", tuple(int(unit) for unit in units))
@@ -113,6 +111,6 @@ EVERYTHING, NOTHING = Keep(), Keep(())
 
 def keep_of_options(keep: str | Sequence[str] | None, units: Sequence[int] | None, every: int) -> Keep:
     """Return the `Keep` that a run's options `keep`, `units` and `every` describe; EVERYTHING itself by default."""
-    if keep is None and units is None and every == 1:
+    if keep is None and units is None and isinstance(every, int) and every == 1:
         return EVERYTHING
     return Keep(QUANTITIES if keep is None else keep, units, every)  # type: ignore[arg-type]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from gatewise.arrays import array_of
 from gatewise.errors import OptionError, ShapeError, join_names
 
 LONGEST_NAME = 1000  # characters
@@ -184,7 +184,7 @@ class Labels:
 
 def _times_as_dates(times: Iterable[Any]) -> tuple[np.datetime64, ...] | None:
     """Return the labels of times as dates at the coarsest resolution that keeps them exact; None if they are names."""
-    array: npt.NDArray[Any] = np.asarray(times)
+    array = array_of("the labels of times", times)  # type: ignore[arg-type]  # whatever can be an array
     dates = (isinstance(time, datetime.date) and getattr(time, "tzinfo", None) is None for time in array.flat)
     if array.dtype.kind == "O" and array.size and all(dates):
         array = np.array([instant(time) for time in array])

@@ -7,6 +7,7 @@ export const NOWHERE = "hash.nowhere";
 
 const isOne = (/** @type {string} */ text) => text === "1";
 const readName = matching(/^.{0,100}$/su);
+const readDecimal = matching(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i);
 
 /**
  * What an address holds: its name there, the part of the state, what is written of it, if anything, and how it is read.
@@ -73,8 +74,8 @@ function readEdits(text) {
 /** @param {string} text @returns {Edit} */
 function readEdit(text) {
   const [layer, direction, name, step, at, value, ...rest] = text.split(",");
-  const number = Number(value);
-  if (rest.length || !value || !Number.isFinite(number)) throw new Error("no edit");
+  const number = Number(readDecimal(value));
+  if (rest.length || !Number.isFinite(number)) throw new Error("no edit");
   const place = at === "" ? [] : at.split(".").map(wholeNumber);
   const when = step === "" ? null : wholeNumber(step);
   const called = decodeURIComponent(readName(name));
