@@ -1,12 +1,8 @@
-"""Rounds over all readers: their own files and small ones made to be expensive, spoiled in a new way each round."""
+"""What spoils files of every reader: their own files and small ones made to be expensive, anew for each seed."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -61,34 +57,3 @@ SPOIL: dict[str, Spoil] = {
 }
 if find_spec("zarr") is not None:
     SPOIL["zarr stores"] = import_module("stores").spoil
-
-
-def rounds(count: int, first: int = 0, beginning: str = "") -> Iterator[tuple[str, int, Tally]]:
-    """Go through all kinds again and again: so many files of one, with the round's number as the seed."""
-    seed = first
-    while True:
-        for kind, spoil in SPOIL.items():
-            if not kind.startswith(beginning):
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                yield kind, seed, spoil(Path(folder), count=count, seed=seed)
-        seed += 1
-
-
-def main() -> None:
-    """Spoil files for as many minutes as are asked for, and say how many were answered and refused."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description=main.__doc__)
-    parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--count", type=int, default=500, help="files of a kind in one round")
-    parser.add_argument("--kind", default="", help="only kinds whose names begin so")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first round")
-    asked = parser.parse_args()
-    end = time.monotonic() + 60 * asked.minutes
-    answered = refused = 0
-    print(f"the first round has the seed {asked.seed}", file=sys.stderr)
-    for kind, seed, tally in rounds(asked.count, asked.seed, asked.kind):
-        answered, refused = answered + tally.answered, refused + tally.refused
-        print(f"{kind}, seed {seed}: {tally.answered} answered, {tally.refused} refused", file=sys.stderr)
-        if time.monotonic() > end:
-            break
-    print(f"{answered + refused:,} spoiled files: {answered:,} answered, {refused:,} refused, nothing foreign")

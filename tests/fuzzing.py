@@ -1,6 +1,6 @@
 """Fuzzing: a reader is given spoiled files, in a process of its own that has little memory and little time.
 
-``PYTHONPATH=tests python -m tests.fuzzing --minutes 20`` goes on over all readers: see `fuzz_rounds`.
+``python -m tests.hostile --only spoiled --minutes 20`` goes on over all readers: see `fuzz_rounds`.
 
 How a test uses it::
 
@@ -382,9 +382,3 @@ def _oversee(task: tuple[Any, ...], tally: Tally, failures: dict[str, str], seco
         process.kill()
         process.join()
         reports.close()
-
-
-if __name__ == "__main__":
-    from fuzz_rounds import main
-
-    main()

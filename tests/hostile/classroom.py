@@ -11,11 +11,70 @@ from hostile.sheets import tags
 from hostile.trying import Ended, Fault, command, contents, hostile, silent
 
 NAMES = (
-    *("=HYPERLINK(\"http://x.y\",\"Ada\")", "+1+1", "-2+3", "@SUM(A1)", "=cmd|' /C calc'!A0", "\t=1+1", "\r=1", "|x", "%0A=1"),
-    *("../../etc/passwd", "..", ".", "/root", "C:\\Windows", "CON", "nul.txt", "aux", "COM1", "a/b", "a\\b", "~", "$HOME", "`id`"),
-    *("<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "\"><svg onload=alert(1)>", "&lt;b&gt;", "{{7*7}}"),
-    *("Ada\u202eecalevoL", "A\u0308da", "Äda", "Ada", "ada", "ADA", "Zoë", "Łukasz Dąbrowski", "李雷", "Владимир", "محمد", "😀"),
-    *("O'Neill", "Smith, John", "x" * 300, "a;b", "a\"b", "\u200b", "\ufeffAda", "Ada ", "-", "_", "1", "1.5", "None", "NaN"),
+    *(
+        '=HYPERLINK("http://x.y","Ada")',
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "=cmd|' /C calc'!A0",
+        "\t=1+1",
+        "\r=1",
+        "|x",
+        "%0A=1",
+    ),
+    *(
+        "../../etc/passwd",
+        "..",
+        ".",
+        "/root",
+        "C:\\Windows",
+        "CON",
+        "nul.txt",
+        "aux",
+        "COM1",
+        "a/b",
+        "a\\b",
+        "~",
+        "$HOME",
+        "`id`",
+    ),
+    *(
+        "<img src=x onerror=alert(1)>",
+        "</script><script>alert(1)</script>",
+        '"><svg onload=alert(1)>',
+        "&lt;b&gt;",
+        "{{7*7}}",
+    ),
+    *(
+        "Ada\u202eecalevoL",
+        "A\u0308da",
+        "Äda",
+        "Ada",
+        "ada",
+        "ADA",
+        "Zoë",
+        "Łukasz Dąbrowski",
+        "李雷",
+        "Владимир",
+        "محمد",
+        "😀",
+    ),
+    *(
+        "O'Neill",
+        "Smith, John",
+        "x" * 300,
+        "a;b",
+        'a"b',
+        "\u200b",
+        "\ufeffAda",
+        "Ada ",
+        "-",
+        "_",
+        "1",
+        "1.5",
+        "None",
+        "NaN",
+    ),
 )
 
 
@@ -37,7 +96,12 @@ def rosters(chance: random.Random, folder: Path) -> None:
         silent(f"there are {len(keys)} keys for {count} students: {names}")
     for name in made:
         parts = Path(name).parts
-        if ".." in parts or len(parts) > 2 or len(parts[-1].encode()) > 255 or any(unicodedata.category(c) == "Cc" for c in name):
+        if (
+            ".." in parts
+            or len(parts) > 2
+            or len(parts[-1].encode()) > 255
+            or any(unicodedata.category(c) == "Cc" for c in name)
+        ):
             raise Fault("lost", f"a file has an unsafe name: {name!r} of {names}")
     for name in keys:
         if chance.random() < 0.7:
@@ -49,7 +113,11 @@ def rosters(chance: random.Random, folder: Path) -> None:
 
 def judge_marks(count: int, names: list[str], ended: Ended) -> None:
     with open("hw/marks.csv", encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file, delimiter=";" if ";" in Path("hw/marks.csv").read_text("utf-8-sig").split("\n")[0] else ","))
+        rows = list(
+            csv.reader(
+                file, delimiter=";" if ";" in Path("hw/marks.csv").read_text("utf-8-sig").split("\n")[0] else ","
+            )
+        )
     if len(rows) != count + 1:
         silent(f"the marks have {len(rows) - 1} rows for {count} students: {names}")
     for row in rows:

@@ -7,6 +7,7 @@ next process goes on behind it. `trying` says what a class is, and which faults 
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hostile.trying import AT_END, CLASSES, KILL, KINDS, Fault, Hostile, Refused, watch_this_process
 
@@ -33,6 +34,7 @@ MODULES = (
     *("data_tables", "data_files", "models_torch", "models_onnx", "models_keras", "models_files", "typed", "sheets"),
     *("classroom", "outputs", "inputs_as_outputs", "arguments", "processes", "python_objects", "headers", "page"),
 )
+os.environ.setdefault("KERAS_BACKEND", "torch")
 ROUND = 10.0  # seconds of a class in one round, at most
 BROKEN = "broken"  # the class itself, not gatewise
 
@@ -67,7 +69,7 @@ def missing(one: Hostile) -> list[str]:
 def load_classes() -> dict[str, Hostile]:
     """Return all classes by name, in the order of their modules."""
     for name in MODULES:
-        if find_spec(f"hostile.{name}"): import_module(f"hostile.{name}")
+        import_module(f"hostile.{name}")
     return CLASSES
 
 
@@ -77,7 +79,7 @@ def chance_of(one: Hostile, seed: int, number: int) -> random.Random:
 
 
 def attempt(one: Hostile, seed: int, number: int, folder: Path) -> tuple[str, int, str, str]:
-    """Make one try in a folder, and return its outcome: the kind, how many tries it was, and of a fault place and text."""
+    """Make one try in a folder; return its outcome, how many tries it was, and the place and the text of a fault."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     os.chdir(folder)
@@ -102,14 +104,20 @@ def _place(problem: BaseException) -> str:
     return re.sub(r"\d+", "0", lines[0].partition(":")[0])[:60]
 
 
+def unbuffered(stream: int) -> TextIO:
+    """Return a descriptor as a text file, which stays open."""
+    return os.fdopen(stream, "w", buffering=1, closefd=False)
+
+
 def _work(one: Hostile, seed: int, first: int, seconds: float, folder: str, reports: Connection) -> None:
     """Make tries until the time is over, and report each."""
     log = os.open(os.path.join(folder, "log.txt"), os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(log, stream)
-    sys.stdout, sys.stderr = (open(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
+    sys.stdout, sys.stderr = map(unbuffered, (1, 2))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     atexit._clear()  # a program that is run here would remove the parent's folders
+    faulthandler.disable()  # of whoever started this
     tempfile.tempdir = folder  # which goes with everything in it
     watch_this_process()
     taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
@@ -211,9 +219,7 @@ def run(classes: Sequence[Hostile], minutes: float, seed: int, show: Any = None)
 def table(findings: dict[str, Findings], not_tried: dict[str, list[str]]) -> str:
     """Return the tries and the faults of each class, and the totals."""
     kinds = [*KINDS, *([BROKEN] if any(one.faults[BROKEN] for one in findings.values()) else [])]
-    rows = [
-        (name, one.tries, one.refused, *(one.faults[kind] for kind in kinds)) for name, one in findings.items()
-    ]
+    rows = [(name, one.tries, one.refused, *(one.faults[kind] for kind in kinds)) for name, one in findings.items()]
     rows.append(("all", *(sum(row[place] for row in rows) for place in range(1, 3 + len(kinds)))))
     width = max(len(row[0]) for row in rows)
     lines = [f"{'class':{width}} {'tries':>8} {'refused':>8} " + " ".join(f"{kind:>9}" for kind in kinds)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hostile.data_tables import DAY, NAMES, ORDERS, dates, disturbed, given, judge_times, network
+from hostile.data_tables import NAMES, ORDERS, dates, disturbed, given, judge_times, network
 from hostile.trying import Refused, agree, asked, hostile, numbers, silent, tried
 
 
@@ -20,20 +20,29 @@ def a_time(chance: random.Random, rows: int) -> tuple[str, np.ndarray, list[Any]
     unit = chance.choice(["days", "hours", "seconds"])
     first = min(times)
     seconds = {"days": 86400, "hours": 3600, "seconds": 1}[unit]
-    return f"{unit} since {first:%Y-%m-%d}", np.array([(t - first).total_seconds() / seconds for t in times]), times, kind
+    return (
+        f"{unit} since {first:%Y-%m-%d}",
+        np.array([(t - first).total_seconds() / seconds for t in times]),
+        times,
+        kind,
+    )
 
 
 def write_variable(file: Any, name: str, values: np.ndarray, chance: random.Random) -> np.ndarray:
-    """Write a variable of HDF5 in one of the ways that files have, and return the numbers that it holds by CF's words."""
+    """Write a variable of HDF5 in one of the ways of files, and return the numbers that it holds by CF's words."""
     rng = numbers(chance)
     options: dict[str, Any] = {}
     if chance.random() < 0.5:
         options["chunks"] = (chance.randrange(1, len(values) + 1),)
         if chance.random() < 0.6:
-            options |= chance.choice([{"compression": "gzip"}, {"compression": "gzip", "shuffle": True}, {"fletcher32": True}])
+            options |= chance.choice(
+                [{"compression": "gzip"}, {"compression": "gzip", "shuffle": True}, {"fletcher32": True}]
+            )
         if chance.random() < 0.3:
             options["maxshape"] = (None,)
-    way = chance.choice(["float", "float", "packed", "integers", "filled", "big-endian", "half", "missing value", "long"])
+    way = chance.choice(
+        ["float", "float", "packed", "integers", "filled", "big-endian", "half", "missing value", "long"]
+    )
     match way:
         case "packed":
             scale, offset = 2.0 ** -chance.randrange(1, 9), chance.uniform(-9, 9)
@@ -60,8 +69,9 @@ def write_variable(file: Any, name: str, values: np.ndarray, chance: random.Rand
 @hostile("netCDF: packed, filled, big-endian, with times in any order", needs=("h5py", "xarray"), share=1.5)
 def netcdf(chance: random.Random, folder: Path) -> None:
     """What xarray reads of a file in HDF5, and disorder in its times; the numbers that were written are the oracle."""
-    import gatewise as gw
     import h5py
+
+    import gatewise as gw
 
     rows = chance.randrange(5, 30)
     units, numbers_of_time, times, kind = a_time(chance, rows)
@@ -88,15 +98,18 @@ def netcdf(chance: random.Random, folder: Path) -> None:
 @hostile("netCDF: features whose units are those of times or of others", needs=("h5py", "xarray"))
 def units(chance: random.Random, folder: Path) -> None:
     """A feature in days since a date is a number; one in other units than the model's is reported."""
-    import gatewise as gw
     import h5py
+
+    import gatewise as gw
 
     rows = chance.randrange(3, 20)
     x = np.round(numbers(chance).uniform(0, 30, (rows, 3)), chance.choice([0, 2]))
     mine = {"rain": "mm/d", "temp": chance.choice(["°C", "K"]), "wind": "m/s"}
     written = dict(mine)
     odd = chance.choice(NAMES)
-    written[odd] = chance.choice(["days since 2000-01-01", "hours since 1970-01-01", "seconds", "days", "inch/h", "degF"])
+    written[odd] = chance.choice(
+        ["days since 2000-01-01", "hours since 1970-01-01", "seconds", "days", "inch/h", "degF"]
+    )
     with h5py.File("x.nc", "w") as file:
         file["time"] = np.arange(rows)
         file["time"].attrs["units"] = "days since 2001-01-01"
@@ -110,20 +123,41 @@ def units(chance: random.Random, folder: Path) -> None:
     agree(given(run), x, f"a feature in {written[odd]}")
     notes = " ".join(run.notes)
     if odd not in notes or written[odd] not in notes:
-        silent(f"no note tells that the units are others: {odd} is in {written[odd]}, not in {mine[odd]} ({notes or 'no notes'})")
+        silent(
+            f"no note tells that the units are others: {odd} is in {written[odd]}, not in {mine[odd]}"
+            f" ({notes or 'no notes'})"
+        )
 
 
 @hostile("HDF5: links, storage elsewhere, virtual sets, objects", needs=("h5py", "xarray"))
 def links(chance: random.Random, folder: Path) -> None:
     """A variable that lies elsewhere is read as h5py reads it, or refused; a file elsewhere is never opened."""
-    import gatewise as gw
     import h5py
+
+    import gatewise as gw
 
     rows, rng = chance.randrange(3, 20), numbers(chance)
     x = rng.uniform(-9, 9, (rows, 3))
     way = chance.choice(
-        ["soft", "hard", "external link", "external storage", "virtual", "objects", "texts", "records", "group", "circle",
-         "two axes", "empty", "scalar", "references", "variable lengths", "complex", "enum"]
+        [
+            "soft",
+            "hard",
+            "external link",
+            "external storage",
+            "virtual",
+            "objects",
+            "texts",
+            "records",
+            "group",
+            "circle",
+            "two axes",
+            "empty",
+            "scalar",
+            "references",
+            "variable lengths",
+            "complex",
+            "enum",
+        ]
     )
     with h5py.File("other.h5", "w") as other:
         other["a"] = np.full(rows, 7.0)
@@ -184,9 +218,10 @@ def links(chance: random.Random, folder: Path) -> None:
 
 @hostile("netCDF, classic: kinds of numbers, records, fill values", needs=("scipy", "xarray"))
 def classic(chance: random.Random, folder: Path) -> None:
-    import gatewise as gw
     import xarray
     from scipy.io import netcdf_file
+
+    import gatewise as gw
 
     rows = chance.randrange(5, 20)
     units, numbers_of_time, times, kind = a_time(chance, rows)
@@ -219,9 +254,10 @@ def classic(chance: random.Random, folder: Path) -> None:
 @hostile("zarr stores", needs=("zarr", "xarray", "numcodecs"))
 def zarr_stores(chance: random.Random, folder: Path) -> None:
     """Stores of both formats, of every codec, with times in any order."""
-    import gatewise as gw
     import stores
     import xarray
+
+    import gatewise as gw
 
     rows = chance.randrange(5, 20)
     kind = chance.choice(["none"] * 3 + [*ORDERS, "a gap"])
@@ -230,7 +266,9 @@ def zarr_stores(chance: random.Random, folder: Path) -> None:
     data = xarray.DataArray(
         x, dims=("time", "feature"), coords={"time": np.array(times, "M8[ns]"), "feature": NAMES}, name="forcing"
     )
-    version, encoding = stores.HONEST[chance.choice([n for n in stores.HONEST if "f4" not in repr(stores.HONEST[n][1].get("filters"))])]
+    version, encoding = stores.HONEST[
+        chance.choice([n for n in stores.HONEST if "f4" not in repr(stores.HONEST[n][1].get("filters"))])
+    ]
     chunks = {"chunks": (chance.randrange(1, rows + 1), 3)}
     plain = {key: value for key, value in encoding.items() if key in ("compressors", "serializer")}
     with warnings.catch_warnings():
@@ -258,8 +296,10 @@ def numpy_files(chance: random.Random, folder: Path) -> None:
     rng = numbers(chance)
     shape = tuple(chance.randrange(0 if chance.random() < 0.05 else 1, 5) for _ in range(chance.randrange(0, 5)))
     dtype = chance.choice(
-        [*("<f4", ">f4", "<f8", ">f8", "<f2", "<i1", "<u1", "<i2", ">i4", "<i8", "<u8", "?", "<c8", "<g"),
-         *("<U3", "S3", "<M8[D]", "<m8[s]", "V4", "O")]
+        [
+            *("<f4", ">f4", "<f8", ">f8", "<f2", "<i1", "<u1", "<i2", ">i4", "<i8", "<u8", "?", "<c8", "<g"),
+            *("<U3", "S3", "<M8[D]", "<m8[s]", "V4", "O"),
+        ]
     )
     values: Any = rng.uniform(-100, 100, shape) if dtype != "?" else rng.random(shape) < 0.5
     if dtype in ("O", "<U3", "S3"):
@@ -313,8 +353,11 @@ def sound(chance: random.Random, folder: Path) -> None:
             expected, raw = (stored.astype(float) - 128) / 128, stored.tobytes()
         case 24, 1:
             whole = np.round(x * 8388607).astype("<i4")
-            expected, raw = whole / 8388608.0, b"".join(int(n).to_bytes(3, "little", signed=True) for n in whole.reshape(-1))
-        case (12 | 16 | 32), 1:  # 12 bits are the upper ones of 16
+            expected, raw = (
+                whole / 8388608.0,
+                b"".join(int(n).to_bytes(3, "little", signed=True) for n in whole.reshape(-1)),
+            )
+        case ((12 | 16 | 32), 1):  # 12 bits are the upper ones of 16
             stored = np.round(x * (2 ** (8 * width - 1) - 1)).astype(f"<i{width}")
             expected, raw = stored / 2.0 ** (8 * width - 1), stored.tobytes()
         case _, 3:

@@ -13,7 +13,23 @@ import numpy as np
 from hostile.trying import Refused, agree, asked, hostile, silent, tried
 
 NAMES = ["rain", "temp", "wind"]
-ODD_NAMES = ["Größe", "a b", "x;y", "T (°C)", "=1+1", "rain", "Rain", "1e", "p%", '"q"', "降雨", "a,b", "nan", "x" * 200, "-"]
+ODD_NAMES = [
+    "Größe",
+    "a b",
+    "x;y",
+    "T (°C)",
+    "=1+1",
+    "rain",
+    "Rain",
+    "1e",
+    "p%",
+    '"q"',
+    "降雨",
+    "a,b",
+    "nan",
+    "x" * 200,
+    "-",
+]
 DAY = datetime.timedelta(days=1)
 
 
@@ -91,7 +107,10 @@ def tables(chance: random.Random, folder: Path) -> None:
         chance.shuffle(table)
         if chance.random() < 0.5:
             step = chance.choice([DAY, datetime.timedelta(hours=1)])
-            table.insert(0, [chance.choice(["date", "time", "Zeit"]), *(spelled(d, step, "T") for d in dates(rows, chance, step))])
+            table.insert(
+                0,
+                [chance.choice(["date", "time", "Zeit"]), *(spelled(d, step, "T") for d in dates(rows, chance, step))],
+            )
     lines = [list(line) for line in zip(*table, strict=True)]
     heads = named or chance.random() < 0.5
     content = written(lines if heads else lines[1:], chance, separator, mark)
@@ -111,8 +130,12 @@ def tables(chance: random.Random, folder: Path) -> None:
 DEFECTS = {
     "a cell less": lambda lines, at, chance: lines[at].pop(),
     "a cell more": lambda lines, at, chance: lines[at].append("1"),
-    "a word": lambda lines, at, chance: put(lines, at, chance, chance.choice(["dry", "NaN?", "--", "#REF!", "1..2", "1 2", "1_0"])),
-    "a hole": lambda lines, at, chance: put(lines, at, chance, chance.choice(["", "NA", "nan", "NaN", "null", "-", "?", "#N/A"])),
+    "a word": lambda lines, at, chance: put(
+        lines, at, chance, chance.choice(["dry", "NaN?", "--", "#REF!", "1..2", "1 2", "1_0"])
+    ),
+    "a hole": lambda lines, at, chance: put(
+        lines, at, chance, chance.choice(["", "NA", "nan", "NaN", "null", "-", "?", "#N/A"])
+    ),
     "infinity": lambda lines, at, chance: put(lines, at, chance, chance.choice(["inf", "-inf", "1e999", "Infinity"])),
     "a name twice": lambda lines, at, chance: lines[0].__setitem__(1, lines[0][2]),
     "a name missing": lambda lines, at, chance: lines[0].__setitem__(1, "other"),
@@ -212,9 +235,10 @@ def times_in_tables(chance: random.Random, folder: Path) -> None:
 
 @hostile("times of pandas and xarray: out of order, twice, with gaps", needs=("pandas", "xarray"))
 def times_of_objects(chance: random.Random, folder: Path) -> None:
-    import gatewise as gw
     import pandas
     import xarray
+
+    import gatewise as gw
 
     rows = chance.randrange(5, 12)
     step = chance.choice([DAY, datetime.timedelta(hours=1)])
@@ -224,7 +248,9 @@ def times_of_objects(chance: random.Random, folder: Path) -> None:
     form = chance.choice(["DataFrame", "texts", "DataArray", "Dataset"])
     index = pandas.DatetimeIndex(times)
     if form in ("DataFrame", "texts"):
-        data: Any = pandas.DataFrame(x, columns=NAMES, index=index if form == "DataFrame" else index.strftime("%Y-%m-%d %H:%M"))
+        data: Any = pandas.DataFrame(
+            x, columns=NAMES, index=index if form == "DataFrame" else index.strftime("%Y-%m-%d %H:%M")
+        )
     elif form == "DataArray":
         data = xarray.DataArray(x, dims=("time", "feature"), coords={"time": index, "feature": NAMES})
     else:
@@ -279,7 +305,9 @@ def first_row(chance: random.Random, folder: Path) -> None:
     content = "\n".join(map(separator.join, lines))
     Path("x.csv").write_text(content, encoding="utf-8")
     with_names = chance.random() < 0.5
-    model = network(tuple(names[1:] if chance.random() < 0.3 else names)) if with_names else network(None, len(names) - 1)
+    model = (
+        network(tuple(names[1:] if chance.random() < 0.3 else names)) if with_names else network(None, len(names) - 1)
+    )
     try:
         run = asked(gw.open_run, model, "x.csv")
     except Refused as problem:

@@ -1,4 +1,4 @@
-"""Headers in C with names of any letters: they compile in C99 and C++11 without a warning, and compute what Python does."""
+"""Headers in C with names of any letters: they compile without a warning, and compute what Python does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,47 @@ from hostile.outputs import HARMFUL
 from hostile.trying import EXECUTED, TRACEBACK, Fault, asked, hostile, numbers, silent
 
 NAMES = (
-    *("net", "Net", "x", "int", "float", "class", "template", "new", "this", "main", "exp", "tanh", "NAN", "EOF", "INT_MAX", "size_t", "restrict"),
-    *("_x", "__x", "_X", "x__y", "1x", "x y", "x-y", "größe", "a" * 63, "a" * 300, "", "and", "xor", "bool", "true", "NULL", "linux", "unix", "errno", "I"),
+    *(
+        "net",
+        "Net",
+        "x",
+        "int",
+        "float",
+        "class",
+        "template",
+        "new",
+        "this",
+        "main",
+        "exp",
+        "tanh",
+        "NAN",
+        "EOF",
+        "INT_MAX",
+        "size_t",
+        "restrict",
+    ),
+    *(
+        "_x",
+        "__x",
+        "_X",
+        "x__y",
+        "1x",
+        "x y",
+        "x-y",
+        "größe",
+        "a" * 63,
+        "a" * 300,
+        "",
+        "and",
+        "xor",
+        "bool",
+        "true",
+        "NULL",
+        "linux",
+        "unix",
+        "errno",
+        "I",
+    ),
 )
 DRIVER = """
 #include "h.h"
@@ -61,7 +100,10 @@ def headers(chance: random.Random, folder: Path) -> None:
     Path(f"m.{ending}").write_text(DRIVER % values)
     warnings = STRICT if ending == "c" else STRICT.replace("-Wconversion ", "").replace("-Wdouble-promotion ", "")
     built = subprocess.run(
-        [compiler, standard, "-O0", *warnings.split(), f"m.{ending}", "-o", "m", "-lm"], capture_output=True, text=True, check=False
+        [compiler, standard, "-O0", *warnings.split(), f"m.{ending}", "-o", "m", "-lm"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if built.returncode:
         raise Fault(TRACEBACK, f"the header does not compile: {compiler} {name!r} {labels}: {built.stderr[:1500]}")

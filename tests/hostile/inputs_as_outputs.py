@@ -33,8 +33,14 @@ FORMATS = ("text", "markdown", "html", "json", "latex", "notebook")
 
 def another_name(source: str, chance: random.Random) -> str:
     """Return another name of a file: itself, through a link, another way to its folder."""
-    way = chance.choice(["same", "same", "dot", "absolute", "around", "symbolic", "symbolic to it", "hard", "folder", "chain"])
-    suffix = Path(source).suffix if chance.random() < 0.7 else chance.choice([".html", ".json", ".csv", ".npz", ".h", ".svg"])
+    way = chance.choice(
+        ["same", "same", "dot", "absolute", "around", "symbolic", "symbolic to it", "hard", "folder", "chain"]
+    )
+    suffix = (
+        Path(source).suffix
+        if chance.random() < 0.7
+        else chance.choice([".html", ".json", ".csv", ".npz", ".h", ".svg"])
+    )
     link = f"link{suffix}"
     match way:
         case "dot":
@@ -66,7 +72,6 @@ def another_name(source: str, chance: random.Random) -> str:
 
 def write_more() -> None:
     import numpy as np
-
     from hostile.sheets import LESSON
 
     write_inputs()

@@ -53,7 +53,11 @@ def node(chance: random.Random) -> tuple[Any, dict[str, np.ndarray], dict[str, A
     )  # fmt: skip
     hows = [one for one in models.STORED if one != "cast" and not (one == "split" and both)]
     model = models.lstm_model(
-        arrays, how=chance.choice(hows), wrapped=chance.choice(models.WRAPPED), opset=chance.choice([7, 13, 14, 22]), **attributes
+        arrays,
+        how=chance.choice(hows),
+        wrapped=chance.choice(models.WRAPPED),
+        opset=chance.choice([7, 13, 14, 22]),
+        **attributes,
     )
     return model, arrays, attributes, models.spec(arrays, **attributes)
 
@@ -83,7 +87,14 @@ ODD: dict[str, list[Any]] = {
     "clip": [0.0, -1.0, float("nan"), float("inf"), 1e-30],
     "input_forget": [2, -1],
     "direction": ["Forward", "backward", "", "bidirectional", "reverse", b"\xff"],
-    "activations": [[], ["Sigmoid"], ["Sigmoid", "Tanh", "Nothing"], ["sigmoid", "tanh", "tanh"], ["Tanh"] * 3, ["Sigmoid", "Tanh"] * 3],
+    "activations": [
+        [],
+        ["Sigmoid"],
+        ["Sigmoid", "Tanh", "Nothing"],
+        ["sigmoid", "tanh", "tanh"],
+        ["Tanh"] * 3,
+        ["Sigmoid", "Tanh"] * 3,
+    ],
     "activation_alpha": [[], [0.3], [float("nan")] * 3, [0.3] * 9],
     "layout": [1, 2, -1],
     "linear_before_reset": [1],
@@ -92,21 +103,35 @@ ODD: dict[str, list[Any]] = {
 }
 
 
-@hostile("ONNX nodes with an odd attribute or shape, beside onnxruntime", needs=("onnx", "onnxruntime", "pytest"), share=2)
+@hostile(
+    "ONNX nodes with an odd attribute or shape, beside onnxruntime", needs=("onnx", "onnxruntime", "pytest"), share=2
+)
 def odd_nodes(chance: random.Random, folder: Path) -> None:
     """Where both gatewise and onnxruntime run an odd node, they compute the same."""
     import onnx_models as models
     from onnx import helper, numpy_helper
     from onnx_reading import contents_of
 
-    model, arrays, attributes, _ = node(chance)
+    model, arrays, _attributes, _ = node(chance)
     lstms = [one for one in model.graph.node if one.op_type == "LSTM"]
     if not lstms:
         raise Refused("the node is inside of another")
     (lstm,) = lstms
     ways = []
     for _ in range(chance.choice([1, 1, 2])):
-        way = chance.choice(["attribute", "attribute", "attribute twice", "an input less", "empty input", "shape", "order", "tensor twice", "type"])
+        way = chance.choice(
+            [
+                "attribute",
+                "attribute",
+                "attribute twice",
+                "an input less",
+                "empty input",
+                "shape",
+                "order",
+                "tensor twice",
+                "type",
+            ]
+        )
         ways.append(way)
         match way:
             case "attribute":
@@ -114,7 +139,11 @@ def odd_nodes(chance: random.Random, folder: Path) -> None:
                 for one in [one for one in lstm.attribute if one.name == name and chance.random() < 0.8]:
                     lstm.attribute.remove(one)
                 if (value := chance.choice(ODD[name])) is not None:
-                    lstm.attribute.append(helper.make_attribute(name, value, attr_type=6 if value == [] and "alpha" in name else 8 if value == [] else None))
+                    lstm.attribute.append(
+                        helper.make_attribute(
+                            name, value, attr_type=6 if value == [] and "alpha" in name else 8 if value == [] else None
+                        )
+                    )
             case "attribute twice":
                 if lstm.attribute:
                     lstm.attribute.append(chance.choice(lstm.attribute))
@@ -126,7 +155,11 @@ def odd_nodes(chance: random.Random, folder: Path) -> None:
                 for tensor in model.graph.initializer:
                     if tensor.name in ("W", "R", "B", "P") and chance.random() < 0.5:
                         array = numpy_helper.to_array(tensor)
-                        changed = array[..., :-1] if way == "shape" else array.astype(chance.choice([np.float16, np.float64, np.int64]))
+                        changed = (
+                            array[..., :-1]
+                            if way == "shape"
+                            else array.astype(chance.choice([np.float16, np.float64, np.int64]))
+                        )
                         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(changed), tensor.name))
             case "order":
                 nodes = list(model.graph.node)
@@ -158,15 +191,21 @@ def odd_nodes(chance: random.Random, folder: Path) -> None:
 @hostile("ONNX graphs of an odd structure", needs=("onnx",), seconds=60)
 def structures(chance: random.Random, folder: Path) -> None:
     """Circles, thousands of nodes, names that occur twice, subgraphs in subgraphs: answered or refused, soon."""
+    import onnx_models as models
     from fuzzing import everything
     from onnx import helper
     from onnx_reading import network, small
-    import onnx_models as models
 
-    model = network()[0] if chance.random() < 0.5 else models.lstm_model(small(), hidden_size=4, wrapped=chance.choice(models.WRAPPED))
+    model = (
+        network()[0]
+        if chance.random() < 0.5
+        else models.lstm_model(small(), hidden_size=4, wrapped=chance.choice(models.WRAPPED))
+    )
     graph = model.graph
     for _ in range(chance.choice([1, 2])):
-        match chance.choice(["many", "circle", "twice", "deep", "no name", "self", "long name", "outputs", "functions", "version"]):
+        match chance.choice(
+            ["many", "circle", "twice", "deep", "no name", "self", "long name", "outputs", "functions", "version"]
+        ):
             case "many":
                 count = chance.choice([10, 300, 3000])
                 first = next((one for one in graph.node if one.op_type == "LSTM"), graph.node[0])
@@ -186,7 +225,16 @@ def structures(chance: random.Random, folder: Path) -> None:
             case "deep":
                 inner = helper.make_graph([], "g", [], [])
                 for _ in range(chance.choice([5, 25])):
-                    inner = helper.make_graph([helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=helper.make_graph([], "e", [], []))], "g", [], [])
+                    inner = helper.make_graph(
+                        [
+                            helper.make_node(
+                                "If", ["x"], ["y"], then_branch=inner, else_branch=helper.make_graph([], "e", [], [])
+                            )
+                        ],
+                        "g",
+                        [],
+                        [],
+                    )
                 graph.node.extend(inner.node)
             case "no name":
                 for one in graph.node:
@@ -199,7 +247,16 @@ def structures(chance: random.Random, folder: Path) -> None:
             case "outputs":
                 del graph.output[:]
             case "functions":
-                model.functions.append(helper.make_function("local", "F", ["a"], ["b"], [helper.make_node("F", ["a"], ["b"], domain="local")], [helper.make_opsetid("local", 1)]))
+                model.functions.append(
+                    helper.make_function(
+                        "local",
+                        "F",
+                        ["a"],
+                        ["b"],
+                        [helper.make_node("F", ["a"], ["b"], domain="local")],
+                        [helper.make_opsetid("local", 1)],
+                    )
+                )
                 graph.node.append(helper.make_node("F", [graph.node[0].output[0]], ["q"], domain="local"))
             case "version":
                 model.ir_version = chance.choice([0, 1, 99, 2**40])
@@ -210,11 +267,12 @@ def structures(chance: random.Random, folder: Path) -> None:
 
 @hostile("ONNX tensors in other files", needs=("onnx",))
 def external(chance: random.Random, folder: Path) -> None:
-    """A tensor is read from a file of the model's folder, exactly there; from nowhere else, and no more than there is."""
+    """A tensor is read from a file of the model's folder, exactly there, and from nowhere else."""
     import onnx_models as models
-    from gatewise.interop import onnx as gw_onnx
     from onnx import TensorProto
     from onnx_reading import small, tensor_of
+
+    from gatewise.interop import onnx as gw_onnx
 
     model = models.lstm_model(small(), hidden_size=4)
     expected = np.asarray(gw_onnx.read(model)[0].parameters.weight)
@@ -227,10 +285,28 @@ def external(chance: random.Random, folder: Path) -> None:
     Path("m").mkdir()
     Path("m/w.bin").write_bytes(os.urandom(offset) + data + os.urandom(chance.choice([0, 50])))
     Path("secret.bin").write_bytes(bytes(offset) + bytes(len(data)))
-    way = chance.choice(["plain", "plain", "outside", "absolute", "link", "device", "length", "offset", "missing", "twice", "text", "folder", "cut"])
+    way = chance.choice(
+        [
+            "plain",
+            "plain",
+            "outside",
+            "absolute",
+            "link",
+            "device",
+            "length",
+            "offset",
+            "missing",
+            "twice",
+            "text",
+            "folder",
+            "cut",
+        ]
+    )
     match way:
         case "outside":
-            keys["location"] = chance.choice(["../secret.bin", "a/../../secret.bin", "..\\secret.bin", "./../secret.bin", "\u002e\u002e/secret.bin"])
+            keys["location"] = chance.choice(
+                ["../secret.bin", "a/../../secret.bin", "..\\secret.bin", "./../secret.bin", "\u002e\u002e/secret.bin"]
+            )
         case "absolute":
             keys["location"] = os.path.abspath("secret.bin")
         case "link":
@@ -239,7 +315,9 @@ def external(chance: random.Random, folder: Path) -> None:
         case "device":
             keys["location"] = chance.choice(["/dev/zero", "../../../../dev/zero", "/proc/self/mem"])
         case "length":
-            keys["length"] = chance.choice(["0", "-1", str(len(data) - 1), str(len(data) + 1), "9" * 30, "x", "", "1_000", "１９２"])
+            keys["length"] = chance.choice(
+                ["0", "-1", str(len(data) - 1), str(len(data) + 1), "9" * 30, "x", "", "1_000", "１９２"]
+            )
         case "offset":
             keys["offset"] = chance.choice(["-1", "9" * 30, "x", "1e3", str(2**63), "1_0"])
         case "missing":

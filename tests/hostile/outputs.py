@@ -3,33 +3,81 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import ctypes
-import io
 import json
 import os
 import random
 import re
 import resource
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hostile.sheets import tags
-from hostile.trying import EXECUTED, LOST, TRACEBACK, Ended, Fault, Refused, command, contents, hostile, run_program, silent
+from hostile.trying import (
+    EXECUTED,
+    LOST,
+    TRACEBACK,
+    Ended,
+    Fault,
+    Refused,
+    command,
+    hostile,
+    run_program,
+    silent,
+)
 
 SIZES = 3, 2  # features and units
 STEPS = 6
 HARMFUL = (
-    *('</script><img src=x onerror=alert(1)>', "<!--<script>alert(1)</script>", '"><svg onload=alert(1)>', "javascript:alert(1)"),
-    *("\\input{/etc/passwd}", "\\write18{touch executed}", "$\\href{javascript:alert(1)}{x}$", "%\\end{document}", "#1", "^^M"),
-    *("[x](javascript:alert(1))", "![x](http://x.y/z.png)", "```\n# code", "| a | b |", "<details>", "`touch executed`"),
+    *(
+        "</script><img src=x onerror=alert(1)>",
+        "<!--<script>alert(1)</script>",
+        '"><svg onload=alert(1)>',
+        "javascript:alert(1)",
+    ),
+    *(
+        "\\input{/etc/passwd}",
+        "\\write18{touch executed}",
+        "$\\href{javascript:alert(1)}{x}$",
+        "%\\end{document}",
+        "#1",
+        "^^M",
+    ),
+    *(
+        "[x](javascript:alert(1))",
+        "![x](http://x.y/z.png)",
+        "```\n# code",
+        "| a | b |",
+        "<details>",
+        "`touch executed`",
+    ),
     *('=HYPERLINK("http://x.y","x")', "+1+1", "-2+3", "@SUM(A1)", "=cmd|' /C calc'!A0", "\t=1", "|x"),
-    *("*/ int main(void){} /*", '"); system("touch executed"); ("', "\\\n#include <x>", "??/", "__import__('os').system('touch executed')"),
-    *("'''\nimport os\n'''", '"""', "\x1b[31mred\x1b[0m", "\x07", "\u202egnp.exe", "\u2028", "\ufeff", "\x00"[:0] + "a\u0000b", "{{7*7}}", "%s%n", "${x}", "a" * 500),
+    *(
+        "*/ int main(void){} /*",
+        '"); system("touch executed"); ("',
+        "\\\n#include <x>",
+        "??/",
+        "__import__('os').system('touch executed')",
+    ),
+    *(
+        "'''\nimport os\n'''",
+        '"""',
+        "\x1b[31mred\x1b[0m",
+        "\x07",
+        "\u202egnp.exe",
+        "\u2028",
+        "\ufeff",
+        "\x00"[:0] + "a\u0000b",
+        "{{7*7}}",
+        "%s%n",
+        "${x}",
+        "a" * 500,
+    ),
 )
 PLAIN = tuple(f"name{n}" for n in range(len(HARMFUL)))
 
@@ -48,7 +96,9 @@ def model_bytes(features: tuple[str, ...], units: tuple[str, ...]) -> bytes:
     return content
 
 
-def write_inputs(features: tuple[str, ...] = PLAIN[:3], units: tuple[str, ...] = PLAIN[:2], times: tuple[str, ...] = ()) -> None:
+def write_inputs(
+    features: tuple[str, ...] = PLAIN[:3], units: tuple[str, ...] = PLAIN[:2], times: tuple[str, ...] = ()
+) -> None:
     """Write all that commands read into the working folder: a model, its input as a table and as arrays, a sheet."""
     Path("k.safetensors").write_bytes(model_bytes(features, units))
     x = np.random.default_rng(0).normal(size=(STEPS, SIZES[0])).round(3)
@@ -98,7 +148,11 @@ def structure(path: Path) -> Any:
     if path.suffix == ".html":
         return tags(path.read_text(encoding="utf-8"))
     if path.suffix == ".svg":
-        return [(one.tag, tuple(sorted(one.attrib))) for one in ElementTree.parse(path).iter() if "tspan" not in one.tag and "use" not in one.tag]
+        return [
+            (one.tag, tuple(sorted(one.attrib)))
+            for one in ElementTree.parse(path).iter()
+            if "tspan" not in one.tag and "use" not in one.tag
+        ]
     if path.suffix == ".ipynb":
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return [(cell["cell_type"], code_kinds(cell)) for cell in cells]
@@ -111,7 +165,9 @@ def code_kinds(cell: Any) -> Any:
     if cell["cell_type"] != "code":
         return None
     text = "".join(cell["source"])
-    return [type(one).__name__ for one in ast.walk(ast.parse(text)) if not isinstance(one, (ast.Constant, ast.JoinedStr))]
+    return [
+        type(one).__name__ for one in ast.walk(ast.parse(text)) if not isinstance(one, (ast.Constant, ast.JoinedStr))
+    ]
 
 
 def kinds(value: Any) -> Any:
@@ -163,7 +219,10 @@ def injections(chance: random.Random, folder: Path) -> None:
     found = structure(path)
     if expected is not None and found != expected and not (times and (path.suffix != ".html" or name == "report")):
         at = next((n for n, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), "its end")
-        raise Fault(EXECUTED, f"{output} of {name} has another structure, at {at}: {harm!r} among {features} {units} {times[:2]}")
+        raise Fault(
+            EXECUTED,
+            f"{output} of {name} has another structure, at {at}: {harm!r} among {features} {units} {times[:2]}",
+        )
     judge_text(path, harm)
 
 
@@ -185,11 +244,18 @@ def judge_table(path: Path) -> None:
     with open(path, encoding="utf-8-sig", newline="") as file:
         for row in csv.reader(file):
             for one in row:
-                if one[:1] in ("=", "+", "-", "@", "\t", "\r") and one != "-" and not re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?|-?(nan|inf)", one):
+                if (
+                    one[:1] in ("=", "+", "-", "@", "\t", "\r")
+                    and one != "-"
+                    and not re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?|-?(nan|inf)", one)
+                ):
                     raise Fault(EXECUTED, f"a formula in {path}: {one!r:.80}")
 
 
-FORMULAS = tuple(one for one in HARMFUL if one[0] in "=+-@\t|") + ("=1+1", "-1+1", "@x", "+x", "=A1", "\r=1", " =1", "'=1", "=1\n2")
+FORMULAS = (
+    *(one for one in HARMFUL if one[0] in "=+-@\t|"),
+    *("=1+1", "-1+1", "@x", "+x", "=A1", "\r=1", " =1", "'=1", "=1\n2"),
+)
 
 
 @hostile("formulas in tables for spreadsheets", needs=("pandas",))
@@ -292,15 +358,15 @@ def full_disks(chance: random.Random, folder: Path) -> None:
     mount_small(disk, 4096 * (pages + 2))
     try:
         target = f"disk/{output}"
-        with open("disk/filler", "wb") as file:
-            try:
-                file.write(bytes(4096 * chance.randrange(0, 3)))
-            except OSError:
-                pass
+        with open("disk/filler", "wb") as file, contextlib.suppress(OSError):
+            file.write(bytes(4096 * chance.randrange(0, 3)))
         if chance.random() < 0.7:
             Path(target).write_bytes(b"what was there")
         ended = refused_for_room([target if word == output else word for word in tokens], target)
         if ended is not None and Path(target).stat().st_size < 0.8 * size:
-            raise Fault(LOST, f"gatewise {' '.join(tokens)} ends well on a full disk: {Path(target).stat().st_size} of {size} bytes")
+            raise Fault(
+                LOST,
+                f"gatewise {' '.join(tokens)} ends well on a full disk: {Path(target).stat().st_size} of {size} bytes",
+            )
     finally:
         ctypes.CDLL(None).umount2(os.fsencode(disk), 2)

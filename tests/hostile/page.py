@@ -12,14 +12,85 @@ from hostile.outputs import HARMFUL
 from hostile.trying import AT_END, EXECUTED, TRACEBACK, Fault, hostile, silent
 
 FIELDS = (
-    *("scene", "step", "layer", "direction", "unit", "show", "level", "name", "product", "backward", "loss", "scale", "chapter"),
+    *(
+        "scene",
+        "step",
+        "layer",
+        "direction",
+        "unit",
+        "show",
+        "level",
+        "name",
+        "product",
+        "backward",
+        "loss",
+        "scale",
+        "chapter",
+    ),
     *("begun", "progress", "sorted", "edits", "text", "word", "epoch", "__proto__", "constructor", "toString", ""),
 )
 VALUES = (
-    *("0", "1", "3", "7", "99", "-1", "1e3", "1.5", "999999999", "9999999999", "NaN", "Infinity", "", " ", "null", "undefined", "true"),
-    *("overview", "step", "number", "product", "f", "c", "h", "dc", "a_f", "W_f", "b_f", "x", "log", "linear", "learn", "reader", "latch"),
-    *("h,0,0,0,0", "y,0,0,0,0", "error,0,0,0,0", "h,9,9,9,9", "h,0,0", "0,0,b_f,,0,2", "0,0,x,3,0,1", "0,0,b_f,,0,0x10", "0,0,b_f,,9,1"),
-    *("0,0,W_f,,0.0,1e99", "0,0,W_f,,0.0,1e400", "0,0,c,0,0,1", "0,0,b_f,,0,", ";;;", "0,0,b_f,,0,1;0,0,b_f,,0,2", "%", "%zz", "%00", "%E0%A4%A"),
+    *(
+        "0",
+        "1",
+        "3",
+        "7",
+        "99",
+        "-1",
+        "1e3",
+        "1.5",
+        "999999999",
+        "9999999999",
+        "NaN",
+        "Infinity",
+        "",
+        " ",
+        "null",
+        "undefined",
+        "true",
+    ),
+    *(
+        "overview",
+        "step",
+        "number",
+        "product",
+        "f",
+        "c",
+        "h",
+        "dc",
+        "a_f",
+        "W_f",
+        "b_f",
+        "x",
+        "log",
+        "linear",
+        "learn",
+        "reader",
+        "latch",
+    ),
+    *(
+        "h,0,0,0,0",
+        "y,0,0,0,0",
+        "error,0,0,0,0",
+        "h,9,9,9,9",
+        "h,0,0",
+        "0,0,b_f,,0,2",
+        "0,0,x,3,0,1",
+        "0,0,b_f,,0,0x10",
+        "0,0,b_f,,9,1",
+    ),
+    *(
+        "0,0,W_f,,0.0,1e99",
+        "0,0,W_f,,0.0,1e400",
+        "0,0,c,0,0,1",
+        "0,0,b_f,,0,",
+        ";;;",
+        "0,0,b_f,,0,1;0,0,b_f,,0,2",
+        "%",
+        "%zz",
+        "%00",
+        "%E0%A4%A",
+    ),
     *("s" * 50, "rs-", "rrrr", "a" * 3000, "__proto__", "constructor", "[object Object]", "javascript:alert(1)"),
     *HARMFUL,
 )
@@ -30,8 +101,9 @@ _kept: dict[str, Any] = {}
 def tab(folder: Path) -> Any:
     """Return a browser's tab with the teaching page, which this process keeps."""
     if not _kept:
-        import gatewise as gw
         from peers import browser
+
+        import gatewise as gw
 
         stack = ExitStack()
         AT_END.append(stack.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -16,7 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from hostile.outputs import WAYS, chosen, write_inputs
+from hostile.corpus import unbuffered
+from hostile.outputs import chosen, write_inputs
 from hostile.trying import KILL, LOST, TRACEBACK, Fault, Refused, contents, hostile, silent
 
 LIBRARIES = (
@@ -35,7 +37,7 @@ def started(tokens: list[str], log: str = "log", memory: int = 0) -> int:
         descriptor = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        sys.stdout, sys.stderr = (open(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
+        sys.stdout, sys.stderr = map(unbuffered, (1, 2))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         sys.argv = ["gatewise", *tokens]
@@ -115,10 +117,8 @@ def signals(chance: random.Random, folder: Path) -> None:
     number = chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
     child = started(tokens)
     time.sleep(chance.choice([chance.uniform(0, 0.03), chance.uniform(0, 0.15)]))
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(child, number)
-    except ProcessLookupError:
-        pass
     what = f"{number.name}: gatewise {' '.join(tokens)}"
     code = ended(child, what)
     if code == 99 and not said():
@@ -189,7 +189,9 @@ def threads(chance: random.Random, folder: Path) -> None:
         try:
             other = gw.LSTM(3, lstm.hidden_size, num_layers=lstm.num_layers, rng=0) if chance.random() < 0.5 else lstm
             stream = number % 2 == 0 and x.shape[1] == 1
-            found[number] = np.stack([other.stream().push(row) for row in x[:1]]) if stream and len(x) == 1 else other(x)[0]
+            found[number] = (
+                np.stack([other.stream().push(row) for row in x[:1]]) if stream and len(x) == 1 else other(x)[0]
+            )
         except BaseException as problem:
             problems.append(repr(problem))
 

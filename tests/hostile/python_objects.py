@@ -42,9 +42,36 @@ class Arrayed:
 def laid_out(x: np.ndarray, chance: random.Random) -> tuple[Any, str]:
     """Return the same numbers in another layout, type or container."""
     way = chance.choice(
-        ["plain", "Fortran", "reversed twice", "strided", "transposed", "read-only", "unaligned", "subclass", "loud subclass",
-         "list", "big-endian", "__array__", "memory view", "broadcast", "masked", "half", "integers", "wider", "zero stride",
-         "object", "complex", "text", "records", "generator", "matrix", "torch", "DataFrame", "nested arrays"]
+        [
+            "plain",
+            "Fortran",
+            "reversed twice",
+            "strided",
+            "transposed",
+            "read-only",
+            "unaligned",
+            "subclass",
+            "loud subclass",
+            "list",
+            "big-endian",
+            "__array__",
+            "memory view",
+            "broadcast",
+            "masked",
+            "half",
+            "integers",
+            "wider",
+            "zero stride",
+            "object",
+            "complex",
+            "text",
+            "records",
+            "generator",
+            "matrix",
+            "torch",
+            "DataFrame",
+            "nested arrays",
+        ]
     )
     if x.ndim == 0:
         return x, "plain"
@@ -130,13 +157,18 @@ def lstm() -> Any:
 @hostile("arrays of every shape, type and layout", needs=("pandas",))
 def arrays(chance: random.Random, folder: Path) -> None:
     """The same numbers give the same output, whatever holds them; others are refused, and no input is changed."""
-    from gatewise import ShapeError
 
     rng = numbers(chance)
-    shape = (chance.randrange(0 if chance.random() < 0.1 else 1, 7), *([chance.randrange(1, 4)] if chance.random() < 0.6 else []), 3)
+    shape = (
+        chance.randrange(0 if chance.random() < 0.1 else 1, 7),
+        *([chance.randrange(1, 4)] if chance.random() < 0.6 else []),
+        3,
+    )
     x = rng.normal(size=shape).astype(np.float32)
     if chance.random() < 0.1:
-        x = rng.normal(size=chance.choice([(), (3,), (2, 3, 4, 3), (4, 2), (0, 3), (4, 0), (2, 0, 3)])).astype(np.float32)
+        x = rng.normal(size=chance.choice([(), (3,), (2, 3, 4, 3), (4, 2), (0, 3), (4, 0), (2, 0, 3)])).astype(
+            np.float32
+        )
     if chance.random() < 0.1 and x.size:
         x.reshape(-1)[chance.randrange(x.size)] = chance.choice([np.nan, np.inf, 1e38, -1e38, 1e-45])
     given, way = laid_out(x, chance)
@@ -152,7 +184,11 @@ def arrays(chance: random.Random, folder: Path) -> None:
         if way != "object":
             silent(f"what holds no numbers is run: {way}")
         return
-    same = np.asarray(given if not isinstance(given, Arrayed) else given.array) if way not in ("torch", "nested arrays", "generator") else x
+    same = (
+        np.asarray(given if not isinstance(given, Arrayed) else given.array)
+        if way not in ("torch", "nested arrays", "generator")
+        else x
+    )
     same = np.asarray(same, np.float64 if way in ("wider", "integers", "list") else np.float32)
     with np.errstate(all="ignore"):
         expected = lstm()(np.ascontiguousarray(same, np.float32))[0]
@@ -240,8 +276,37 @@ def wrong_arguments(chance: random.Random, folder: Path) -> None:
     import gatewise as gw
 
     values = [
-        *(None, True, -1, 0, 1.5, float("nan"), 10**30, "", "x", "nowhere.pt", b"x", [], {}, (), object(), np.nan, np.zeros((0, 3))),
-        *([1, [2]], "a" * 10_000, np.array(None), np.zeros((2, 3), complex), range(3), {"a": 1}, Path("."), lambda: 1, type, 2**63),
+        *(
+            None,
+            True,
+            -1,
+            0,
+            1.5,
+            float("nan"),
+            10**30,
+            "",
+            "x",
+            "nowhere.pt",
+            b"x",
+            [],
+            {},
+            (),
+            object(),
+            np.nan,
+            np.zeros((0, 3)),
+        ),
+        *(
+            [1, [2]],
+            "a" * 10_000,
+            np.array(None),
+            np.zeros((2, 3), complex),
+            range(3),
+            {"a": 1},
+            Path("."),
+            lambda: 1,
+            type,
+            2**63,
+        ),
     ]
     value = chance.choice(values)
     calls = {
@@ -265,7 +330,9 @@ def wrong_arguments(chance: random.Random, folder: Path) -> None:
         "Activation": lambda: gw.Activation(value),
         "Activation, alpha": lambda: gw.Activation("elu", value),
         "parse": lambda: gw.Activation.parse(value),
-        "Variant": lambda: gw.Variant(**{chance.choice(["peephole", "coupling", "gate_clip", "layer_norm", "epsilon"]): value}),
+        "Variant": lambda: gw.Variant(
+            **{chance.choice(["peephole", "coupling", "gate_clip", "layer_norm", "epsilon"]): value}
+        ),
         "Labels": lambda: gw.Labels(**{chance.choice(["features", "units", "times", "measures", "sequences"]): value}),
         "State": lambda: gw.State(value, value),
         "Linear": lambda: gw.Linear(value),

@@ -29,7 +29,8 @@ import program
 
 SILENT, TRACEBACK, KILL, LOST, EXECUTED = "silent", "traceback", "kill", "lost", "executed"
 KINDS = (SILENT, TRACEBACK, KILL, LOST, EXECUTED)
-LONGEST = 1200  # characters of what a command says in one sentence; names of files and of features are in it
+LONGEST = 500  # characters of an error
+LONGEST_OF_COMMANDS = 1200  # of what a command says in one sentence, in which there may be paths and names
 CANARY = "executed"  # the file that hostile content tries to make
 
 Attempt = Callable[[random.Random, Path], object]
@@ -269,7 +270,7 @@ def command(*tokens: object, writes: Collection[str] = (), codes: Collection[int
     require_kept(before, writes, what, refused=ended.code == 2)
     if ended.code == 2:
         lines = ended.err.strip("\n").split("\n")
-        if fault := sentence_fault(lines[-1]):
+        if fault := sentence_fault(lines[-1], LONGEST_OF_COMMANDS):
             raise Fault(TRACEBACK, f"{what}: {fault}")
         if not lines[-1].startswith("gatewise: ") or "Traceback" in ended.err:
             raise Fault(TRACEBACK, f"{what}: {ended.err[-1500:]}")

@@ -34,7 +34,9 @@ def spelled(chance: random.Random) -> tuple[str, float | None]:
             form = chance.choice(["e", "E", "·10^", "×10^", "*10**", "·10"])
             return mantissa + form + (power.translate(SUPERSCRIPTS) if form == "·10" else power), value
         case 4:
-            return f" {text}\t" if chance.random() < 0.5 else f"+{text.lstrip('-')}", abs(value) if "+" in text else None
+            return f" {text}\t" if chance.random() < 0.5 else f"+{text.lstrip('-')}", abs(
+                value
+            ) if "+" in text else None
         case 5:
             return re.sub(r"(?<=\d)(?=(\d{3})+(?!\d))", chance.choice(GROUPS), f"{chance.randrange(1000, 10**7)}"), None
         case 6:
@@ -46,9 +48,36 @@ def spelled(chance: random.Random) -> tuple[str, float | None]:
         case 9:
             return chance.choice([*FRACTIONS]), None
         case 10:
-            return text + chance.choice(["²", "³", " m", "€", "d3", "f", "j", "L", "e", "e+", "x", "?", "!", "..", "-", "+1"]), None
+            return text + chance.choice(
+                ["²", "³", " m", "€", "d3", "f", "j", "L", "e", "e+", "x", "?", "!", "..", "-", "+1"]
+            ), None
         case 11:
-            return chance.choice(["0x10", "0b1", "0o7", "1e400", "-1e400", "inf", "nan", "NaN", "Infinity", "1__0", "1_0", "--1", "+-1", "①", "五", "Ⅴ", "1e1e1", "0.1.2", "", "-", ".", "e5"]), None
+            return chance.choice(
+                [
+                    "0x10",
+                    "0b1",
+                    "0o7",
+                    "1e400",
+                    "-1e400",
+                    "inf",
+                    "nan",
+                    "NaN",
+                    "Infinity",
+                    "1__0",
+                    "1_0",
+                    "--1",
+                    "+-1",
+                    "①",
+                    "五",
+                    "Ⅴ",
+                    "1e1e1",
+                    "0.1.2",
+                    "",
+                    "-",
+                    ".",
+                    "e5",
+                ]
+            ), None
         case 12:
             return "9" * chance.choice([10, 400, 5000]), None
         case _:
@@ -65,7 +94,7 @@ def typed(chance: random.Random, folder: Path) -> None:
 
     text, expected = spelled(chance)
     name = chance.choice([*PLACES])
-    if name in LISTS and (not text or re.search(r"[,\]\[;\"{}]", text)) or "\t" in text and name == "in_a_table":
+    if (name in LISTS and (not text or re.search(r"[,\]\[;\"{}]", text))) or ("\t" in text and name == "in_a_table"):
         raise Refused("what separates numbers there")
     if text.strip() == "5":
         expected = 5.0

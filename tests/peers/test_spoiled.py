@@ -10,7 +10,7 @@ pytestmark = pytest.mark.peers
 
 @pytest.mark.parametrize("kind", fuzz_rounds.SPOIL)
 def test_thousands_of_spoiled_files_are_answered_or_refused(kind, tmp_path):
-    """`python -m tests.fuzzing` goes on with other seeds, for as long as is asked."""
+    """`python -m tests.hostile --only spoiled` goes on with other seeds, for as long as is asked."""
     count = 100 if kind.endswith("expensive") else 400 if kind == "zarr stores" else 2_000
     tally = fuzz_rounds.SPOIL[kind](tmp_path, count=count, seed=1)
     assert tally.answered + tally.refused == count
