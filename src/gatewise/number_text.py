@@ -92,5 +92,5 @@ def parse_integer(text: str) -> int:
 
 
 def spelling_hint(text: str) -> str:
-    """Return how to write numbers, as the end of an error about a text; empty if the text has no digit."""
+    """Return a hint on spelling numbers, for the end of an error about a text; empty if the text has no digit."""
     return "; write numbers like 1234.5 or 1.5e3" if any(map(str.isnumeric, text)) else ""
