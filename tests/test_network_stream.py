@@ -13,10 +13,11 @@ import cases
 import numpy as np
 import program
 import pytest
-from native_subjects import ENGINES, KERNELS, needs_native
+from native_subjects import ENGINES, needs_native
 from stacks import assert_same_state, fed
 
 import gatewise as gw
+from gatewise.engine import native
 from gatewise.network import dense, network
 from tests.test_network_parts import made
 
@@ -210,7 +211,7 @@ def test_a_stream_starts_from_the_initial_state_and_goes_back_to_it():
     kind=["hidden", "skip", "branches", "branches hidden inputs outputs", "skip inputs outputs"],
     strange=[np.nan, np.inf, -np.inf],
     batch=[None, 2],
-    engine=["native", "reference"],
+    engine=ENGINES,
 )
 def test_a_nan_in_the_input_of_a_network_stays_until_the_reset(kind, strange, batch, engine):
     model = made(np.random.default_rng(3), kind=kind)
@@ -335,7 +336,7 @@ def check_both_sides_of_the_limit(engine):
                 assert (np.abs(found - whole) <= bound).all()
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS, None])
+@pytest.mark.parametrize("kernel", [*native.kernels(), None])
 def test_the_limit_of_equal_bits_is_the_same_on_every_kernel(kernel, monkeypatch):
     if kernel:
         monkeypatch.setenv("GATEWISE_KERNEL", kernel)
@@ -349,8 +350,7 @@ BLAS = {"Prescott": "sse3", "Haswell": "avx2", "SkylakeX": "avx512f"}  # OpenBLA
 
 @pytest.mark.parametrize("core", [core for core, flag in BLAS.items() if flag in FLAGS or core == "Prescott"])
 def test_the_limit_of_equal_bits_is_the_same_with_every_product_of_blas(core):
-    engine = "auto" if KERNELS else "reference"
-    script = f"import test_network_stream; test_network_stream.check_both_sides_of_the_limit({engine!r})"
+    script = "import test_network_stream; test_network_stream.check_both_sides_of_the_limit('auto')"
     environment = program.environment() | {"OPENBLAS_CORETYPE": core}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

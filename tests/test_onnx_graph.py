@@ -118,8 +118,8 @@ def test_constant_lengths_of_sequences_are_applied(direction):
         ),
         X[:2, :1],
     )
-    np.testing.assert_array_equal(y[:2, :, :1], alone[0])
-    np.testing.assert_array_equal(h[:, :1], alone[1])
+    np.testing.assert_allclose(y[:2, :, :1], alone[0], atol=1e-7)  # BLAS may round a batch otherwise
+    np.testing.assert_allclose(h[:, :1], alone[1], atol=1e-7)
 
 
 OLD = {  # opset: what was an attribute, or meant something else, before

@@ -158,7 +158,7 @@ STRANGE = [np.nan, np.inf, -np.inf]
 KINDS_OF_STREAM = {
     "batch": [None, 1, 3],
     "dtype": [np.float32, np.float64],
-    "engine": ["native", "reference"],
+    "engine": ENGINES,
     "layers": [1, 3],
     "projection": [None, 2],
 }
