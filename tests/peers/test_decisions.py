@@ -18,6 +18,8 @@ import tied_sheets
 import gatewise as gw
 from gatewise.engine import native
 
+pytestmark = pytest.mark.peers
+
 SCRIPT = """
 import sys
 {setup}
@@ -42,7 +44,7 @@ def elsewhere(setup: str, changes: dict[str, str]) -> Any:
     """Return the decisions of another process."""
     names = ("GATEWISE_KERNEL", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES")
     kept = {name: value for name, value in os.environ.items() if name not in names}
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [kept.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(Path(tied_runs.__file__).parent), *filter(None, [kept.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(setup=setup)],
         env={**kept, **changes, "PYTHONPATH": path},
