@@ -153,7 +153,7 @@ def require(name: str) -> None:
 # The fast part. It takes about a minute on two cores.
 
 PROGRAMS = """
-    allowed_skips bench budget c_header cli cli_basins cli_check cli_files cli_plot cli_plot_small cli_trace cli_verify
+    allowed_skips bench budget c_header cli cli_basins cli_check cli_files cli_plot cli_trace cli_verify
     cli_walk contributing cpus errors every_command frozen fuzzing interrupt memory native_process pairwise places
     process_end progress public readme release running signals structure usage
 """

@@ -40,95 +40,153 @@ def trace():
     return gw.load("m.safetensors").trace(np.array([[n / 4, -n] for n in range(9)], np.float32))[0]
 
 
-def test_without_a_file_gates_are_drawn_in_80_plain_columns(capsys):
-    lines = said(capsys, "plot m.safetensors x.csv").splitlines()
-    assert lines[0] == "forget gate: 3 units, 9 steps"
-    assert [line[0] for line in lines[1:4]] == ["0", "1", "2"]
-    assert "2001-01-01" in lines[4]
-    assert max(map(len, lines)) <= 80
-    assert set("".join(lines[1:4])) <= set("012 ░▒▓█")
+HEAD = gw.Linear(np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32))
+TARGETED = ("attribution", "word_scores", "occlusion", "ceiling", "influence")
+SAID = [  # each line, and what is said of it
+    ("m.safetensors x.csv", "forget gate: 3 units, 9 steps\n0 "),
+    ("t.safetensors", "forget gate: 3 units, 9 steps\n0 "),
+    (
+        "m.safetensors x.csv --kind horizon --lags 3",
+        "A change of one day's input shows in output .*\nTested: .*for 3 days",
+    ),
+    ("m.safetensors x.csv --kind contributions --at 3", "2001-01-04"),
+    ("m.safetensors x.csv --kind contributions --at -6", "2001-01-04"),
+    ("m.safetensors x.csv --kind contributions --at 2001-01-04", "2001-01-04"),
+    (
+        "m.safetensors x.csv --kind change --with n.safetensors",
+        "The two runs part on 2001-01-01, in the forget gate of unit 2 of layer 1; at",
+    ),
+    (
+        "t.safetensors x.csv --kind change --with n.safetensors",
+        "The two runs part on 2001-01-01, in the forget gate of unit 2 of layer 1; at",
+    ),
+    ("m.safetensors x.csv --kind change --with t.safetensors", "the same, number by number"),
+    ("t.safetensors --kind change --with t.safetensors", "the same, number by number"),
+    ("m.safetensors x.csv --kind change --with n.safetensors --layer 0", "number by number"),
+    ("m.safetensors x.csv --kind change --with n.safetensors --tolerance 1", "differ nowhere by more than 1"),
+    *((f"net.safetensors x.csv --kind attribution --target={t}", "Output q") for t in ("q", "0", "-2")),
+    *(
+        (f"net.safetensors x.csv --kind {kind} --target=7", "[Oo]utput 7")
+        for kind in ("word_scores", "occlusion", "ceiling")
+    ),
+    ("net.safetensors x.csv --kind influence --target=1", "on output 7 on"),
+    (
+        "river.safetensors x.csv --kind ablation --observed y.csv",
+        r"Without unit \d the error (rises|falls) from 0.5 to [\d.]+",
+    ),
+    (
+        "river.safetensors x.csv --kind ablation --observed y.npy",
+        r"error (rises|falls) from 0.5 to [\d.]+ mm/d; .*\nTested: 3 units silenced",
+    ),
+    ("m.safetensors x.csv --kind change --with headed.safetensors", "number by number"),
+    ("head.safetensors x.csv --kind change --with one.safetensors", "number by number"),
+    ("river.safetensors x.csv --kind ablation --parts layers", "Without layer 0 the outputs? moves? by "),
+    ("river.safetensors x.csv --kind ablation --parts gates --metric error --observed y.csv", "no forget gate"),
+]
+REFUSED = [
+    ("river.safetensors x.csv --kind ablation --observed x.csv", "x.csv has columns rain, $snow$, and none for q"),
+    ("river.safetensors x.csv --kind ablation --observed late.csv", "times of late.csv must be those of the input"),
+    *((f"net.safetensors x.csv --kind {kind} --target=2", "there is no output 2") for kind in TARGETED),
+    ("river.safetensors x.csv --kind ablation --parts cells", "units, gates, layers"),
+    ("river.safetensors x.csv --kind ablation --metric loss", "error, accuracy"),
+    ("m.safetensors x.csv --observed y.csv", "--observed does not go with"),
+    ("net.safetensors x.csv --kind attribution --target=p", "there is no output 'p'"),
+    ("t.npz", "without the LSTM that made them"),
+    ("m.safetensors x.csv --kind change", "--kind change needs --with"),
+    ("m.safetensors x.csv --with m.safetensors", "--with does not go with --kind gates"),
+    ("m.safetensors --kind change --with t.safetensors", "m.safetensors is a model: give the file of its input"),
+    ("t.safetensors --kind change --with m.safetensors", "m.safetensors is a model: give the file of its input"),
+    ("t.safetensors x.csv --kind change --with t.safetensors", "an input does not go with it"),
+    ("m.safetensors x.csv --kind change --with wide.safetensors", "the two runs must have the same shape; they"),
+    (
+        "m.safetensors x.csv --kind change --with one.safetensors",
+        "the two runs must have the same cells; they have layer 0 forward",
+    ),
+    ("m.safetensors x.csv --kind change --with x.csv", "gatewise check reads it"),
+    ("m.safetensors x.csv --kind change --with no.pt", "no.pt"),
+    ("m.safetensors x.csv --kind change --with t.safetensors -o t.safetensors", "must end in"),
+    ("m.safetensors x.csv --kind change --with t.safetensors --unit 7", "there is no unit 7"),
+    ("m.safetensors x.csv --kind change --with t.safetensors --tolerance -1", "tolerance must be a number that is"),
+    ("m.safetensors x.csv --unit 1", "--unit does not go with --kind gates"),
+    ("m.safetensors x.csv --kind states", "--kind states needs --output: without it, gates are drawn in the terminal"),
+    ("m.safetensors x.csv -o g.gif", "the name of g.gif must end in .svg, .png, .pdf or .csv"),
+    ("m.safetensors x.csv -o x.csv", "x.csv is the file that is read; give the output another name"),
+    ("m.safetensors x.csv --layer 2", "there is no layer 2; this trace has layers 0 to 1"),
+    ("m.safetensors x.csv --sequence nile", "there is no sequence 'nile'; this trace has 1 sequence without names"),
+    ("m.safetensors x.csv --kind occlusion --steps 0:3", "--steps does not go with --kind occlusion"),
+    ("m.safetensors x.csv --steps 3", "--steps must be FIRST:STOP, as in --steps 0:100, not '3'"),
+    ("m.safetensors x.csv --layer 0 --steps 9:", "a picture needs at least one step; this trace has none"),
+    (
+        "m.safetensors x.csv --layer 0 --kind text --text x.csv -o t.svg",
+        "the text has 10 characters or tokens; this trace has 9",
+    ),
+    (
+        "m.safetensors x.csv --kind contributions --at 2002-01-01",
+        "there is no step '2002-01-01'; this trace has 2001-01-01 to 2001-01-09",
+    ),
+    ("m.safetensors ", "m.safetensors is a model: give the file of its input as well"),
+]
+WRITTEN = {
+    "m.safetensors x.csv --kind timescales --layer 1 -o t.csv": "unit,forget_gate,timescale",
+    "m.safetensors x.csv --kind change --with n.safetensors --unit 2 -o c.csv": (
+        "layer,direction,time,input_gate,forget_gate,candidate,output_gate,cell_state,hidden_state\n"
+        "0,forward,2001-01-01,0.0,0.0,"
+    ),
+    "m.safetensors x.csv --gate output_gate --units 2,0 --steps 2:5 -o g.csv": "time,2,0\n2001-01-03,",
+    "m.safetensors x.csv --units 0 -o a.svg": "<?xml",
+    "m.safetensors x.csv --units 0 -o c.png": "\x89PNG",
+}
 
 
-def test_what_checks_found_is_said_below_an_answer(capsys):
-    sentence, *reading = said(capsys, "plot m.safetensors x.csv --kind horizon --lags 3").splitlines()
-    assert sentence.startswith("A change of one day's input shows in output ")
-    assert reading[0].startswith("Tested: ")
-    assert "compared for 3 days" in reading[0]
-
-
-def test_an_ablation_compares_what_is_observed_under_the_names_of_the_outputs(capsys):
-    head = gw.Linear(np.random.default_rng(0).normal(size=(1, 3)).astype(np.float32))
-    labels = gw.Labels(outputs=["q"], measures={"q": ("discharge", "mm/d")})
-    gw.save(gw.Network(gw.LSTM(2, 3, rng=0), head=head, labels=labels), "net.safetensors")
-    x = np.array([[n / 4, -n] for n in range(9)], np.float32)
-    observed = gw.load_network("net.safetensors")(x)[0] + 0.5
-    rows = [f"2001-01-0{n + 1},7,{'' if n == 4 else observed[n, 0]}" for n in range(9)]
+@pytest.fixture(autouse=True)
+def more_files(files, capsys):
+    """Write two runs, a model with another bias, one of other sizes, a network, and what was observed of it."""
+    lstm = gw.load("m.safetensors")
+    bias = lstm[1].parameters.bias.copy()
+    bias[1, 2] += 1
+    gw.save(gw.LSTM.from_cells([lstm[0].parameters, replace(lstm[1].parameters, bias=bias)]), "n.safetensors")
+    gw.save(gw.LSTM(2, 4, num_layers=2, rng=0), "wide.safetensors")
+    gw.save(gw.LSTM(2, 3, rng=0), "one.safetensors")
+    labels = gw.Labels(outputs=("q", "7"), measures={"q": ("discharge", "mm/d")})
+    gw.save(gw.Network(gw.LSTM(2, 3, rng=0), head=HEAD, labels=labels), "net.safetensors")
+    river = gw.Network(
+        gw.LSTM(2, 3, rng=0),
+        head=gw.Linear(HEAD.weight[:1]),
+        labels=gw.Labels(outputs=["q"], measures={"q": ("discharge", "mm/d")}),
+    )
+    gw.save(river, "river.safetensors")
+    rows = [f"2001-01-0{n + 1},7,{'' if n == 4 else q + 0.5}" for n, (q,) in enumerate(river(trace().input[:, 0])[0])]
     Path("y.csv").write_text("\n".join(["date,other,q", *rows]), encoding="utf-8")
-    np.save("y.npy", observed)
-    plot = "plot net.safetensors x.csv --kind ablation"
-    for name in ("y.csv", "y.npy"):
-        sentence, tested = said(capsys, f"{plot} --observed {name}").splitlines()
-        assert re.match(r"Without unit \d the error (rises|falls) from 0.5 to [\d.]+ mm/d; ", sentence)
-        assert tested.startswith("Tested: 3 units silenced (output gate 0), each in a run of its own over 9 days; ")
-    assert said(capsys, f"{plot} --parts layers").startswith("Without layer 0 the output moves by ")
-    assert "no forget gate" in said(capsys, f"{plot} --parts gates --metric error --observed y.csv")
-    assert "ablation" in said(capsys, f"{plot} --observed y.csv -o a.svg")
-    Path("late.csv").write_text("\n".join(["date,other,q", *rows]).replace("2001", "2002"), encoding="utf-8")
-    for options, words in (
-        ("--observed late.csv", "the times of late.csv must be those of the input"),
-        ("--observed x.csv", "x.csv has columns rain, $snow$, and none for q"),
-        ("--parts cells", "units, gates, layers"),
-        ("--metric loss", "error, accuracy"),
-    ):
-        assert words in said(capsys, f"{plot} {options}", code=2)
-    assert "--observed does not go with" in said(capsys, "plot m.safetensors x.csv --observed y.csv", code=2)
+    Path("late.csv").write_text(Path("y.csv").read_text(encoding="utf-8").replace("2001", "2002"), encoding="utf-8")
+    np.save("y.npy", river(trace().input[:, 0])[0] + np.float32(0.5))
+    gw.save(gw.Network(lstm, head=HEAD), "headed.safetensors")
+    gw.save(gw.Network(gw.load("one.safetensors"), head=HEAD), "head.safetensors")
+    for suffix in ("safetensors", "npz"):
+        said(capsys, f"trace m.safetensors x.csv -o t.{suffix}")
 
 
-def test_a_question_is_answered_in_its_sentence_and_its_columns(capsys):
-    out = said(capsys, "plot m.safetensors x.csv --kind timescales --layer 1 -o t.csv")
-    assert out.startswith("The median timescale of the 3 units along the cell is")
-    assert Path("t.csv").read_text(encoding="utf-8").splitlines()[0].startswith("unit,forget_gate,timescale")
+@pytest.mark.parametrize(("line", "expected"), SAID)
+def test_a_command_says_what_it_found(line, expected, capsys):
+    out = said(capsys, f"plot {line}")
+    assert re.search(expected, out, re.DOTALL), out
+    assert "--kind" in line or max(map(len, out.splitlines())) <= 80
 
 
-def test_a_target_is_an_output_s_name_or_its_number(capsys):
-    labels = gw.Labels(outputs=("q", "7"))  # a name that looks like a number is a name first
-    head = gw.Linear(np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32))
-    gw.save(gw.Network(gw.LSTM(2, 3, rng=0), head=head, labels=labels), "net.safetensors")
-    for command, q, seven in [
-        ("plot net.safetensors x.csv --kind attribution", "Output q", "Output 7"),
-        ("plot net.safetensors x.csv --kind word_scores", "Output q", "Output 7"),
-        ("plot net.safetensors x.csv --kind occlusion", "Output q", "Output 7"),
-        ("plot net.safetensors x.csv --kind ceiling", "bring output q", "bring output 7"),
-        ("plot net.safetensors x.csv --kind influence", "on output q on", "on output 7 on"),
-        ("report net.safetensors x.csv", "explains output q", "explains output 7"),
-    ]:
-        first, second = [[said(capsys, f"{command} --target={t}") for t in names] for names in (("q", "0"), ("7", "1"))]
-        assert first[0] == first[1]
-        assert second[0] == second[1] == said(capsys, f"{command} --target=-1")
-        assert q in first[0]
-        assert seven in second[0]
-        assert "there is no output 'p'" in said(capsys, f"{command} --target=p", code=2)
-        assert "there is no output 2" in said(capsys, f"{command} --target=2", code=2)
+@pytest.mark.parametrize(("line", "sentence"), REFUSED)
+def test_what_cannot_be_drawn_is_one_sentence_and_no_file(line, sentence, capsys):
+    before = sorted(path.name for path in Path().iterdir())
+    assert sentence in said(capsys, f"plot {line}", 2).splitlines()[-1]
+    assert sorted(path.name for path in Path().iterdir()) == before
 
 
-def test_a_step_is_named_by_its_number_or_its_date(capsys):
-    found = [
-        said(capsys, f"plot m.safetensors x.csv --kind contributions --at {at}") for at in ("3", "-6", "2001-01-04")
-    ]
-    assert len(set(found)) == 1
-    assert "2001-01-04" in found[0]
-
-
-def test_a_costly_answer_says_what_it_takes_and_is_refused_where_that_is_not_there(capsys, monkeypatch):
-    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
-    monkeypatch.setattr(printing, "LARGE", 1000)  # bytes
-    for more, told in (("", "needs 1.195 KiB of memory"), (" --every 3", "")):
-        assert exit_code(f"plot t.safetensors --kind attention --layer 0{more}".split()) == 0
-        assert capsys.readouterr().err.strip() == (told and f"gatewise: --kind attention over 9 steps {told}")
-    monkeypatch.setattr(arrays, "SMALL", 0)
-    monkeypatch.setattr(arrays, "available_memory", lambda: 1000)
-    monkeypatch.setattr(budget, "require_memory", lambda *what: None)  # for the file there is enough
-    assert "take 1.195 KiB of memory; 1000 B are" in said(capsys, "plot t.safetensors --kind attention", 2)
+@pytest.mark.parametrize("line", WRITTEN)
+def test_a_file_has_the_picture_or_its_numbers_and_the_same_every_time(line, capsys):
+    contents = []
+    for _ in range(2):
+        said(capsys, f"plot {line}")
+        contents.append(Path(line.split()[-1]).read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0].decode("latin-1").startswith(WRITTEN[line])
 
 
 def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
@@ -139,106 +197,38 @@ def test_the_numbers_of_a_picture_are_written_as_they_are_drawn(capsys):
     assert np.array_equal(found, data.gates(trace(), "output_gate", units=[2, 0]).values[2:5])
 
 
-def test_the_same_picture_is_the_same_file(capsys):
-    for name in ("a.svg", "b.svg", "c.png"):
-        said(capsys, f"plot m.safetensors x.csv --units 0 -o {name}")
-    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
-    assert Path("c.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(Path().iterdir())) == 5
+def test_the_numbers_of_a_change_are_written_of_every_layer(capsys):
+    said(capsys, "plot m.safetensors x.csv --kind change --with n.safetensors --unit 2 -o c.csv")
+    _, *rows = Path("c.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 18
+    assert all((row.split(",")[4] == "0.0") == row.startswith("0,") for row in rows)
 
 
-def test_a_trace_on_file_is_drawn_and_arrays_alone_are_not(capsys):
-    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
-    assert said(capsys, "plot t.safetensors") == said(capsys, "plot m.safetensors x.csv")
-    said(capsys, "trace m.safetensors x.csv -o t.npz")
-    assert "without the LSTM that made them" in said(capsys, "plot t.npz", 2)
+def test_a_target_is_the_output_that_has_its_name_or_number(capsys):
+    for command in (
+        *(f"plot net.safetensors x.csv --kind {kind}" for kind in TARGETED),
+        "report net.safetensors x.csv",
+    ):
+        said_of = {target: said(capsys, f"{command} --target={target}") for target in ("q", "0", "7", "1", "-1")}
+        assert said_of["q"] == said_of["0"] != said_of["7"] == said_of["1"] == said_of["-1"]
+        assert "there is no output 'p'" in said(capsys, f"{command} --target=p", code=2)
 
 
-def test_two_runs_part_where_their_models_do(capsys):
-    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
-    lstm = gw.load("m.safetensors")
-    bias = lstm[1].parameters.bias.copy()
-    bias[1, 2] += 1
-    gw.save(gw.LSTM.from_cells([lstm[0].parameters, replace(lstm[1].parameters, bias=bias)]), "n.safetensors")
-    gw.save(gw.Network(lstm, head=gw.Linear(np.ones((1, 3), np.float32))), "net.safetensors")
-    part = "The two runs part on 2001-01-01, in the forget gate of unit 2 of layer 1; at the end the output differs by"
-    for files in ("m.safetensors x.csv", "t.safetensors x.csv"):  # two models, a trace and a model
-        assert said(capsys, f"plot {files} --kind change --with n.safetensors").startswith(part)
-    for files in ("m.safetensors x.csv --with t.safetensors", "t.safetensors --with t.safetensors"):
-        assert "the same, number by number" in said(capsys, f"plot {files} --kind change")
-    assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with net.safetensors")
-    assert "number by number" in said(capsys, "plot m.safetensors x.csv --kind change --with n.safetensors --layer 0")
-    gw.save(gw.LSTM(2, 3, rng=0), "single.safetensors")
-    gw.save(gw.Network(gw.load("single.safetensors"), head=gw.Linear(np.ones((1, 3), np.float32))), "head.safetensors")
-    said(capsys, "plot head.safetensors x.csv --kind change --with single.safetensors -o c.csv")  # both of an LSTM
-    assert Path("c.csv").read_text(encoding="utf-8").startswith("layer,direction,time,")
-    line = "plot m.safetensors x.csv --kind change --with n.safetensors --unit 2"
-    assert "differ nowhere by more than 1" in said(capsys, f"{line} --tolerance 1 -o c.csv")
-    table = Path("c.csv").read_text(encoding="utf-8").splitlines()
-    assert table[0] == "layer,direction,time,input_gate,forget_gate,candidate,output_gate,cell_state,hidden_state"
-    assert len(table) == 19
-    assert all((row.split(",")[4] == "0.0") == row.startswith("0,") for row in table[1:])
-    said(capsys, f"{line} -o c.svg")
-    assert Path("c.svg").read_text(encoding="utf-8").startswith("<?xml")
-
-
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("m.safetensors x.csv --kind change", "--kind change needs --with"),
-        ("m.safetensors x.csv --with m.safetensors", "--with does not go with --kind gates"),
-        ("m.safetensors --kind change --with t.safetensors", "m.safetensors is a model: give the file of its input"),
-        ("t.safetensors --kind change --with m.safetensors", "m.safetensors is a model: give the file of its input"),
-        ("t.safetensors x.csv --kind change --with t.safetensors", "an input does not go with it"),
-        ("m.safetensors x.csv --kind change --with wide.safetensors", "the two runs must have the same shape; they"),
-        (
-            "m.safetensors x.csv --kind change --with one.safetensors",
-            "the two runs must have the same cells; they have layer 0 forward",
-        ),
-        ("m.safetensors x.csv --kind change --with x.csv", "gatewise check reads it"),
-        ("m.safetensors x.csv --kind change --with no.pt", "no.pt"),
-        ("m.safetensors x.csv --kind change --with t.safetensors -o t.safetensors", "must end in"),
-        ("m.safetensors x.csv --kind change --with t.safetensors --unit 7", "there is no unit 7"),
-        ("m.safetensors x.csv --kind change --with t.safetensors --tolerance -1", "tolerance must be a number that is"),
-    ],
-)
-def test_runs_that_cannot_be_compared_are_one_sentence(line, sentence, capsys):
-    said(capsys, "trace m.safetensors x.csv -o t.safetensors")
-    gw.save(gw.LSTM(2, 4, num_layers=2, rng=0), "wide.safetensors")
-    gw.save(gw.LSTM(2, 3, rng=0), "one.safetensors")
-    shown = said(capsys, f"plot {line}", 2)
-    assert sentence in shown.splitlines()[-1]
+def test_a_costly_answer_says_what_it_takes_and_is_refused_where_that_is_not_there(capsys, monkeypatch):
+    monkeypatch.setattr(printing, "LARGE", 1000)  # bytes
+    for more, told in (("", "needs 1.195 KiB of memory"), (" --every 3", "")):
+        assert exit_code(f"plot t.safetensors --kind attention --layer 0{more}".split()) == 0
+        assert capsys.readouterr().err.strip() == (told and f"gatewise: --kind attention over 9 steps {told}")
+    monkeypatch.setattr(arrays, "SMALL", 0)
+    monkeypatch.setattr(arrays, "available_memory", lambda: 1000)
+    monkeypatch.setattr(budget, "require_memory", lambda *what: None)  # for the file there is enough
+    assert "take 1.195 KiB of memory; 1000 B are" in said(capsys, "plot t.safetensors --kind attention", 2)
 
 
 def test_every_picture_and_every_question_is_a_kind():
     pictures = {name for name in gw.plot.__all__ if name != "data"}
     assert {"gates", "states", "unit", "text", "saturation", "timescales", "contributions"} <= set(KINDS)
     assert {name for name, (_, draw) in KINDS.items() if draw} <= pictures
-
-
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("x.csv --unit 1", "--unit does not go with --kind gates"),
-        ("x.csv --kind states", "--kind states needs --output: without it, gates are drawn in the terminal"),
-        ("x.csv -o g.gif", "the name of g.gif must end in .svg, .png, .pdf or .csv"),
-        ("x.csv -o x.csv", "x.csv is the file that is read; give the output another name"),
-        ("x.csv --layer 2", "there is no layer 2; this trace has layers 0 to 1"),
-        ("x.csv --sequence nile", "there is no sequence 'nile'; this trace has 1 sequence without names"),
-        ("x.csv --kind occlusion --steps 0:3", "--steps does not go with --kind occlusion"),
-        ("x.csv --steps 3", "--steps must be FIRST:STOP, as in --steps 0:100, not '3'"),
-        ("x.csv --layer 0 --steps 9:", "a picture needs at least one step; this trace has none"),
-        ("x.csv --layer 0 --kind text --text x.csv -o t.svg", "the text has 10 characters or tokens; this trace has 9"),
-        (
-            "x.csv --kind contributions --at 2002-01-01",
-            "there is no step '2002-01-01'; this trace has 2001-01-01 to 2001-01-09",
-        ),
-        ("", "m.safetensors is a model: give the file of its input as well"),
-    ],
-)
-def test_what_cannot_be_drawn_is_one_sentence(line, sentence, capsys):
-    assert sentence in said(capsys, f"plot m.safetensors {line}", 2).splitlines()[-1]
-    assert sorted(path.name for path in Path().iterdir()) == ["m.safetensors", "x.csv"]
 
 
 # The terminal.

@@ -1,4 +1,4 @@
-"""Pictures: what they show of a run, that a record is drawn as its run, and that no visible change passes unseen."""
+"""Pictures: each is drawn as it was, a record as its run, on whatever Axes are given, and the rest is refused."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import planted
 import pytest
 from matplotlib import pyplot
 from pictures import agg as agg
-from pictures import described, golden
+from pictures import described, golden, touching
 
 import gatewise as gw
 from gatewise import insight, plot
 from gatewise.examples import latch
-from gatewise.plot import drawing
 from gatewise.plot.picture import PICTURES
 from gatewise.plot.run_records import Gates
 
@@ -154,6 +153,70 @@ def ablated(parts=34):
     return insight.Ablation({"edit": np.array(names)}, "", 0.25, names, (), 0.25 + effects, effects, "error (mm/d)")
 
 
+def less_kept():
+    """Return the trace of a projected cell that kept little."""
+    x = np.random.default_rng(0).normal(size=(7, 1, 3))
+    return gw.LSTM(3, 4, projection_size=2, rng=0).trace(x, keep=["input_gate", "cell_state"], units=[3, 1], every=3)[0]
+
+
+def spiky():
+    """Return the record of more steps and units than pixels, in which three stand out."""
+    values = np.zeros((5000, 600))
+    values[3123, 321], values[77, 599], values[4999, 0] = 1, -1, 0.5
+    return Gates({}, "candidate", "", values, (-1, 1), ("u",) * 600, times=np.arange(5000), valid=None)
+
+
+def scaled():
+    """Return the run of a network whose features it scales; one of them is constant."""
+    x = np.stack([[0.0, 5.0, 40.0, 2.0], [281.0, 282.0, 283.5, 284.0], [950.0] * 4], axis=-1)
+    names = gw.Labels(features=["rain", "t", "height"], outputs=["q"], measures={"rain": ("rain", "mm/d")})
+    parts = {"head": gw.Linear(np.ones((1, 2))), "inputs": gw.Scaling([3, 280, 900], [6, 9, 100])}
+    return gw.Network(gw.LSTM(3, 2, rng=0, dtype=np.float64), labels=names, **parts).trace(x)
+
+
+def cell(variant=None, steps=5, **options):
+    """Return the trace of a random cell."""
+    made = gw.LSTMCell(2, 3, variant=variant or gw.Variant(), rng=0, init="pytorch", **options)
+    return gw.LSTM.from_cells(made.parameters).trace(np.random.default_rng(0).normal(size=(steps, 1, 2)))[0]
+
+
+def ones(steps, units=2, **options):
+    return gw.LSTM(1, units, rng=0, dtype=np.float64, **options).trace(np.ones((steps, 1)))
+
+
+def flood():
+    """Return the run of a rain gauge with one flood in a long drought."""
+    x = np.zeros((5000, 1))
+    x[3210] = 1e3
+    return planted.rain_gauge()[0].trace(x)
+
+
+def silent():
+    return gw.LSTM.from_cells(gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2)))).trace(np.ones((3, 1)))[0]
+
+
+def seen_rarely():
+    lstm, rain, storage = planted.leaky_bucket(40, 3)
+    storage[np.arange(40) % 5 > 0] = np.nan
+    return insight.probe(lstm.trace(rain)[0], storage)
+
+
+def bracketed():
+    lstm, x, places = planted.bracket_detector([[(2, 4), (1, 4)]] * 50)
+    return lstm.trace(x)[0], dict(zip(("start", "stop"), places[0][1:], strict=True))
+
+
+def gapped():
+    days = np.concatenate([np.arange(500), np.arange(1500, 2000)]) + np.datetime64("2001-01-01")
+    return gw.LSTM(1, 2, rng=0).trace(np.ones((1000, 1)), labels=gw.Labels(times=days))[0]
+
+
+def drawn(ax):
+    return {
+        line.get_label(): (line.get_xdata(), line.get_ydata()) for line in ax.get_lines() if "∂" in line.get_label()
+    }
+
+
 DRAWN = {
     "ablation": lambda: plot.ablation(ablated()),
     "ablation_few": lambda: plot.ablation(ablated(2)),
@@ -185,7 +248,44 @@ DRAWN = {
     "attribution_tokens": lambda: plot.attribution(spoken()[0], output=1, vocabulary=spoken()[1], method="lrp"),
     "probe": lambda: plot.probe(stored()[0], **stored()[1]),
     "matches": lambda: plot.matches(matched()[0], edges=True, **matched()[1]),
+    # What is less, longer, or empty.
+    "gates_less": lambda: plot.gates(less_kept(), gate="i", units=[1]),
+    "states_less": lambda: plot.states(less_kept()),
+    "unit_less": lambda: plot.unit(less_kept(), unit=-1),
+    "gates_backward": lambda: plot.gates(series(bidirectional=True)[0, "backward"]),
+    "gates_relu": lambda: plot.gates(cell(gw.Variant(output_activation="relu")), gate="output_gate"),
+    "gates_spiky": lambda: plot.gates(spiky()),
+    "states_projected": lambda: plot.states(ones(4, 3, projection_size=2)[0]),
+    "attribution_long": lambda: plot.attribution(cell(steps=3000), t=2000, method="gradient_input"),
+    "attribution_steps": lambda: plot.attribution(
+        cell(steps=300, dtype=np.float64), steps=(10, 20), method="gradient_input"
+    ),
+    "attribution_names": lambda: plot.attribution(
+        gw.LSTM(1, 2, rng=0).trace([[1], [0], [2]], labels=gw.Labels(times=["h", "e", "y"])),
+        kind="tokens",
+        method="lrp",
+    ),
+    "attribution_scaled": lambda: plot.attribution(scaled(), method="gradient_input"),
+    "timescales_days": lambda: plot.timescales(dated()),
+    "ceiling_long": lambda: plot.ceiling(flood()),
+    "ceiling_two": lambda: plot.ceiling(ones(4, 9), head=gw.Linear(np.eye(9)[:2])),
+    "contributions_long": lambda: plot.contributions(ones(300)[0]),
+    "contributions_long_backward": lambda: plot.contributions(ones(300, direction="backward")[0]),
+    "contributions_many": lambda: plot.contributions(dated(units=60, names=False)),
+    "saturation_many": lambda: plot.saturation(dated(units=60, names=False), low=0.3, high=0.7),
+    "change_none": lambda: plot.change(ones(4, 3, projection_size=2), after=ones(4, 3, projection_size=2)),
+    "influence_long": lambda: plot.influence(rained_on(1000)[0]),
+    "influence_backward": lambda: plot.influence(ones(30, direction="backward"), t=3),
+    "influence_forward": lambda: plot.influence(ones(30), t=15),
+    "influence_none": lambda: plot.influence(silent()),
+    "fixed_points_many": lambda: plot.fixed_points(planted.counter().lstm),
+    "fixed_points_far": lambda: plot.fixed_points(planted.bistable(gain=9).lstm),
+    "probe_rare": lambda: plot.probe(seen_rarely()),
+    "matches_many": lambda: plot.matches(bracketed()[0], edges=True, **bracketed()[1]),
+    "dates_with_gaps": lambda: plot.gates(gapped()),
 }
+
+# The same numbers are seen in a record, whatever it is drawn on.
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -196,6 +296,7 @@ def test_a_picture_is_drawn_as_it_was(name):
 def test_in_a_dark_notebook_text_and_the_cell_state_are_light():
     with pyplot.style.context("dark_background"):
         golden("unit_dark", plot.unit(held()))
+        golden("text_dark", plot.text(letters()[0], **letters()[1]))
 
 
 SUBJECTS = {  # of each picture, with options
@@ -226,6 +327,12 @@ def test_a_record_is_drawn_as_what_it_is_of(name):
     assert len(record.to_dataframe()) == len(record.to_csv().splitlines()) - 1
     with pytest.raises(gw.OptionError, match=f"of {type(record).__name__} is drawn as it is, without sequence"):
         draw(record, sequence=1)
+    figure = pyplot.figure(figsize=(9, 9), layout="constrained")
+    axes = draw(record, ax=figure.subfigures(1, 2)[1])
+    rows = np.ravel(figure.subplots(max(2, np.size(axes)), 2)[: np.size(axes), 0])
+    assert np.ravel(draw(record, ax=rows)).tolist() == rows.tolist()
+    with pytest.raises(gw.OptionError, match=f"ax must be {len(rows)} matplotlib Axes.* or a Figure"):
+        draw(record, ax=[*rows, rows[0]])
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -240,211 +347,14 @@ def test_a_picture_names_and_documents_the_options_of_its_record(name):
     assert sorted(documented) == sorted(arguments)
 
 
-def test_pictures_are_drawn_on_what_is_given():
-    trace, stretch = matched()
-    ax = pyplot.figure().add_subplot()
-    assert plot.matches(trace, ax=ax, **stretch) is ax
-    with cases.refusal("2 matplotlib Axes", by=gw.OptionError):
-        plot.probe(stored()[0], ax=ax, **stored()[1])
-
-
-def test_without_matplotlib_one_sentence_says_how_to_get_it(monkeypatch):
-    record = insight.timescales(held())
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with cases.refusal("matplotlib", "pip install", by=gw.MissingExtraError):
-        plot.timescales(record)
-
-
-# Gates, states, a unit and a text.
-
-
-def test_the_numbers_of_a_picture_are_the_trace_s_and_none_where_a_step_is_not_valid():
-    trace = series()[0]
-    found = plot.data.gates(trace, "output_gate", sequence=1, units=[2, 0])
-    assert np.array_equal(found.values[:8], trace.output_gate[:8, 1][:, [2, 0]])
-    assert np.isnan(found.values[8:]).all()
-    assert found.units == ("2", "0")
-    states = plot.data.states(trace, sequence=1)
-    assert np.isnan(states.values["cell_state"][8:]).all()
-    assert states.limits["cell_state"][1] == -states.limits["cell_state"][0] == np.abs(trace.cell_state[:8, 1]).max()
-
-
-def test_what_a_trace_did_not_keep_is_left_out_or_named():
-    x = np.random.default_rng(0).normal(size=(7, 1, 3))
-    lstm = gw.LSTM(3, 4, projection_size=2, rng=0)
-    less = lstm.trace(x, keep=["input_gate", "cell_state"], units=[3, 1], every=3)[0]
-    assert plot.data.gates(less, "i", units=[1]).units == ("1",)
-    assert plot.data.gates(less, "i").times.tolist() == [0, 3, 6]
-    assert list(plot.data.states(less).values) == ["cell_state"]
-    assert len(plot.states(less)) == 1
-    assert list(plot.data.unit(less, 3).values) == ["input_gate", "cell_state"]
-    assert len(plot.unit(less, unit=-1)) == 2
-    assert plot.data.states(lstm.trace(x)[0]).units["hidden_state"] == ("h0", "h1")
-    with pytest.raises(gw.NotKeptError, match="did not keep unit 0; it kept 3, 1"):
-        plot.data.unit(less)
-    with pytest.raises(gw.NotKeptError, match="did not keep the input"):
-        plot.data.unit(less, 3, features=0)
-    with pytest.raises(gw.NotKeptError, match="kept neither cell_state nor hidden_state"):
-        plot.data.states(lstm.trace(x, keep="input_gate")[0])
-
-
-def test_a_cell_that_runs_backward_says_so_and_keeps_the_input_s_time():
-    trace = series(bidirectional=True)[0, "backward"]
-    assert plot.data.gates(trace).title == "forget gate, sequence basin 0, backward"
-    assert plot.data.gates(trace).times[0] == np.datetime64("2001-02-01")
-
-
-def test_a_gate_that_is_not_between_0_and_1_has_a_scale_about_0():
-    variant = gw.Variant(output_activation="relu")
-    lstm = gw.LSTM.from_cells(gw.LSTMCell(2, 3, variant=variant, rng=0, init="pytorch").parameters)
-    trace = lstm.trace(np.random.default_rng(0).normal(size=(5, 1, 2)))[0]
-    limits = {gate: plot.data.gates(trace, gate).limits for gate in plot.data.unit(trace).limits if "_g" in gate}
-    assert limits["forget_gate"] == (0, 1)
-    assert limits["output_gate"] == (-trace.output_gate.max(), trace.output_gate.max())
-    assert plot.data.gates(trace, "g").limits == (-1, 1)
-
-
-def test_no_extreme_is_lost_where_there_are_more_steps_and_units_than_pixels():
-    values = np.zeros((5000, 600))
-    values[3123, 321], values[77, 599], values[4999, 0] = 1, -1, 0.5
-    record = Gates({}, "candidate", "", values, (-1, 1), ("u",) * 600, times=np.arange(5000), valid=None)
-    image = plot.gates(record).images[0].get_array()
-    assert image.shape[0] < 500
-    assert image.shape[1] < 500
-    assert sorted(image[image != 0].tolist()) == [-1, 0.5, 1]
-
-
-def test_dates_with_gaps_leave_them_blank():
-    days = np.concatenate([np.arange(50), np.arange(150, 200)]) + np.datetime64("2001-01-01")
-    times = drawing.set_time_axis(drawing.single_panel(None), days)
-    shown = drawing.keep_extremes(np.ones((100, 1)), 400, times)[:, 0]
-    assert np.isnan(shown[110:290]).all()
-    assert not np.isnan(shown[:90]).any()
-
-
-# Answers.
-
-
-def test_of_a_long_run_the_part_that_has_the_shares_is_drawn():
-    trace = gw.LSTM(2, 3, rng=0).trace(np.random.default_rng(0).normal(size=(3000, 2)))
-    record = gw.insight.attribution(trace, t=2000, method="gradient_input")
-    low, high = plot.attribution(record)[1].get_xlim()
-    assert 1900 < low < 2000 < high < 2100
-    low, high = plot.attribution(record, steps=(0, 3000))[1].get_xlim()
-    assert low < 0 < 2999 < high
-    low, high = plot.attribution(record, steps=(10, 20))[1].get_xlim()
-    assert 8 < low < 10 < 19 < high < 20
-
-
-def test_the_names_of_times_are_drawn_as_tokens_where_nothing_was_embedded():
-    lstm = gw.LSTM(1, 2, rng=0)
-    trace = lstm.trace([[1], [0], [2]], labels=gw.Labels(times=["h", "e", "y"]))
-    ax = plot.attribution(trace, kind="tokens", method="lrp")
-    assert [text.get_text() for text in ax.texts] == ["h", "e", "y"]
-
-
-def test_features_that_a_network_scales_are_drawn_in_their_own_units_each_in_its_range():
-    x = np.stack([[0.0, 5.0, 40.0, 2.0], [281.0, 282.0, 283.5, 284.0], [950.0] * 4], axis=-1)
-    names = gw.Labels(features=["rain", "t", "height"], outputs=["q"], measures={"rain": ("rain", "mm/d")})
-    network = gw.Network(
-        gw.LSTM(3, 2, rng=0, dtype=np.float64),
-        head=gw.Linear(np.ones((1, 2))),
-        inputs=gw.Scaling([3, 280, 900], [6, 9, 100]),
-        labels=names,
-    )
-    record = gw.insight.attribution(network.trace(x), method="gradient_input")
-    np.testing.assert_allclose(record.input, x, atol=1e-9)
-    assert record.measures == ("rain (mm/d)", "", "")
-    legend = plot.attribution(record)[0].get_legend()
-    texts = [one.get_text() for one in legend.get_texts()]
-    assert texts == ["rain (mm/d)\n0 to 40", "t\n281 to 284", "height\n950"]
-
-
-def test_timescales_are_drawn_in_the_time_of_the_data():
-    assert plot.timescales(dated()).get_ylabel() == "timescale (days)"
-
-
-def test_a_long_run_is_drawn_with_its_extremes():
-    network, _ = planted.rain_gauge()
-    x = np.zeros((5000, 1))
-    x[3210] = 1e3
-    trace = network.trace(x)
-    drawn = plot.ceiling(trace).patches[0].get_data().values
-    assert len(drawn) < 5000
-    assert drawn.max() == trace.output.max()
-
-
-def test_of_a_long_past_only_the_steps_that_hold_something_are_drawn():
-    lstm = gw.LSTM(1, 2, rng=0, dtype=np.float64)
-    for direction, near in (("forward", 299), ("backward", 0)):
-        lstm = gw.LSTM(1, 2, rng=0, dtype=np.float64, direction=direction)
-        axes = plot.contributions(lstm.trace(np.ones((300, 1)))[0])
-        first, last = axes.get_xlim()
-        assert first <= near <= last
-        assert last - first < 60
-        assert "earlier steps" in axes.get_title(loc="right")
-
-
-def test_each_output_has_a_panel_and_too_many_have_none():
-    lstm = gw.LSTM(1, 9, rng=0)
-    trace = lstm.trace(np.ones((4, 1)))
-    assert len(plot.ceiling(trace, head=gw.Linear(np.eye(9)[:2]))) == 2
-    for given, part in ((trace, "9"), (lstm, "run")):
-        with cases.refusal(part, by=gw.OptionError):
-            plot.ceiling(given)
-
-
-def test_of_sixty_units_the_five_most_saturated_and_the_five_that_wrote_most_are_named():
-    trace = dated(units=60, names=False)
-    record = insight.saturation(trace, low=0.3, high=0.7)
-    for place, ax in enumerate(plot.saturation(record)):
-        share = np.maximum(record.closed, record.open)[place]
-        names = [re.match(r"\d+", text.get_text())[0] for text in ax.texts]
-        assert 0 < len(names) <= 5
-        assert min(share[int(name)] for name in names) >= np.sort(share)[-5]
-    wrote = plot.contributions(trace).get_legend().get_texts()
-    sizes = insight.contributions(trace).shares[0].sum(0)
-    names = [str(unit) for unit in np.argsort(sizes)[-5:]]
-    assert [text.get_text() for text in wrote] == ["55 others", *names]
-
-
-def test_two_runs_that_are_the_same_have_a_picture_too():
-    run = cases.run_of("plain", projection="projected")
-    axes = plot.change(run.trace(), after=run.trace())
-    assert [ax.get_ylabel() for ax in axes] == ["distance", "cell\nstate"]  # a projected state has no units
-
-
-def drawn(ax):
-    return {
-        line.get_label(): (line.get_xdata(), line.get_ydata()) for line in ax.get_lines() if "∂" in line.get_label()
-    }
-
-
-def test_the_picture_of_an_influence_ends_where_99_percent_of_it_lies():
-    record = insight.influence(rained_on(1000)[0])
-    ax = plot.influence(record)
-    curves, held = drawn(ax), np.cumsum(record.inputs[::-1]) / record.inputs.sum()
-    assert len(curves) == 3
-    for places, values in curves.values():
-        assert np.nanmin(values) >= 1e-6 * np.nanmax(values)
-        lags = 999 - int(places.min())
-        assert held[lags - 1] < 0.99 <= held[lags]
-    assert ax.get_yscale() == "log"
-
-
-@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_only_the_side_of_a_step_that_a_model_reads_is_shaded(direction):
-    options = {"bidirectional": True} if direction == "both" else {"direction": direction}
-    trace = gw.LSTM(2, 3, rng=0, dtype=np.float64, **options).trace(np.random.default_rng(0).normal(size=(30, 2)))
-    for t in (0, 3, 15, 29):
-        ax = plot.influence(trace, t=t)
-        ends = np.array([patch.get_path().transformed(patch.get_patch_transform()).vertices for patch in ax.patches])
-        low, high = ends[..., 0].min(), ends[..., 0].max()
-        assert low >= (t - 0.5 if direction == "backward" else -0.5)
-        assert high <= (t + 0.5 if direction == "forward" else 29.5)
-        assert low <= t <= high
-        if direction != "both" and t not in (0, 29):
-            assert (ax.get_xlim()[1] == t + 0.5) == (direction == "forward")
+@pytest.mark.parametrize("name", ["attention", "contributions", "saturation"])
+def test_the_text_of_a_small_picture_with_long_names_fits(name):
+    names = [f"the precipitation of the whole catchment of a river with a very long name {n}" for n in range(6)]
+    labels = gw.Labels(units=names, times=DAYS + np.arange(40))
+    trace = gw.LSTM(3, 6, rng=0).trace(np.random.default_rng(0).normal(size=(40, 3)), labels=labels)[0]
+    figure = pyplot.figure(figsize=(3.9, 4.5), layout="constrained", dpi=100)
+    getattr(plot, name)(trace, ax=figure)
+    assert touching(figure) == []
 
 
 def test_of_many_steps_the_least_and_the_greatest_of_each_pixel_are_drawn():
@@ -460,36 +370,12 @@ def test_of_many_steps_the_least_and_the_greatest_of_each_pixel_are_drawn():
         assert (values == 0.5).sum() >= (inputs == 0.5).sum()
 
 
-def test_where_nothing_has_an_influence_the_picture_says_so():
-    silent = gw.LSTM.from_cells(gw.Parameters(np.zeros((4, 2, 3)), np.zeros((4, 2))))
-    ax = plot.influence(silent.trace(np.ones((3, 1)))[0])
-    assert ax.get_title() == "No small change of the input has an influence on the hidden state at step 2."
-    weight = np.zeros((4, 1, 2))
-    shut = gw.LSTM.from_cells(gw.Parameters(weight, np.zeros((4, 1)))).trace(np.ones((3, 1)))
-    assert "No small change" in plot.influence(shut).get_title()
-    weight[2, 0], bias = [10, 40], np.array([[40.0], [-3.0], [0.0], [40.0]])  # a bit that is held, all saturated
+def test_where_little_has_an_influence_the_picture_says_so():
+    weight, bias = np.zeros((4, 1, 2)), np.array([[40.0], [-3.0], [0.0], [40.0]])
+    weight[2, 0] = [10, 40]  # a bit that is held, all saturated
     pulses = np.where(np.arange(60) % 20 == 0, (-1.0) ** (np.arange(60) // 20), 0.0)[:, None]
-    held_bit = gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(pulses)
-    assert (
-        plot.influence(held_bit).get_title()
-        == "No small change of the input has much influence on the output at step 59"
-    )
-
-
-def test_many_points_have_a_line_of_the_legend_for_each_kind():
-    ax = plot.fixed_points(planted.counter().lstm)
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert len(texts) == 1
-    assert texts[0].endswith(" neutral")
-
-
-def test_the_circle_and_every_eigenvalue_are_within_the_axes():
-    ax = plot.fixed_points(planted.bistable(gain=9).lstm)
-    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
-    assert left < -1
-    assert right > 5
-    assert low < -1 < 1 < high
-    assert "grows" in "".join(text.get_text() for text in ax.get_legend().get_texts())
+    title = plot.influence(gw.LSTM.from_cells(gw.Parameters(weight, bias)).trace(pulses)).get_title()
+    assert title == "No small change of the input has much influence on the output at step 59"
 
 
 def test_where_no_point_was_found_the_picture_says_so():
@@ -498,22 +384,32 @@ def test_where_no_point_was_found_the_picture_says_so():
     assert ax.get_title().startswith("None of 1 start led")
 
 
-def test_values_at_few_steps_are_seen_as_dots():
-    lstm, rain, storage = planted.leaky_bucket(40, 3)
-    storage[np.arange(40) % 5 > 0] = np.nan
-    axes = plot.probe(insight.probe(lstm.trace(rain)[0], storage))
-    assert {line.get_marker() for line in axes[0].lines} == {"."}
+def test_the_numbers_of_a_picture_are_the_trace_s_and_none_where_a_step_is_not_valid():
+    trace = series()[0]
+    found = plot.data.gates(trace, "output_gate", sequence=1, units=[2, 0])
+    assert np.array_equal(found.values[:8], trace.output_gate[:8, 1][:, [2, 0]])
+    assert np.isnan(found.values[8:]).all()
+    assert found.units == ("2", "0")
+    states = plot.data.states(trace, sequence=1)
+    assert np.isnan(states.values["cell_state"][8:]).all()
+    assert states.limits["cell_state"][1] == -states.limits["cell_state"][0] == np.abs(trace.cell_state[:8, 1]).max()
 
 
-def test_of_many_sequences_those_with_the_best_matches_are_drawn():
-    lstm, x, places = planted.bracket_detector([[(2, 4), (1, 4)]] * 50)
-    axes = plot.matches(lstm.trace(x)[0], start=places[0][1], stop=places[0][2], edges=True)
-    assert len(axes.get_yticks()) == 30
+def test_without_matplotlib_one_sentence_says_how_to_get_it(monkeypatch):
+    record = insight.timescales(held())
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with cases.refusal("matplotlib", "pip install", by=gw.MissingExtraError):
+        plot.timescales(record)
 
-
-# What is refused.
 
 REFUSED = {
+    "did not keep unit 0; it kept 3, 1": lambda t: plot.unit(less_kept()),
+    "did not keep the input": lambda t: plot.unit(less_kept(), unit=3, features=0),
+    "kept neither cell_state nor hidden_state": lambda t: plot.states(
+        gw.LSTM(1, 1).trace(np.ones((2, 1)), keep="input_gate")[0]
+    ),
+    "without a run": lambda t: plot.ceiling(gw.LSTM(1, 9, rng=0)),
+    "room for 8 outputs, not 9": lambda t: plot.ceiling(ones(4, 9)),
     "there is no gate 'reset'": lambda t: plot.gates(t, gate="reset"),
     "there is no unit 3; this cell has units 0 to 2": lambda t: plot.gates(t, units=[3]),
     "there is no unit 'a'": lambda t: plot.unit(t, unit="a"),
@@ -547,5 +443,5 @@ REFUSED = {
 
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_what_cannot_be_drawn_is_refused_in_one_sentence(sentence):
-    with pytest.raises((gw.OptionError, gw.ShapeError), match=sentence):
+    with pytest.raises((gw.OptionError, gw.ShapeError, gw.NotKeptError), match=sentence):
         REFUSED[sentence](series()[0])
