@@ -110,7 +110,7 @@ REFUSED = [
     ("m.safetensors x.csv --unit 1", "--unit does not go with --kind gates"),
     ("m.safetensors x.csv --kind states", "--kind states needs --output: without it, gates are drawn in the terminal"),
     ("m.safetensors x.csv -o g.gif", "the name of g.gif must end in .svg, .png, .pdf or .csv"),
-    ("m.safetensors x.csv -o x.csv", "x.csv is the file that is read; give the output another name"),
+    ("m.safetensors x.csv -o x.csv", "cannot write x.csv: this file is read; give the output another name"),
     ("m.safetensors x.csv --layer 2", "there is no layer 2; this trace has layers 0 to 1"),
     ("m.safetensors x.csv --sequence nile", "there is no sequence 'nile'; this trace has 1 sequence without names"),
     ("m.safetensors x.csv --kind occlusion --steps 0:3", "--steps does not go with --kind occlusion"),

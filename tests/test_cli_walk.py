@@ -53,7 +53,7 @@ def test_an_existing_file_is_replaced_whole_and_nothing_is_left_beside_it():
     ("tokens", "message"),
     [
         (["walk", "--output", "walk"], "the name 'walk' must end in one of .txt, .md, .tex, .html"),
-        (["walk", "--output", "no/walk.md"], "cannot write 'no/walk.md'"),
+        (["walk", "--output", "no/walk.md"], "cannot write no/walk.md"),
         (["walk", "--output", ".", "--format", "html"], "it is a folder"),
         (["walk", "--format", "pdf"], "--format must be one of text, markdown, latex, html, notebook, json, not 'pdf'"),
         (

@@ -524,7 +524,7 @@ def test_the_program_says_the_size_of_a_large_page_first(folder, monkeypatch, ca
             "page m.safetensors x.npy --axes time,batch,feature --sequence 7",
             "there is no sequence 7; this run has sequences 0 to 1",
         ),
-        ("page m.safetensors x.npy --axes time,batch,feature -o no/page.html", "cannot write 'no/page.html': "),
+        ("page m.safetensors x.npy --axes time,batch,feature -o no/page.html", "cannot write no/page.html: "),
     ],
 )
 def test_a_command_that_cannot_be_followed_is_one_sentence_and_leaves_nothing(line, told, folder, capsys):

@@ -302,7 +302,7 @@ def spoil(path, whole, kind, change):
     path.write_bytes(whole[kind])
     arrays, header = storage.read(path)
     change(arrays, header)
-    storage.write(path, arrays, header)
+    storage.write(path, arrays, header, overwrite=True)
 
 
 def put(header, keys, value):

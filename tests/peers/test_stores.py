@@ -354,7 +354,7 @@ REFUSED = {
     "no numbers": (["model.safetensors", "-o", "gates.zarr"], "must be a .npy, .npz, .csv or .nc file"),
     "several for a file": (["x.csv", "y.csv", "-o", "gates.npz"], "several inputs", "gates.npz must end in .zarr"),
     "two stores": (["x.zarr", "plain.zarr", "-o", "gates.zarr"], "x.zarr is a store, which is traced alone"),
-    "itself": (["x.zarr", "-o", "x.zarr"], "is the file that is read"),
+    "itself": (["x.zarr", "-o", "x.zarr"], "x.zarr: this file is read; give the output another name"),
     "no such variable": (["x.zarr", "-o", "gates.zarr", "--key", "rain"], "'rain'", "forcing"),
     "odd axes": (["x.zarr", "-o", "gates.zarr", "--axes", "time,time,feature"], "'time,time,feature'"),
     "attributes": (
@@ -391,6 +391,39 @@ def test_what_is_no_store_is_refused_in_one_sentence(name, capsys):
     said = refused(capsys, *tokens)
     assert all(word in said for word in words), said
     assert Path("full.zarr", "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("x.zarr", "link.zarr"),
+        ("link.zarr", "x.zarr"),
+        ("x.zarr", "x.zarr/gates.zarr"),
+        ("x.zarr", "link.zarr/gates.npz"),
+        ("gates.zarr.partial/store", "gates.zarr"),
+    ],
+)
+def test_a_store_that_is_read_is_neither_replaced_nor_written_into(source, output, capsys):
+    Path("link.zarr").symlink_to("x.zarr")
+    Path("gates.zarr.partial").mkdir()
+    forcing().to_dataset().to_zarr("gates.zarr.partial/store", zarr_format=2)
+    before = contents()
+    said = refused(capsys, source, "-o", output)
+    assert "which is read" in said or "this file is read" in said
+    assert contents() == before
+
+
+def test_a_model_that_lies_in_an_older_store_is_not_lost(capsys):
+    forcing().to_dataset().to_zarr("gates.zarr", zarr_format=2)
+    gw.save(LSTM, "gates.zarr/model.safetensors")
+    before = contents()
+    assert program.exit_code(["trace", "gates.zarr/model.safetensors", "x.zarr", "-o", "gates.zarr"]) == 2
+    assert "model.safetensors lies in it, which is read" in capsys.readouterr().err
+    assert contents() == before
+
+
+def contents():
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
 def test_without_what_reads_stores_one_sentence_tells_how_to_get_it(monkeypatch):

@@ -13,7 +13,8 @@ from typing import Any
 
 from gatewise.errors import FileError, OptionError, shown
 from gatewise.files.budget import Budget
-from gatewise.files.replacing import beside, exclusive, require_replaceable
+from gatewise.files.protecting import require_unread
+from gatewise.files.replacing import beside, exclusive, require_replaceable, resolved
 from gatewise.interop.containers import json_document
 from gatewise.interop.containers.zarr_stores import is_store
 from gatewise.showing import counted
@@ -84,7 +85,7 @@ class PartialStore:
     def _record(self, run: Mapping[str, str], chunks: Mapping[str, int]) -> None:
         """Write the record of the run that writes the store from now on."""
         record = {"token": self.token, "run": dict(run), "chunks": dict(chunks)}
-        with beside(self.folder / RECORD) as temporary:
+        with beside(self.folder / RECORD, overwrite=True) as temporary:
             temporary.write_text(json.dumps(record), encoding="utf-8")
 
     def remaining_work(self, result: Any) -> list[Any]:
@@ -103,7 +104,8 @@ class PartialStore:
         return writes
 
     def finish(self) -> None:
-        """Put the whole store in the place of its target."""
+        """Put the whole store in the place of its target; FileError if that was read meanwhile."""
+        require_unread(self.target, self.target)
         try:
             if self.target.exists():
                 self.target.replace(self.folder / OLD)
@@ -134,9 +136,11 @@ def partial_store(target: Path) -> Iterator[PartialStore]:
 
     Raise FileError if the target or the folder is something else, or another process writes there.
     """
-    target = Path(os.path.realpath(target))
+    output, target = target, resolved(target)
     folder = target.with_name(target.name + SUFFIX)
     require_replaceable(target, is_store)
+    for path in (target, folder / STORE):
+        require_unread(output, path)
     try:
         folder.mkdir(exist_ok=True)
         foreign = folder.is_symlink() or not {*os.listdir(folder)} <= {STORE, RECORD, DONE, OLD, LOCK}

@@ -24,6 +24,7 @@ from gatewise.cli.usage import flowing, sentence
 from gatewise.cli.verify import verify
 from gatewise.cli.walk import walk
 from gatewise.errors import GatewiseError, shown
+from gatewise.files.protecting import protecting_inputs
 
 
 def _version() -> str:
@@ -88,7 +89,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
                 app[name]
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         try:
-            with printing_warnings():
+            with printing_warnings(), protecting_inputs():
                 command(*bound.args, **bound.kwargs)
         except SystemExit as end:  # of a command whose exit code is an answer
             if isinstance(end.__context__, BrokenPipeError):  # of Rich, which then ends the program with exit code 1

@@ -13,7 +13,6 @@ from gatewise import showing
 from gatewise.cli.choices import Language, MarkingFormat, Repeat
 from gatewise.cli.convert import SUFFIXES
 from gatewise.cli.options import NO_LOSS, OUTPUT, WORKED_EXAMPLE, BackOptions, CellRunOptions, chosen_options, refuse
-from gatewise.cli.printing import require_other
 from gatewise.cli.run import build_run
 from gatewise.cli.walk import deliver
 from gatewise.grading.verdicts import ONCE
@@ -108,7 +107,6 @@ def check(
     if template:
         refuse("--template", {"output": output, "format": format, "lang": lang})
     if output is not None:
-        require_other(output, answers, options.run.given)
         format = format or showing.format_of(output, "Marking")
     cell_run = build_run(options, back)
     if template:

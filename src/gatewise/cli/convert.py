@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import LSTMName, ModelFile
 from gatewise.cli.models import FileSettings, inspect_file
-from gatewise.cli.printing import print_line, print_notes, require_other
+from gatewise.cli.printing import print_line, print_notes
 from gatewise.errors import OptionError
 from gatewise.interop.chosen_layers import unused_layers
 from gatewise.layers import LSTM
@@ -73,7 +73,6 @@ def convert(
     target = _target_framework(output, to)
     if (gates or stream) and target != "onnx":
         raise OptionError(f"--{'gates' if gates else 'stream'} belongs to ONNX; {output} is written for {target}")
-    require_other(output, file)
     contents = inspect_file(file, settings)
     model = opened_model(contents, contents.pick(name))
     network = model.network if target in WHOLE else None

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.cli.inspect import ModelFile
 from gatewise.cli.models import FILE, FileSettings, inspect_file
-from gatewise.cli.printing import print_line, print_notes, require_other
+from gatewise.cli.printing import print_line, print_notes
 from gatewise.errors import OptionError
 from gatewise.opening.models import opened_model
 from gatewise.opening.number_files import read_numbers
@@ -57,7 +57,6 @@ def export(
     """
     if output.suffix.lower() not in ENDINGS:
         raise OptionError(f"the name of {output} must end in {' or '.join(ENDINGS)}")
-    require_other(output, file)
     silence = _silence(rest)
     contents = inspect_file(file, settings)
     model = opened_model(contents, contents.pick(lstm))

@@ -240,7 +240,8 @@ def _variant(variant: Any) -> str:
 
 def wrapped(text: str, first: str, rest: str) -> list[str]:
     """Return printed text in lines of 80 columns with these beginnings; a word is never cut."""
-    from gatewise.render.text import GLUE, clean
+    from gatewise.render.text import clean
+    from gatewise.walkthrough.numbers import GLUE
 
     text = clean(text) or "(no name)"
     if len(first) + len(text) <= WIDTH and GLUE not in text:  # as most are: textwrap takes 20 times as long

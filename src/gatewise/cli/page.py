@@ -12,7 +12,7 @@ from gatewise.cli.choices import Language
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.models import INPUT, NO_ARGUMENTS, FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.options import WindowEnd, chosen_options, refuse
-from gatewise.cli.printing import name_source, print_line, print_notes, require_other
+from gatewise.cli.printing import name_source, print_line, print_notes
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.showing import counted
@@ -70,7 +70,6 @@ def page(
     if x is not None and input is not None:
         raise OptionError(f"the input is given twice: {input}, and --x {x}")
     input = x if input is None else input
-    require_other(output, file, input, options.state, lesson)
     refuse("a model", {"lesson": file and lesson})
     if file is None:
         typed = {("set" if option == "settings" else option): one for option, one in chosen_options(settings).items()}

@@ -18,7 +18,7 @@ from gatewise.cli.inspect import LSTMName
 from gatewise.cli.kinds import KINDS, Kind, Order, required
 from gatewise.cli.models import NO_ARGUMENTS, InputArguments, InputFile, StatedSettings, inspect_file, open_printing
 from gatewise.cli.options import Integer, Number, chosen_options, option_group, tokens_in
-from gatewise.cli.printing import announce_cost, print_line, print_notes, require_other
+from gatewise.cli.printing import announce_cost, print_line, print_notes
 from gatewise.cli.usage import flowing
 from gatewise.errors import FileError, OptionError
 from gatewise.files.storage import beside, npz_names, read_text
@@ -158,12 +158,10 @@ def plot(
         With --kind change: another trace, or a model that runs over the same INPUT, as before and after a conversion.
     """
     ending = None if output is None else output.suffix.lower().removeprefix(".")
-    if output is not None:
-        if ending not in ENDINGS:
-            raise OptionError(
-                f"the name of {output} must end in {', '.join(f'.{ending}' for ending in ENDINGS[:-1])} or .csv"
-            )
-        require_other(output, file, input, other)
+    if output is not None and ending not in ENDINGS:
+        raise OptionError(
+            f"the name of {output} must end in {', '.join(f'.{ending}' for ending in ENDINGS[:-1])} or .csv"
+        )
     _require_no_arrays(file, input)
     chosen = chosen_options(picture)
     data, draw = KINDS[kind]

@@ -1,4 +1,4 @@
-"""Warnings, notes and what long work takes on standard error, and the check of an output's name."""
+"""Warnings, notes and what long work takes on standard error."""
 
 from __future__ import annotations
 
@@ -75,13 +75,6 @@ def name_source(file: Path, input: Path | None) -> str:
     """Return the name of a model's file or folder, and that of its input."""
     model = file.name or file.resolve().name  # of the working folder
     return model if input is None else f"{model} on {input.name}"
-
-
-def require_other(output: Path, *sources: Path | None) -> None:
-    """Raise OptionError where a file would be written over one that is read."""
-    for source in sources:
-        if source is not None and output.exists() and source.exists() and output.samefile(source):
-            raise OptionError(f"{output} is the file that is read; give the output another name")
 
 
 def announce_cost(work: str, seconds: float, size: float = 0) -> None:

@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 from gatewise.cli.inspect import LSTMName
 from gatewise.cli.models import NO_ARGUMENTS, FileSettings, InputArguments, InputFile, RunFile, open_printing
 from gatewise.cli.options import tokens_in
-from gatewise.cli.printing import COMMAND, announce_cost, name_source, print_line, require_other
+from gatewise.cli.printing import COMMAND, announce_cost, name_source, print_line
 from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.files.storage import beside, read_text
@@ -76,7 +76,6 @@ def report(
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
     if output is not None:
-        require_other(output, file, input, options.state)
         from gatewise.plot import drawing
 
         drawing.library()  # if it is missing, that is said before a run that may be long

@@ -13,7 +13,7 @@ from gatewise.arrays import in_bytes
 from gatewise.cli.inspect import LSTMName, ModelFile
 from gatewise.cli.models import NO_ARGUMENTS, FileSettings, InputArguments, inspect_file, print_prepared
 from gatewise.cli.options import Count, Integers, WindowEnd, chosen_options, refuse
-from gatewise.cli.printing import print_line, print_notes, require_other
+from gatewise.cli.printing import print_line, print_notes
 from gatewise.cli.stores import KEPT, NO_STORE, StoreOptions, StoreTrace
 from gatewise.cli.trace_files import OF_NETWORKS, require_suffix, run_to_file
 from gatewise.errors import OptionError
@@ -91,7 +91,6 @@ def trace(
         Keep only every nth step.
     """
     keeping = Keep(QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")), units, every)
-    require_other(output, file, *inputs, options.state)
     if is_store(output):
         alone = "a trace that is not written to a .zarr store"
         others = {name: getattr(options, name) for name in ("basin", "input_of", "frames")}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gatewise.arrays import in_bytes, require_memory
 from gatewise.errors import FileError
+from gatewise.files.protecting import remember_read
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Budget:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Budget:
-        """Return the budget of a file."""
+        """Return the budget of a file that is read."""
+        remember_read(path)
         return cls(os.stat(path).st_size)
 
     def grow(self, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -11,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gatewise.errors import FileError, OptionError
+from gatewise.errors import FileError, GatewiseError, OptionError
+from gatewise.files.protecting import remember_written, require_unread
 
 DAY = 86_400  # seconds after which nobody writes to a temporary any more
 TAIL = re.compile(r"gatewise-\d+-[0-9a-f]{8}\.tmp")
 LONGEST = 255  # bytes of a name, where the system does not say
+LOOP = "it is a symbolic link that leads back to itself"
 TAIL_LENGTH = 34  # bytes that follow the target's name, whatever the number of the process
 
 
@@ -28,38 +31,31 @@ def path_of(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def beside(path: str | os.PathLike[str], *, overwrite: bool | None = None) -> Iterator[Path]:
     """Yield the name of a new file beside `path`; when the block ends well it takes the place of `path`, else it goes.
 
-    Raise FileError if `path` is a folder, or its parent folder cannot be written.
+    Raise FileError if `path` is a folder, its parent folder cannot be written, or `path` was read, even in the block;
+    `overwrite` is that of `require_unread`. Errors of the block about the new file name `path`.
     """
     path = path_of(path)
-    try:
-        target = Path(os.path.realpath(path))  # a link is followed, not replaced
-        if target.exists() and not target.is_dir() and not target.is_file():
-            raise FileError(f"cannot write {path}: it is not an ordinary file")
-        if target.is_dir():
-            raise FileError(f"cannot write {target}: it is a folder; give the name of a file")
-    except FileError:
-        raise
-    except (OSError, ValueError) as problem:
-        raise _unwritable(path, problem) from None
+    target = resolved(path)
+    if target.is_dir():
+        raise FileError(f"cannot write {path}: it is a folder; give the name of a file")
+    if target.exists() and not target.is_file():
+        raise FileError(f"cannot write {path}: it is not an ordinary file")
+    require_unread(path, target, overwrite=overwrite)
     temporary = temporary_for(target)
     try:  # from before the file is there, so that an interrupt at any moment leaves none behind
-        try:
+        with naming(path, temporary):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except (OSError, ValueError) as problem:
-            raise _unwritable(path, problem) from None
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        # Until here the file was private; a new file is as open as any, and a replaced one as open as it was.
-        temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
-        temporary.replace(target)
-    except FileError:
-        raise
-    except OSError as problem:
-        raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
+            yield temporary
+            require_unread(path, target, overwrite=overwrite)
+            umask = os.umask(0)
+            os.umask(umask)
+            # Until here the file was private; a new file is as open as any, and a replaced one as open as it was.
+            temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~umask)
+            temporary.replace(target)
+            remember_written(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -70,22 +66,56 @@ def folder_beside(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raise FileError if there is a folder already that is not empty.
     """
-    folder = Path(os.path.realpath(path_of(folder)))
-    require_replaceable(folder)
-    temporary = temporary_for(folder)
+    folder = path_of(folder)
+    target = resolved(folder)
+    require_replaceable(target)
+    temporary = temporary_for(target)
     try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
-        temporary.mkdir(0o700)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        temporary.replace(folder)
-    except FileError:
-        raise
-    except OSError as fault:
-        raise FileError(f"cannot write {folder}: {fault.strerror or fault}") from None
+        with naming(folder, temporary):
+            temporary.mkdir(0o700)
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o777 & ~umask)
+            temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def naming(output: Path, temporary: Path) -> Iterator[None]:
+    """Let what goes wrong while `temporary` is written be an error about the output that it is for."""
+    try:
+        yield
+    except FileError as problem:
+        if str(temporary) not in str(problem):
+            raise
+        raise FileError(str(problem).replace(str(temporary), str(output))) from None
+    except OSError as problem:
+        if isinstance(problem, GatewiseError) or problem.filename not in (None, temporary, str(temporary)):
+            raise
+        raise _unwritable(output, problem) from None
+
+
+def resolved(path: Path) -> Path:
+    """Return where a path leads, behind all links; raise FileError if links lead in a circle, or it is no path."""
+    try:
+        with suppress(FileNotFoundError):
+            os.stat(path)
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as problem:
+        raise _unwritable(path, problem) from None
+
+
+def is_loop(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a symbolic link that leads in a circle."""
+    try:
+        os.stat(path)
+    except OSError as problem:
+        return problem.errno == errno.ELOOP
+    except ValueError:
+        pass
+    return False
 
 
 def require_replaceable(folder: Path, replaceable: Callable[[Path], bool] = lambda folder: False) -> None:
@@ -152,4 +182,5 @@ def _remove_leftovers(folder: Path, prefix: str) -> None:
 
 
 def _unwritable(path: Path, problem: OSError | ValueError) -> FileError:
-    return FileError(f"cannot write {os.fspath(path)!r}: {getattr(problem, 'strerror', None) or problem}")
+    words = LOOP if getattr(problem, "errno", None) == errno.ELOOP else getattr(problem, "strerror", None) or problem
+    return FileError(f"cannot write {path}: {words}")

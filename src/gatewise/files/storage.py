@@ -23,6 +23,8 @@ import numpy.typing as npt
 from gatewise.arrays import require_memory
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, reason, shown
 from gatewise.files.budget import Budget
+from gatewise.files.protecting import remember_read
+from gatewise.files.replacing import LOOP, is_loop
 from gatewise.files.replacing import beside as beside
 from gatewise.files.replacing import path_of as path_of
 from gatewise.files.replacing import temporary_for as temporary_for
@@ -52,21 +54,32 @@ OTHER_FORMATS = (".npz", ".npy", ".csv", ".json", ".pt", ".pth", ".onnx", ".kera
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text in UTF-8; an existing file is replaced completely, or not at all."""
+    """Write text in UTF-8; an existing file is replaced completely, or not at all, and never one that was read."""
     with beside(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def write(path: str | os.PathLike[str], arrays: Mapping[str, AnyArray], header: Mapping[str, Any]) -> None:
+def write(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, AnyArray],
+    header: Mapping[str, Any],
+    *,
+    overwrite: bool | None = None,
+) -> None:
     """Write arrays and a header to a safetensors file; an existing one is replaced completely, or not at all."""
-    with writing(path, {name: (array.shape, array.dtype) for name, array in arrays.items()}, header) as views:
+    shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    with writing(path, shapes, header, overwrite=overwrite) as views:
         for name, array in arrays.items():
             views[name][...] = array
 
 
 @contextmanager
 def writing(
-    path: str | os.PathLike[str], shapes: Mapping[str, Shape], header: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    shapes: Mapping[str, Shape],
+    header: Mapping[str, Any],
+    *,
+    overwrite: bool | None = None,
 ) -> Iterator[dict[str, AnyArray]]:
     """Yield arrays of the named shapes and types, mapped to a file that appears at `path` if the block succeeds.
 
@@ -74,7 +87,7 @@ def writing(
     """
     if (suffix := path_of(path).suffix.lower()) in OTHER_FORMATS:
         raise OptionError(f"gatewise writes its own format, .safetensors, and not {suffix}: {path}")
-    with beside(path) as temporary:
+    with beside(path, overwrite=overwrite) as temporary:
         preamble, offsets, total = _file_layout(shapes, header)
         with open(temporary, "wb") as file:
             file.write(preamble)
@@ -139,14 +152,16 @@ def readable(path: str | os.PathLike[str]) -> Path:
             raise FileError(f"cannot read {source}: it is a zarr store, which can be an input and holds no model")
         raise FileError(f"cannot read {source}: it is a folder; give the name of a file")
     if not os.path.exists(source):
-        raise FileError(f"cannot read {source}: there is no such file")
+        raise FileError(f"cannot read {source}: {LOOP if is_loop(source) else 'there is no such file'}")
     if not os.path.isfile(source):
         raise FileError(f"cannot read {source}: it is not an ordinary file")
     try:
         with open(source, "rb"):
-            return source
+            pass
     except OSError as problem:
         raise FileError(f"cannot read {source}: {problem.strerror or problem}") from None
+    remember_read(source)
+    return source
 
 
 def nonempty(path: str | os.PathLike[str]) -> Path:

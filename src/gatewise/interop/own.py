@@ -33,7 +33,7 @@ Content = LSTM | Network | Run
 FOREIGN = {".pt": "torch", ".pth": "torch", ".onnx": "onnx", ".keras": "keras", ".h5": "keras"}
 
 
-def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
+def write(thing: LSTM | LSTMCell | Network | Run, path: Path, *, overwrite: bool = False) -> None:
     """Write an LSTM, a cell (as an LSTM of one layer), a network or a trace to a file of gatewise's own format.
 
     Parameters
@@ -41,13 +41,16 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
     thing : LSTM, LSTMCell, Network, Trace, LSTMTrace or NetworkTrace
     path : path
         Of a safetensors file, which `load` or `load_network` reads.
+    overwrite : bool
+        Replace a file that this process has read. Without it gatewise refuses, so that no output replaces the model or
+        the data that it was made from. A file that gatewise wrote in this process is replaced in any case.
 
     Raises
     ------
     OptionError
         If it is none of these, or the name is that of another framework's file.
     FileError
-        If the file cannot be written; an existing one is then left as it was.
+        If the file cannot be written, or was read; an existing one is then left as it was.
 
     Examples
     --------
@@ -73,7 +76,7 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path) -> None:
         )
     kind = _KINDS[type(thing)]
     arrays, content = kind.record(thing)
-    storage.write(path, arrays, named_arrays.header(kind.name, **content))
+    storage.write(path, arrays, named_arrays.header(kind.name, **content), overwrite=overwrite)
 
 
 def read(path: Path) -> Content:

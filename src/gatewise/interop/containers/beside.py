@@ -21,6 +21,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from gatewise.errors import FileError
+from gatewise.files.protecting import remember_read
 
 _FOLLOWS_NONE = getattr(os, "O_NOFOLLOW", 0)
 _OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | _FOLLOWS_NONE | getattr(os, "O_NONBLOCK", 0)
@@ -43,6 +44,7 @@ def record_file(path: Path) -> Path:
     """Return the path of a file that a model is made of, which `recording_files` gets."""
     if (paths := _located.get()) is not None:
         paths.append(path)
+    remember_read(path)
     return path
 
 

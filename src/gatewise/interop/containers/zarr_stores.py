@@ -15,6 +15,7 @@ from typing import Any
 from gatewise.arrays import in_bytes
 from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason, shown
 from gatewise.files.budget import BYTES, Budget
+from gatewise.files.protecting import remember_read
 from gatewise.interop.containers import json_document, zarr_chunks
 from gatewise.interop.containers.zarr_chunks import ChunkFormat, Codec
 from gatewise.interop.containers.zarr_reading import checked_store
@@ -43,6 +44,7 @@ def open_variable(path: Path, key: str | None = None, features: Collection[str] 
         version, documents, formats = _checked_metadata(path)
     except OSError as problem:  # of the system, or ours, which has the fact alone
         raise FileError(f"cannot read {path}: {problem.strerror or problem}") from None
+    remember_read(path)
     require_packages()
     import xarray
 

@@ -34,7 +34,7 @@ MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "average": "ave", "non
 Config = dict[str, Any]
 
 
-def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
+def write(lstm: LSTM, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> Any:
     """Write an LSTM as a Keras 3 model from (batch, time, feature) to the output at every step.
 
     Parameters
@@ -43,6 +43,8 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
     path : path, optional
         Ending in ``.keras`` or ``.h5``; it is written by h5py, without Keras. Each layer becomes one of Keras', and
         `gatewise.load` stacks them again.
+    overwrite : bool
+        Replace `path` even if it was read: see `gatewise.save`.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> Any:
         raise OptionError(f"the name of a Keras file must end in .keras or .h5, not {name!r}")
     with importing("h5py", "writing Keras files needs"):
         import h5py
-    with storage.beside(path) as temporary:
+    with storage.beside(path, overwrite=overwrite) as temporary:
         if name.endswith(".h5"):
             buffer = io.BytesIO()  # libhdf5 cannot handle a full disk
             with h5py.File(buffer, "w") as file:

@@ -105,6 +105,7 @@ def write(
     gates: bool = False,
     stream: bool = False,
     opset: int = 17,
+    overwrite: bool = False,
 ) -> onnx.ModelProto:
     """Write a network or an LSTM as an ONNX model, and return the model.
 
@@ -120,6 +121,8 @@ def write(
         One step, with the state as inputs and outputs.
     opset : int
         14 to 22.
+    overwrite : bool
+        Replace `path` even if it was read: see `gatewise.save`.
 
     Returns
     -------
@@ -141,7 +144,7 @@ def write(
     """
     proto: onnx.ModelProto = model_of(model, gates=gates, stream=stream, opset=opset)
     if path is not None:
-        with storage.beside(path) as temporary:
+        with storage.beside(path, overwrite=overwrite) as temporary:
             temporary.write_bytes(proto.SerializeToString())
     return proto
 

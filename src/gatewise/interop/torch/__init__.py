@@ -123,7 +123,7 @@ def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = No
     return lstm_of(source, name)
 
 
-def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LSTM | None:
+def write(lstm: LSTM, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> torch.nn.LSTM | None:
     """Write an LSTM as PyTorch's state dict, or return it as a live `torch.nn.LSTM`.
 
     Parameters
@@ -132,6 +132,8 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LS
     path : path, optional
         With the suffix ``.safetensors``, or with any other for the zip archive that `torch.load` reads; PyTorch is not
         needed. Without a path the live module is returned.
+    overwrite : bool
+        Replace `path` even if it was read: see `gatewise.save`.
 
     Raises
     ------
@@ -148,10 +150,10 @@ def write(lstm: LSTM, path: str | os.PathLike[str] | None = None) -> torch.nn.LS
     if Path(path).suffix == ".safetensors":
         from safetensors.numpy import save
 
-        with storage.beside(path) as temporary:
+        with storage.beside(path, overwrite=overwrite) as temporary:
             temporary.write_bytes(save(arrays))
     else:
-        write_archive(path, arrays)
+        write_archive(path, arrays, overwrite=overwrite)
     return None
 
 

@@ -21,9 +21,12 @@ STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage"}
 FOLDER = "archive"
 
 
-def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Array], *, overwrite: bool | None = None) -> None:
     """Write arrays by name as a PyTorch file; an existing file is replaced completely, or not at all."""
-    with storage.beside(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        storage.beside(path, overwrite=overwrite) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
         _add_member(archive, "data.pkl", pickle_of(arrays))
         _add_member(archive, "byteorder", b"little")
         for key, array in enumerate(arrays.values()):
