@@ -456,3 +456,22 @@ def test_a_dense_layer_of_another_size_than_its_configuration_s_is_refused(tmp_p
         file.attrs["model_config"] = json.dumps(sequential(lstm_layer("a"), dense("head", 6)))
     (refused,) = gw.inspect(path).refused
     assert (refused.name, refused.reason) == ("head", "its configuration says 6 units, its weights 5")
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "Dense"])
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_bias_that_the_configuration_contradicts_is_refused(kind, stated, tmp_path):
+    layers = [lstm_layer("a"), dense("head", 5)]
+    path = network_file(tmp_path / "file", *layers)
+    place, name = (0, "a") if kind == "LSTM" else (1, "head")
+    layers[place]["config"]["use_bias"] = stated
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = json.dumps(sequential(*layers))
+    if stated:
+        assert not gw.inspect(path).refused
+        return
+    (refused,) = gw.inspect(path).refused
+    assert (refused.name, refused.reason.partition(":")[0]) == (
+        name,
+        "its configuration says use_bias false, but its weights have a bias",
+    )

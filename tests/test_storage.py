@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import zipfile
 
 import cases
 import numpy as np
@@ -435,3 +436,20 @@ def test_what_cannot_be_written_is_said_once(tmp_path):
     with pytest.raises(gw.FileError) as problem, storage.beside(tmp_path / "missing" / "p.svg"):
         pass
     assert str(problem.value).count("cannot write") == 1
+
+
+def test_an_archive_of_arrays_is_one_archive_and_has_each_name_once(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, a=np.ones(2))
+    data = path.read_bytes()
+    for joined, place in ((data + data, "before"), (data + b"more", "behind")):
+        path.write_bytes(joined)
+        for read in (storage.npz_names, lambda path: storage.read_npz(path, ["a"])):
+            with cases.refusal(os.fspath(path), f"it has bytes {place} its zip archive"):
+                read(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"1")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("a.npy", b"2")
+    with cases.refusal(os.fspath(path), "it has several arrays 'a'"):
+        storage.npz_names(path)

@@ -166,6 +166,30 @@ def module(kind, **entries):
     return b"c" + kind.encode() + b"\n)\x81" + state + b"b"
 
 
+def setting(value):
+    if isinstance(value, str):
+        return text(value)
+    return {True: b"\x88", False: b"\x89"}[value] if isinstance(value, bool) else b"J" + value.to_bytes(4, "little")
+
+
+SETTINGS = {"mode": "LSTM", "input_size": 3, "hidden_size": 4, "num_layers": 1, "bias": True, "bidirectional": False}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_of_a_pickled_module_that_its_tensors_contradict_is_refused(tmp_path, name):
+    def read(settings):
+        values = {key: setting(value) for key, value in settings.items()}
+        made = module("torch.nn.modules.rnn\nLSTM", _parameters=writing.pickle_of(BARE)[2:-1], **values)
+        archived(tmp_path / "net.pt", b"\x80\x02" + made + b".", BARE)
+        return gw.inspect(tmp_path / "net.pt")
+
+    assert len(read(SETTINGS | {"proj_size": 0}).lstms) == 1
+    own = SETTINGS[name]
+    other = "GRU" if name == "mode" else not own if isinstance(own, bool) else own + 1
+    (refused,) = read(SETTINGS | {name: other}).refused
+    assert refused.reason.startswith(f"the module says {name} {other}, but its tensors say {own}: save")
+
+
 def hooked(where, hook):
     """Return the pickle of a module with an LSTM and a head, of which one has a hook."""
     hooks = b"}J\x00\x00\x00\x00" + hook + b"s"

@@ -54,6 +54,33 @@ def test_a_member_that_is_missing_or_there_twice_is_refused(tmp_path):
         archive.member("c")
 
 
+JOINED = {  # what joins two archives, and whether the bytes that no member has lie before the archive or behind it
+    "two archives": (lambda one, other: one + other, "before"),
+    "an archive and a few bytes": (lambda one, other: one + b"\n", "behind"),
+    "an archive and half of another": (lambda one, other: one + other[: len(other) // 2], "behind"),
+    "a few bytes and an archive": (lambda one, other: b"PK\x03\x04" + one, "before"),
+    "an archive in the comment of another": (
+        lambda one, other: one[:-2] + len(other).to_bytes(2, "little") + other,
+        "before",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", JOINED)
+def test_bytes_that_are_not_of_the_archive_are_refused(how, tmp_path):
+    paths = [written(tmp_path / name, [("a", name.encode())]) for name in ("one", "other")]
+    join, place = JOINED[how]
+    paths[0].write_bytes(join(*(path.read_bytes() for path in paths)))
+    with pytest.raises(gw.FileError, match=f"it has bytes {place} its zip archive"):
+        opened(paths[0])
+
+
+def test_an_archive_may_have_a_comment(tmp_path):
+    path = written(tmp_path / "file", [("a", b"1")])
+    path.write_bytes(path.read_bytes()[:-2] + b"\x05\x00hello")
+    assert opened(path).member("a") == b"1"
+
+
 @pytest.mark.parametrize("method", PACKED.values(), ids=PACKED)
 def test_a_damaged_member_is_refused(method, tmp_path):
     path = written(tmp_path / "file", [("a", bytes(range(256)) * 9)], method)

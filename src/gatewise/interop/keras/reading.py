@@ -30,7 +30,7 @@ from gatewise.interop.keras.inputs import inputs_of
 from gatewise.interop.keras.layer_graph import ConfiguredLayers, LayerNode, graph_of, is_recurrent
 from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
 from gatewise.interop.keras.matching import match_names
-from gatewise.interop.keras.weights import bind_layers, bind_tree
+from gatewise.interop.keras.weights import bind_layers, bind_tree, require_stated_bias
 from gatewise.interop.keras.writing import MODEL
 from gatewise.interop.refusals import reading
 
@@ -179,5 +179,7 @@ def _stored_layer(node: LayerNode, tensors: Sequence[KerasTensor]) -> StoredLaye
         units = layer.config.get("output_dim" if layer.kind == "Embedding" else "units")
         if isinstance(units, int) and units != tensors[0].shape[1]:
             raise FileError(f"its configuration says {units} units, its weights {tensors[0].shape[1]}")
+        if layer.kind == "Dense":
+            require_stated_bias(layer.config, len(tensors) > 1)
         return (embedding_part if layer.kind == "Embedding" else linear_part)(node.name, tensors)
     return StoredLayer(node.name, layer.kind, ())

@@ -229,6 +229,7 @@ def cell_of(
     units = config.get("units", config.get("output_dim"))
     if isinstance(units, int) and units != recurrent.shape[1]:
         raise FileError(f"its configuration says {units} units, its weights {recurrent.shape[1]}")
+    require_stated_bias(config, bool(biases))
     arrays = (kernel, recurrent, *biases)
     widest = max((array.dtype for array in arrays), key=lambda dtype: dtype.itemsize)
     numbers = sum(array.size for array in arrays)
@@ -238,6 +239,16 @@ def cell_of(
     if not biases:
         style += ", without biases"
     return conventions.parameters("keras", kernel, recurrent, biases, variant=variant), style
+
+
+def require_stated_bias(config: Mapping[str, Any], has_bias: bool) -> None:
+    """Raise FileError for a Keras layer that has a bias where its configuration says that it has none, or lacks one."""
+    stated = config.get("use_bias")
+    if isinstance(stated, bool) and stated != has_bias:
+        raise FileError(
+            f"its configuration says use_bias {str(stated).lower()}, but its weights {'have' if has_bias else 'lack'}"
+            " a bias: one of the two is of another model"
+        )
 
 
 Arrays = tuple[Array, Array, list[Array]]

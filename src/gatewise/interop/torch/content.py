@@ -28,6 +28,7 @@ class ModuleFacts:
     state_by: str = "names"  # what says what it starts from: names of tensors, code, or a graph, as `state` has it
     reads: str | None = None  # of a linear layer: the steps of an LSTM that it reads, every or the last
     state: tuple[str | None, str | None] | None = None  # the tensors that are its initial h and c; None is zeros
+    settings: Mapping[str, int | str] = field(default_factory=dict)  # of a pickled LSTM: num_layers, bias and the like
 
 
 @dataclass(frozen=True, eq=False)

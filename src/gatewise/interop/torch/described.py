@@ -23,6 +23,8 @@ REBUILD = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "t
 PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 WEIGHT_HOOKS = ("torch.nn.utils.weight_norm.WeightNorm", "torch.nn.utils.spectral_norm.SpectralNorm")  # told by weights
+SETTINGS = ("mode", "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size")  # of an LSTM
+PLAIN = (int, str)  # the types of these
 COPIES = 4  # of a name, in parts and as a whole
 TYPES = {  # by the names of storages and of dtypes
     "untyped": "<u1", "char": "<i1", "byte": "<u1", "complexfloat": "<c8", "complexdouble": "<c16",
@@ -97,7 +99,9 @@ def _describe_object(node: PickledObject, budget: Budget) -> tuple[dict[Any, Any
     pairs |= dict(enumerate(node.items))
     pairs.pop("_flat_weights", None)  # an LSTM's weights once more
     batch_first = pairs.get("batch_first")
-    return pairs, ModuleFacts(batch_first if isinstance(batch_first, bool) else None, hooks=tuple(hooks))
+    settings = {name: pairs[name] for name in SETTINGS if "hidden_size" in pairs and isinstance(pairs.get(name), PLAIN)}
+    known = batch_first if isinstance(batch_first, bool) else None
+    return pairs, ModuleFacts(known, hooks=tuple(hooks), settings=settings)
 
 
 def describe_content(content: Any) -> str:

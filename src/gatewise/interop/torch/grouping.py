@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, GatewiseError, join_names
+from gatewise.errors import FileError, GatewiseError, join_names, shown
 from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
@@ -106,6 +106,7 @@ class _GroupReader:
             if (reason := self._why_refused(prefix, names, known)) is not None:
                 return Refused(label, reason, (*in_file, *self.bystanders.inside[prefix]))
             lstm, notes = _build_lstm(self.tensors, names | raw_names)
+            _require_settings(lstm, any(kind.startswith("bias") for kind, _, _ in names), known.settings)
             starts = known.state
             if known.state_by == "names":
                 alone = self.neighbours[prefix.rpartition(".")[0]] == 1
@@ -237,6 +238,26 @@ def _build_lstm(tensors: Mapping[str, Tensor | Array], names: Mapping[Key, str])
     if len({cell.dtype for row in rows for cell in row}) > 1:
         rows = [[cell.astype(np.float64) for cell in row] for row in rows]
     return LSTM.from_cells(rows), tuple(notes)
+
+
+def _require_settings(lstm: LSTM, has_bias: bool, settings: Mapping[str, int | str]) -> None:
+    """Raise FileError for a pickled module whose settings are not those of its tensors."""
+    first = lstm.layers[0][0]
+    of_tensors = {
+        "mode": "LSTM",
+        "input_size": lstm.input_size,
+        "hidden_size": first.hidden_size,
+        "num_layers": lstm.num_layers,
+        "bias": has_bias,
+        "bidirectional": lstm.bidirectional,
+        "proj_size": 0 if first.parameters.projection is None else first.recurrent_size,
+    }
+    for name, value in settings.items():
+        if value != of_tensors[name]:
+            raise FileError(
+                f"the module says {name} {shown(str(value), 60)}, but its tensors say {of_tensors[name]}:"
+                " save the model again, or its state dict alone"
+            )
 
 
 def _layer_suffix(layer: int, reverse: bool) -> str:
