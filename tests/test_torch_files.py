@@ -353,7 +353,8 @@ def test_what_a_network_is_made_without_is_named(tmp_path):
         gw.load_network(tmp_path / "file.pt", head="fc")
     assert [str(one.message).partition(": ")[2] for one in caught] == [
         "fc has weights that are not finite: 6 of 6 numbers",
-        "the network leaves out 'conv' (convolution or the like), which the file also holds",
+        "lstm: left out: conv.weight (a convolution or the like, it changes what passes through it, if it lies on the"
+        " way)",
     ]
 
 

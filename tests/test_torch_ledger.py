@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import gatewise as gw
+from gatewise.cli import main
 from gatewise.interop import torch
 from gatewise.interop.torch import writing
 from gatewise.opening.states import file_state
@@ -257,21 +261,95 @@ def test_the_hooks_of_weight_norm_are_computed_and_not_said(tmp_path):
 
 # Networks.
 
-DROPPED = {
-    "second": ({f"second.{name}": array for name, array in BARE.items()}, "another LSTM"),
-    "ln": ({"ln.weight": ones(4), "ln.bias": ones(4)}, r"a norm \(LayerNorm, GroupNorm\)"),
-    "rms": ({"rms.weight": ones(4)}, r"a scale or slope \(RMSNorm, PReLU\)"),
-    "bn": ({f"bn.{name}": ones(4) for name in ("weight", "bias", "running_mean", "running_var")}, "a batch norm"),
-    "conv": ({"conv.weight": ones(4, 4, 3), "conv.bias": ones(4)}, "convolution or the like"),
-    "scale": ({"scale": ones(4, 4)}, "no layer that is read has a tensor of this name"),
+UNUSED = {  # tensors of no layer that is read, and what is said of them
+    "a norm": ({"norm.bias": ones(4), "norm.weight": ones(4)}, r"a norm \(LayerNorm, GroupNorm\)"),
+    "a scale": ({"rms.weight": ones(4)}, r"a scale or slope \(RMSNorm, PReLU\)"),
+    "a batch norm": ({f"bn.{name}": ones(4) for name in ("bias", "running_mean", "running_var", "weight")}, "a batch"),
+    "a convolution": ({"conv.weight": ones(4, 4, 3), "conv.bias": ones(4)}, "a convolution or the like"),
+    "a matrix": ({"scale": ones(4, 4)}, "no layer that is read has a tensor of this name"),
+    "a gain": ({"gain": ones(1)}, "no layer that is read"),
+    "a start": ({"start": ones(1, 1, 4)}, "no layer that is read"),
+    "a buffer": ({"position.table": ones(10, 4)}, "no layer that is read"),
+    "a number": ({"temperature": ones()}, "no layer that is read"),
+    "statistics": ({"mean": ones(3), "std": ones(3)}, "no layer that is read"),
+    "integers": ({"order": np.arange(3)}, "no layer that is read"),
+    "a GRU": ({"gru.weight_hh_l0": ones(12, 4), "gru.weight_ih_l0": ones(12, 4)}, "it is a GRU"),
 }
 
 
-@pytest.mark.parametrize("dropped", DROPPED)
-def test_what_a_network_drops_is_said(tmp_path, dropped):
-    arrays, kind = DROPPED[dropped]
-    listed(tmp_path, RNN | arrays | HEAD)
-    with pytest.warns(gw.WeightsWarning, match=f"the network leaves out '{dropped}' \\({kind}\\), which the file also"):
+def to_pickle(path, arrays):
+    path.write_bytes(pickle.dumps(arrays))
+
+
+WRITERS = {
+    "archive.pt": writing.write_archive,
+    "tensors.safetensors": lambda path, arrays: save_file(arrays, path),
+    "arrays.npz": lambda path, arrays: np.savez(path, **arrays),
+    "arrays.pkl": to_pickle,
+}
+
+
+@pytest.mark.parametrize("unused", UNUSED)
+@pytest.mark.parametrize("name", WRITERS)
+def test_tensors_that_no_layer_uses_are_a_warning_by_name_and_strict_refuses_them(tmp_path, name, unused):
+    more, reason = UNUSED[unused]
+    if name == "archive.pt" and unused == "integers":
+        more = {"order": ones(3)}
+    path = tmp_path / name
+    WRITERS[name](path, RNN | more | HEAD)
+    said = rf"left out: {' *(?:, |and) *'.join(more)} \({reason}"
+    with pytest.warns(gw.WeightsWarning, match=said):
+        gw.load(path)
+    with pytest.warns(gw.WeightsWarning, match=said):
+        gw.load_network(path, head="fc")
+    with pytest.warns(gw.WeightsWarning, match=said):
+        run = gw.open_run(path, ones(5, 3))
+    assert run.network is None  # a head is not inferred where something else may lie on the way
+    assert any(re.search(said, note) for note in run.notes)
+    for read in (gw.load, partial(gw.load_network, head="fc"), partial(gw.open_run, input=ones(5, 3))):
+        with pytest.raises(gw.FileError, match=f"strict=True: {said}"):
+            read(path, strict=True)
+
+
+def test_commands_say_what_no_layer_uses_verify_lists_it_and_strict_refuses(tmp_path, capsys):
+    path, x = tmp_path / "net.pt", np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    writing.write_archive(path, RNN | {"norm.weight": ones(4), "norm.bias": ones(4), "gain": ones(1)})
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", 2 * LSTM(x)[0])
+
+    def command(*words):
+        code = 0
+        try:
+            main([*map(str, words)])
+        except SystemExit as end:
+            code = end.code
+        return code, *(" ".join(text.split()) for text in capsys.readouterr())
+
+    files = path, tmp_path / "x.npy"
+    names = "norm.weight and norm.bias (a norm (LayerNorm, GroupNorm)", "gain (no layer that is read"
+    code, _, err = command("trace", *files, "-o", tmp_path / "trace.npz")
+    assert code == 0
+    assert all(name in err for name in names)
+    code, out, _ = command("verify", *files, tmp_path / "y.npy")
+    assert code == 1
+    assert "A likely cause, which is left out here: norm.weight" in out
+    assert all(name in out for name in names)
+    for words in (["trace", *files, "-o", tmp_path / "other.npz"], ["verify", *files, tmp_path / "y.npy"]):
+        code, _, err = command(*words, "--strict")
+        assert code == 2
+        assert f"strict=True: left out: {names[0]}" in err
+
+
+def test_a_file_that_says_how_its_layers_are_connected_has_no_such_warning(tmp_path):
+    gw.save(gw.Network(gw.LSTM(3, 4, rng=0), head=gw.Linear(ones(2, 4))), tmp_path / "own.safetensors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gw.load(tmp_path / "own.safetensors", strict=True)
+
+
+def test_another_lstm_that_a_network_drops_is_said(tmp_path):
+    listed(tmp_path, RNN | {f"second.{name}": array for name, array in BARE.items()} | HEAD)
+    with pytest.warns(gw.WeightsWarning, match=r"the network leaves out 'second' \(another LSTM\), which the file"):
         gw.load_network(tmp_path / "net.pt", "rnn", head="fc")
     with pytest.raises(gw.FileError, match="strict=True"):
         gw.load_network(tmp_path / "net.pt", "rnn", head="fc", strict=True)

@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, reason, shown
+from gatewise.files.archives import foreign_bytes
 from gatewise.files.budget import Budget
 from gatewise.files.protecting import remember_read
 from gatewise.files.replacing import LOOP, is_loop
@@ -45,7 +46,6 @@ _MARKS = {  # byte order marks; those of UTF-32 first, since that of UTF-16 is h
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-ZIP_END = 22  # bytes of the record that ends a zip archive, before its comment
 PACKINGS = (0, 8)  # of an .npz file's members: stored, or deflated
 PIECE = 2**18  # bytes that are unpacked at once
 MOST = 2**58  # numbers of an array, with axes of no length left out
@@ -367,17 +367,6 @@ def _open_npz(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         archive.close()
         raise FileError(f"cannot read {source}: {problem_of_file}")
     return archive
-
-
-def foreign_bytes(archive: zipfile.ZipFile) -> str:
-    """Return why a file is more than a zip archive, as half a sentence; empty if it is one archive alone."""
-    place = "before" if min((member.header_offset for member in archive.infolist()), default=0) > 0 else ""
-    comment, file = archive.comment, cast("IO[bytes]", archive.fp)
-    file.seek(-ZIP_END - len(comment), io.SEEK_END)
-    record = file.read(ZIP_END)
-    if record[:4] != b"PK\x05\x06" or record[-2:] != len(comment).to_bytes(2, "little"):
-        place = "behind"
-    return place and f"it has bytes {place} its zip archive, maybe of another one: save it again"
 
 
 def _npy_head(file: IO[bytes]) -> IO[bytes]:

@@ -131,9 +131,9 @@ def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> lis
     """Return what a network of a file's LSTM and the layers of the names `used` leaves out, each with its kind."""
     of_lstm = {stored.name, *stored.combines}
     kept = used | of_lstm | {entry.name for entry in contents.left_out(stored)}  # told with the LSTM
-    layers = {part.name: part.kind for part in contents.parts}
+    layers = {part.name: part.kind for part in contents.parts if kept.isdisjoint(part.entries)}
     layers |= {other.name: "another LSTM" for other in contents.lstms if not kept & {other.name, *other.combines}}
-    layers |= {refused.name: "which cannot be read" for refused in contents.refused}
+    layers |= {one.name: "which cannot be read" for one in contents.refused if kept.isdisjoint(one.entries)}
     for entry in contents.ledger:
         if entry.effect and not entry.lstms:
             of_layer = entry.layer and entry.layer not in kept
@@ -205,9 +205,8 @@ def fitting_layers(contents: Contents, stored: StoredLSTM, *, strict: bool = Fal
         why = "gatewise does not read how a program connects its layers"
         code = next((entry.reason for entry in contents.ledger if entry.name == CODE.name), "")
         why += code.removeprefix(CODE.reason)
-    is_between = any(entry.kind == "node" for entry in contents.left_out(stored))
     is_single = max(len(embeddings), len(heads)) == 1 and embeddings != heads
-    if not is_single or is_between or unused_layers(contents, stored, {*embeddings, *heads, CODE.name}):
+    if not is_single or contents.left_out(stored) or unused_layers(contents, stored, {*embeddings, *heads, CODE.name}):
         return FittingLayers(embeddings, heads, None, why)
     if strict:
         return FittingLayers(embeddings, heads, None, f"{why}, and with strict=True none is inferred")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from gatewise.errors import FileError, join_names, reason, shown
-from gatewise.files import storage
+from gatewise.files.archives import foreign_bytes
 from gatewise.files.budget import Budget
 
 # What zipfile raises of a list of members that makes no sense; nothing is unpacked for it.
@@ -45,7 +45,7 @@ class ZipMembers:
         try:
             with zipfile.ZipFile(source) as archive:
                 members = archive.infolist()
-                problem_of_file = storage.foreign_bytes(archive)
+                problem_of_file = foreign_bytes(archive)
         except LIST_ERRORS as problem:
             raise FileError(f"it is not an intact zip archive ({reason(problem)})") from None
         if problem_of_file:

@@ -119,7 +119,7 @@ def _read_run(
     place = LSTMS[config.model]
     keys = {CELL.sub(lambda match: f"cell.{KINDS[match[1]]}_{match[2]}", key): key for key in archive.tensors}
     tensors: Tensors = {name: archive.tensors[key] for name, key in keys.items()}
-    lstms, layers, refused, ledger = group_tensors(tensors)
+    lstms, layers, refused, ledger = group_tensors(tensors, connected=True)
     matching = [lstm_in_file for lstm_in_file in lstms if lstm_in_file.name == place]
     if len(lstms) + len(refused) != 1 or not matching:
         names = join_names((shown(lstm.name, 40) for lstm in lstms), most=5)

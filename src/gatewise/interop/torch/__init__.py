@@ -84,7 +84,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         stack.callback(budget.end)
         with reading(name):
             archive = (open_index if is_index(head) else open_file)(Path(path), budget, stack)
-        lstms, layers, refused, tensors = group_tensors(archive.tensors, archive.classes, archive.facts)
+        grouped = group_tensors(archive.tensors, archive.classes, archive.facts, connected=bool(archive.nodes))
+    lstms, layers, refused, tensors = grouped
     count = len(archive.tensors)
     names = join_names((shown(name, 60) for name in archive.tensors), most=4)
     holds = "it holds no tensors" + (f", but {archive.content}" if archive.content else "")

@@ -20,6 +20,7 @@ STATE_WORD = re.compile(r"(?:^|_)(?:[hc](?:x|n|idden|ell)?\d?|hidden|cell|states
 INSIDE = re.compile(r"(?:weight|bias|ln|w|u|b|(?:.*_)?lora)(?:_.*)?|.*(?:norm|peephole).*")
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "sum", "step"}
 RECORDS = {"callbacks", "loops", "lr_schedulers", "optimizer", "optimizer_states", "optimizer_state_dict"}
+ON_THE_WAY = "it changes what passes through it, if it lies on the way"
 MAY_START = "its first steps may start from it, and start from zeros here"
 StateNames = tuple[str | None, str | None]  # of the tensors that are h and c; None is zeros
 
@@ -97,7 +98,7 @@ class Bystanders:
             elif weight is not None and len(weight.shape) == 1:
                 both = f"{start}bias" in self.tensors
                 kind = "a norm (LayerNorm, GroupNorm)" if both else "a scale or slope (RMSNorm, PReLU)"
-            return kind, "it scales what passes through it, if it lies on the way", ()
+            return kind, ON_THE_WAY, ()
         return "", "", ()
 
     def state_of(self, prefix: str, lstm: LSTM, alone: bool) -> StateNames | None:

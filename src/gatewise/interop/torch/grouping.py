@@ -16,7 +16,7 @@ from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
 from gatewise.interop.ledger import Ledger, LedgerEntry
-from gatewise.interop.torch.accounting import Bystanders, StateNames
+from gatewise.interop.torch.accounting import ON_THE_WAY, Bystanders, StateNames
 from gatewise.interop.torch.content import DICTIONARY, ZERO_STATE, ModuleFacts
 from gatewise.interop.torch.names import NAME, PLAIN, owners_of
 from gatewise.interop.torch.reparametrised import NORMED, PlainTensors, undo_parametrisations
@@ -39,6 +39,8 @@ def group_tensors(
     tensors: Mapping[str, Tensor | Array],
     classes: Mapping[str, str] | None = None,
     facts: Mapping[str, ModuleFacts] | None = None,
+    *,
+    connected: bool = False,
 ) -> tuple[*Listing, Ledger]:
     """Return the LSTMs among named tensors, the other layers, the unreadable ones, and the ledger of the tensors.
 
@@ -50,6 +52,8 @@ def group_tensors(
         The class of the object at each prefix, if the file says.
     facts : mapping of str to ModuleFacts, optional
         What the file says of each prefix besides: axes, notes, a reason to refuse it, its initial state.
+    connected : bool
+        Whether the file says how its layers are connected. If not, whatever no layer uses may concern every LSTM.
     """
     reader = _GroupReader(tensors, classes or {}, facts or {})
     items: list[StoredItem] = [reader.read(prefix) for prefix in reader.groups]
@@ -62,7 +66,15 @@ def group_tensors(
     items += _other_layers(reader.plain, reader.groups, reader.facts)
     lstms, layers, refused = listing(items)
     known = reader.left_out({name for item in items for name in item.entries})
+    if not connected:
+        useless = ((name, part) for part in layers if part.weight is None for name in part.entries)
+        known += [
+            LedgerEntry(name, layer=part.name, reason=f"a {part.kind}", effect=ON_THE_WAY) for name, part in useless
+        ]
     entries = ledger.account(dict.fromkeys(tensors, "tensor"), (*lstms, *layers, *refused), known)
+    if not connected:
+        names = tuple(stored.name for stored in lstms)
+        entries = tuple(entry._replace(lstms=names) if entry.effect and not entry.lstms else entry for entry in entries)
     return lstms, layers, refused, entries
 
 
