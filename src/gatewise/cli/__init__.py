@@ -64,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None] | str] = {
     "report": "gatewise.cli.report:report",
     "page": "gatewise.cli.page:page",
     "verify": verify,
+    "judge": "gatewise.cli.judge:judge",
     "convert": convert,
     "export": export,
 }

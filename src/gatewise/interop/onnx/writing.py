@@ -258,6 +258,25 @@ def node_arrays(cells: Sequence[Parameters], second_bias: Callable[[Array], Arra
     return arrays | {"P": np.stack(peepholes)} if peepholes else arrays
 
 
+def node_attributes(lstm: LSTM) -> dict[str, Any]:
+    """Return the attributes of the ONNX node of an LSTM of one layer."""
+    (row,) = lstm.layers
+    cells = [cell.parameters for cell in row]
+    attributes: dict[str, Any] = {"hidden_size": cells[0].hidden_size, "direction": _DIRECTION[lstm.directions]}
+    activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
+    attributes["activations"] = [_ONNX_NAMES[activation.name] for activation in activations]
+    for letter in ("alpha", "beta"):
+        values = [getattr(activation, letter) for activation in activations]
+        if constants := [value for value in values if value is not None]:
+            attributes[f"activation_{letter}"] = constants
+    variant = cells[0].variant
+    if variant.gate_clip is not None:
+        attributes["clip"] = variant.gate_clip
+    if variant.coupled:
+        attributes["input_forget"] = 1
+    return attributes
+
+
 def add_layer(
     graph: GraphWriter, lstm: LSTM, layer: int, x: str, start: Sequence[str], *, gates: bool, stream: bool
 ) -> tuple[list[str], Sequence[str]]:
@@ -311,30 +330,17 @@ def _add_lstm_node(
     """Add an LSTM of one layer as a node; return the names of its directions' outputs, and of its final h and c."""
     (row,) = lstm.layers
     cells = [cell.parameters for cell in row]
-    hidden, variant = cells[0].hidden_size, cells[0].variant
     names = {role: graph.constant(array, f"{role}{end}") for role, array in node_arrays(cells, np.zeros_like).items()}
     inputs = [x, names["W"], names["R"], names["B"], "", *start]
     if "P" in names:
         inputs.append(names["P"])
-    activations = [p.variant.activation(letter) for p in cells for letter in "ogc"]
-    attributes: dict[str, Any] = {"activations": [_ONNX_NAMES[activation.name] for activation in activations]}
-    for letter in ("alpha", "beta"):
-        values = [getattr(activation, letter) for activation in activations]
-        if constants := [value for value in values if value is not None]:
-            attributes[f"activation_{letter}"] = constants
-    if variant.gate_clip is not None:
-        attributes["clip"] = variant.gate_clip
-    if variant.coupled:
-        attributes["input_forget"] = 1
     raw, finals = f"layer{end}_raw", [graph.new_name(f"final_{letter}") for letter in "hc"]
     graph.node(
         "LSTM",
         inputs,
         *(raw, *finals),
         name=f"lstm{end}",
-        hidden_size=hidden,
-        direction=_DIRECTION[lstm.directions],
-        **attributes,
+        **node_attributes(lstm),
     )
     if len(cells) == 1:
         return [graph.node("Squeeze", [raw, graph.constant([1])])], finals

@@ -1,0 +1,208 @@
+"""An engine judged on all cases: a row for each feature."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+from gatewise.errors import OptionError, join_names
+from gatewise.judge import designs
+from gatewise.judge.designs import Design, draw
+from gatewise.judge.formats import onnx_model
+from gatewise.judge.scripts import save_cases, script
+from gatewise.judge.shrinking import shrink
+from gatewise.judge.subjects import Subject
+from gatewise.judge.verdicts import IGNORED, READING, RIGHT, ROUGH, UNDECIDED, WRONG, Verdict
+from gatewise.progress import working
+from gatewise.showing import counted
+
+GIVE_UP = 5  # cases in a row without a result after a crash or the time limit: the rest is not tried
+
+
+@dataclass(frozen=True)
+class Row:
+    """The verdict on one feature of an engine.
+
+    Attributes
+    ----------
+    feature : str
+    kind : str
+        As of `Verdict`.
+    sentence : str
+    cases : int
+        How many cases have the feature.
+    verdict : Verdict
+        That on the simplest case that decides the row; of a fault, on the smallest case that has it.
+    script : str
+        A fault as a few lines of Python that use the engine alone, if it can be written so.
+    """
+
+    feature: str
+    kind: str
+    sentence: str
+    cases: int
+    verdict: Verdict
+    script: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an engine makes of every case.
+
+    Attributes
+    ----------
+    engine : str
+    version : str
+    rows : tuple of Row
+        One for each feature.
+    verdicts : tuple of Verdict
+        One for each case.
+    problem : str
+        Why the engine could not be judged at all.
+    """
+
+    engine: str
+    version: str
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+    problem: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the engine was judged, and refused or computed every case right."""
+        return not self.problem and not any(verdict.is_fault for verdict in self.verdicts)
+
+    @property
+    def sentence(self) -> str:
+        """The judgement in one sentence."""
+        if self.problem:
+            return f"{self.engine}: {self.problem}"
+        count = Counter(row.kind for row in self.rows)
+        words = {RIGHT: "right", "refused": "refused", READING: "read differently", IGNORED: "silently ignored"}
+        kinds = [kind for kind in words if count[kind]] + sorted(kind for kind in count if kind not in words)
+        parts = [f"{count[kind]} {words.get(kind, kind)}" for kind in kinds]
+        cases = counted(len(self.verdicts), "case")
+        return f"{self.engine} {self.version}: of {counted(len(self.rows), 'feature')} {join_names(parts)} ({cases})"
+
+
+def quick_designs(form: ModuleType) -> Iterator[Design]:
+    """Yield the cases of the quick set: every attribute alone, every pair, sizes, and unusual numbers."""
+    yield from designs.alone(form.ATTRIBUTES)
+    yield from designs.pairs(form.PAIRED)
+    yield from designs.sizes(frozenset(), every=False)
+    yield from designs.values(frozenset(), every=False)
+    for opset in form.OPSETS:
+        yield Design(opset=opset, feature=f"opset {opset}")
+    yield Design(dtype="float64", feature="float64")
+
+
+def every_design(form: ModuleType) -> Iterator[Design]:
+    """Yield all cases: those of the quick set, all pairs of all attributes, every size, and 1,000 random cases."""
+    yield from designs.alone(form.ATTRIBUTES)
+    yield from designs.pairs(form.ATTRIBUTES)
+    bidirectional = frozenset({designs.BIDIRECTIONAL})
+    for base in (frozenset[str](), bidirectional):
+        yield from designs.sizes(base, every=True)
+        yield from designs.values(base, every=True)
+    for opset in range(7, 23) if form.OPSETS else ():
+        for base in (frozenset[str](), bidirectional, frozenset({designs.LENGTHS})):
+            yield Design(base, opset=opset, feature=f"opset {opset}")
+    for attribute in ("", *form.PAIRED):
+        yield Design(frozenset({attribute} - {""}), dtype="float64", feature="float64")
+    yield from designs.drawn(form.PAIRED, 1000)
+
+
+def designs_of(subject: Subject, every: bool, random: int | None, seed: int) -> Iterator[Design]:
+    """Return the cases to judge an engine on: the quick set, all, or so many random ones."""
+    form = subject.format
+    if random is not None:
+        return designs.drawn(form.PAIRED, random, seed)
+    return every_design(form) if every else quick_designs(form)
+
+
+def save_designs(folder: Path, judged: Iterable[Subject], *, every: bool) -> int:
+    """Write the cases of the first engine that reads ONNX as test data; return how many.
+
+    Raises
+    ------
+    OptionError
+        If none reads ONNX.
+    """
+    subject = next((subject for subject in judged if subject.format is onnx_model), None)
+    if subject is None:
+        raise OptionError("--save writes ONNX models; judge an engine that reads ONNX")
+    chosen = [design for design in designs_of(subject, every, None, 0) if subject.can_express(design)]
+    return save_cases(folder, map(draw, chosen))
+
+
+def judge_engine(subject: Subject, chosen: Iterable[Design]) -> Judgement:
+    """Return the judgement of an engine on some cases. The engine is stopped afterwards."""
+    process = subject.process
+    try:
+        if problem := process.start():
+            return Judgement(subject.name, "", (), (), problem)
+        verdicts: list[Verdict] = []
+        cases = [design for design in chosen if subject.can_express(design)]
+        lost = 0
+        with working(f"judging {subject.name}", len(cases), expected=10.0) as done:
+            for design in cases:
+                trial = draw(design)
+                reply = process.run(subject.message(trial))
+                verdicts.append(subject.judge.verdict(trial, reply))
+                done(1)
+                lost = lost + 1 if verdicts[-1].kind in ("crashed", "timed out", "no result") else 0
+                if lost >= GIVE_UP and len({verdict.kind for verdict in verdicts}) == 1:
+                    break  # nothing works
+        rows = [_reduced(subject, row) for row in rows_of(verdicts, subject.format.LABELS)]
+        return Judgement(subject.name, process.version, tuple(rows), tuple(verdicts))
+    finally:
+        process.stop()
+
+
+def _reduced(subject: Subject, row: Row) -> Row:
+    """Return a row with the smallest case that has its fault, and that as Python."""
+    if row.kind not in (WRONG, IGNORED):
+        return row
+    smallest = shrink(subject, row.verdict)
+    return replace(row, verdict=smallest, script=script(subject.name, draw(smallest.design)))
+
+
+def rows_of(verdicts: Iterable[Verdict], labels: dict[str, str]) -> Iterator[Row]:
+    """Yield a row for each feature, in the order of the cases.
+
+    A feature is judged by the cases that have it alone. If they are right, a pair of features is only counted against
+    it if the other one is right alone, too.
+    """
+    by_feature: dict[str, list[Verdict]] = {}
+    alone: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        features = verdict.design.rows(labels)
+        for feature in features:
+            by_feature.setdefault(feature, []).append(verdict)
+            if len(features) == 1:
+                alone.setdefault(feature, []).append(verdict)
+    fine = {feature for feature, own in alone.items() if all(verdict.kind in _FINE for verdict in own)}
+    for feature, of_feature in by_feature.items():
+        own = alone.get(feature, [])
+        blamed = list(own)
+        if feature in fine or not own:
+            others = [v for v in of_feature if {*v.design.rows(labels)} <= fine | {feature}]
+            blamed += [v for v in others if feature in (labels.get(n, n) for n in v.about or v.design.attributes)]
+        decisive = min(blamed or of_feature, key=_severity)
+        sentences = dict.fromkeys(v.sentence for v in blamed if v.kind == decisive.kind)
+        sentence = join_names(sentences, "and", most=4) if decisive.kind == IGNORED else decisive.sentence
+        partners = [name for name in decisive.design.rows(labels) if name != feature]
+        if partners and decisive.kind != RIGHT:
+            sentence = f"with {' and '.join(partners)}: {sentence}"
+        yield Row(feature, decisive.kind, sentence, len(of_feature), decisive)
+
+
+_FINE = (RIGHT, ROUGH, UNDECIDED)
+_ORDER = ("crashed", "timed out", "no result", WRONG, IGNORED, READING, ROUGH, "refused", UNDECIDED, RIGHT)
+
+
+def _severity(verdict: Verdict) -> int:
+    return _ORDER.index(verdict.kind)

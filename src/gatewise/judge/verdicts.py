@@ -1,0 +1,244 @@
+"""The verdict on one case: right, refused, an attribute silently ignored, or wrong otherwise, with the cause."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from gatewise.arrays import in_words
+from gatewise.diagnostics.rounding import DIGITS, rounding_deviations
+from gatewise.diagnostics.verification import FACTOR, Difference, compare_with_truth
+from gatewise.errors import OptionError, ShapeError
+from gatewise.judge import designs
+from gatewise.judge.causes import (
+    Answers,
+    candidates,
+    excess,
+    in_one_direction,
+    reading_of_specification,
+    zero_states_of_empty,
+)
+from gatewise.judge.designs import Design, Trial, draw
+from gatewise.judge.messages import AnyArray
+from gatewise.judge.process import Reply
+
+RIGHT, READING, UNDECIDED = "right", "differs", "undecided"
+IGNORED, WRONG, ROUGH = "ignores", "wrong", "float32"
+CLIP_READING = (
+    "from the specification's sentence that clip is “applied to the input of activations”: it does not clip the cell"
+    " state before h. Neither does gatewise"
+)
+EMPTY_READING = (
+    "from gatewise: the final state of a sequence of length 0 is zeros, not the initial state. The specification does"
+    " not say which"
+)
+READINGS = {CLIP_READING: designs.CLIP, EMPTY_READING: designs.EMPTY}
+MAX_IGNORED = 5  # attributes that are left out in all combinations
+NEVER_IGNORED = {designs.NO_BIAS, designs.LAYERS, designs.PROJECTION}  # without them, the weights are others
+SLACK = 4.0  # by which an edited cell may round more than ours
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an engine made of one case.
+
+    Attributes
+    ----------
+    design : Design
+    kind : str
+        ``right``; ``float32``, where a model in float64 is computed in float32; ``differs``, where the specification
+        can be read in two ways; ``undecided``, where rounding hides a mistake; ``ignores`` or ``wrong``; or how the
+        engine failed: ``refused``, ``crashed``, ``timed out``, ``no result``.
+    sentence : str
+        The cause, or the engine's own message.
+    about : tuple of str
+        The attributes that the engine ignores, or reads differently.
+    causes : tuple of str
+        Edits of our own cell that give the engine's answers up to rounding, the simplest first.
+    place : str
+        The first layer, direction and step that deviate.
+    difference : Difference or None
+        The array that is furthest off.
+    """
+
+    design: Design
+    kind: str
+    sentence: str = ""
+    about: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    place: str = ""
+    difference: Difference | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the engine returned wrong numbers, or none without refusing."""
+        return self.kind not in (RIGHT, ROUGH, READING, UNDECIDED, "refused")
+
+
+@dataclass
+class Judge:
+    """Verdicts on the cases of one engine.
+
+    Parameters
+    ----------
+    claims : function
+        Returns an engine's outputs under the names of the truth, or raises ValueError.
+    order : str
+        The gate order of the engine's format.
+    precision : str
+        That in which the engine computes, for cases in float32.
+    names : dict of str
+        The format's own names of attributes.
+    """
+
+    claims: Callable[[Trial, dict[str, AnyArray]], dict[str, AnyArray]]
+    order: str
+    precision: str = "float32"
+    names: dict[str, str] = field(default_factory=dict)
+    known: dict[str, None] = field(default_factory=dict)  # causes that were found before, in order
+    ignored: set[str] = field(default_factory=set)
+
+    def verdict(self, trial: Trial, reply: Reply, *, explain: bool = True) -> Verdict:
+        """Return the verdict on a reply; without `explain`, causes are not searched for."""
+        design = trial.design
+        if reply.failure:
+            return Verdict(design, reply.failure, reply.message)
+        try:
+            claims: Answers = {
+                name: array.astype(np.float64) for name, array in self.claims(trial, reply.outputs).items()
+            }
+        except ValueError as problem:
+            return Verdict(design, WRONG, str(problem))
+        u = DIGITS[self.precision if design.dtype == "float32" else design.dtype]
+        for sentences, truth in _readings(trial):
+            differences = _compared(trial, truth, claims, u)
+            kinds = {difference.verdict for difference in differences if difference.entries}
+            if "mistake" not in kinds:
+                if "undecided" in kinds:
+                    return Verdict(design, UNDECIDED, "rounding alone changes the result as much as a mistake would")
+                about = tuple(READINGS[sentence] for sentence in sentences)
+                return Verdict(design, READING if sentences else RIGHT, ". ".join(sentences), about)
+        if design.dtype == "float64":
+            rough = _compared(trial, trial.truth, claims, DIGITS["float32"])
+            if all(difference.verdict == "rounding" for difference in rough):
+                return Verdict(design, ROUGH, "it computes in float32")
+        worst = max(differences, key=lambda difference: difference.largest)
+        verdict = Verdict(design, WRONG, place=_place(trial, differences), difference=worst)
+        return self._explained(trial, claims, verdict, u) if explain else verdict
+
+    def _explained(self, trial: Trial, claims: Answers, verdict: Verdict, u: float) -> Verdict:
+        """Return the verdict on wrong answers with their cause."""
+        design, (steps, batch) = trial.design, trial.case.x.shape[:2]
+        if design.values == "NaN" and all(np.isfinite(array).all() for array in claims.values()):
+            return replace(verdict, sentence="a NaN in the input becomes a number", causes=("NaN becomes a number",))
+        for left_out, where, _, answers, allowed in self._left_out(trial, [*claims], u):
+            if excess(answers, claims, allowed) <= 1:
+                names = [self.names.get(name, name) for name in left_out]
+                self.ignored |= {*left_out} if not where else set()
+                return replace(verdict, kind=IGNORED, sentence=" and ".join(names) + where, about=left_out)
+        if steps * batch * design.hidden_size > 5000:  # too many edits of a long run
+            return replace(verdict, sentence="it is too large to look for the cause")
+        causes = [*self._causes(trial, claims, u)]
+        if causes:
+            self.known |= dict.fromkeys(causes[:1])
+            return replace(verdict, sentence=causes[0], causes=tuple(causes))
+        if self.known:  # together with an attribute that it ignores
+            for left_out, where, other, _, _ in self._left_out(trial, [*claims], u):
+                if left_out and not where:
+                    for cause in self._causes(other, claims, u, only=self.known):
+                        names = [self.names.get(name, name) for name in left_out]
+                        sentence = f"{cause}, and it ignores {' and '.join(names)}"
+                        return replace(verdict, sentence=sentence, causes=(cause,), about=left_out)
+        return replace(verdict, sentence="no single edit of the cell explains it")
+
+    def _left_out(
+        self, trial: Trial, names: list[str], u: float
+    ) -> Iterator[tuple[tuple[str, ...], str, Trial, Answers, Answers]]:
+        """Yield the case without each set of its attributes, the smallest first, as an engine that ignores them has it.
+
+        In a layer of two directions, also as if it ignored them in one direction alone.
+        """
+        present = sorted(trial.design.attributes - NEVER_IGNORED)
+        if len(present) > MAX_IGNORED:
+            present = [name for name in present if name in self.ignored][:MAX_IGNORED]
+        for count in range(1, len(present) + 1):
+            for left_out in itertools.combinations(present, count):
+                other = draw(trial.design.without(*left_out))
+                same_names = set(names) <= set(other.truth)
+                if not same_names or any(other.truth[n].shape != trial.truth[n].shape for n in names):
+                    continue
+                for _, answers in _readings(other):
+                    allowed = _allowed(other, answers, names, u)
+                    yield left_out, "", other, answers, allowed
+                    if _splits(trial) and designs.BIDIRECTIONAL not in left_out:
+                        for direction in trial.case.lstm.directions:
+                            mixed = in_one_direction(trial, answers, direction)
+                            where = f" in the {direction} direction"
+                            yield left_out, where, other, mixed, _allowed(trial, mixed, names, u)
+
+    def _causes(self, trial: Trial, claims: Answers, u: float, only: Iterable[str] | None = None) -> Iterator[str]:
+        """Yield the edits that give the engine's answers up to rounding."""
+        allowed = {n: SLACK * array for n, array in _allowed(trial, trial.truth, [*claims], u).items()}
+        before = excess(trial.truth, claims, allowed)
+        for candidate in candidates(trial, claims, self.order, allowed):
+            if only is not None and candidate.sentence not in only:
+                continue
+            try:
+                answers = candidate.answers()
+                theirs = claims if candidate.claims is None else candidate.claims
+                # An edit that changes nothing here explains nothing.
+                if excess(answers, theirs, allowed) <= 1 < before:
+                    yield candidate.sentence
+                elif _splits(trial) and candidate.claims is None:
+                    for direction in trial.case.lstm.directions:
+                        if excess(in_one_direction(trial, answers, direction), claims, allowed) <= 1:
+                            yield f"{candidate.sentence}, in the {direction} direction"
+            except (ShapeError, OptionError, ValueError, KeyError):  # the edit is impossible with these sizes
+                continue
+
+
+def _splits(trial: Trial) -> bool:
+    """Whether answers tell the two directions apart."""
+    return trial.case.lstm.bidirectional and trial.case.lstm.num_layers == 1
+
+
+def _readings(trial: Trial) -> Iterator[tuple[tuple[str, ...], Answers]]:
+    """Yield the answers of each reading of the specification, with the sentences about it; what it says comes first."""
+    bases: list[tuple[tuple[str, ...], Answers]] = [((), trial.truth)]
+    if designs.CLIP in trial.design.attributes:
+        bases = [((), reading_of_specification(trial.case)), ((CLIP_READING,), trial.truth)]
+    yield from bases
+    if designs.EMPTY in trial.design.attributes and trial.case.state is not None:
+        for sentences, answers in bases:
+            yield (*sentences, EMPTY_READING), zero_states_of_empty(trial, answers)
+
+
+def _compared(trial: Trial, truth: Answers, claims: Answers, u: float) -> tuple[Difference, ...]:
+    """Return the difference of an engine's answers from a truth, with the tolerances of `gatewise verify`."""
+    deviations = rounding_deviations(trial.case, trial.truth, [*claims], u, seed=0)
+    return compare_with_truth(truth, deviations, claims, u)[0]
+
+
+def _allowed(trial: Trial, answers: Answers, names: list[str], u: float) -> Answers:
+    """Return the difference that rounding allows each answer, as `gatewise verify` does."""
+    deviations = rounding_deviations(trial.case, trial.truth, names, u, seed=0)
+    tiny = float(np.finfo(np.float32 if u > 1e-10 else float).tiny)
+    return {n: np.nan_to_num(FACTOR * deviations[n] + u * np.abs(answers[n]) + tiny) for n in names}
+
+
+def _place(trial: Trial, differences: tuple[Difference, ...]) -> str:
+    """Return the first layer, direction and step that deviate, in the order in which they are computed."""
+    lstm, found = trial.case.lstm, {difference.name: difference for difference in differences}
+    parts = []
+    states = [name for name in found if name[:2] in ("hn", "cn") and found[name].beyond]
+    if lstm.num_layers > 1 and states:
+        parts.append(min(name.partition(" of ")[2] for name in states))
+    y = found.get("y")
+    if y is not None and y.first is not None:
+        parts.append(in_words(y.first))
+    elif states and lstm.num_layers == 1:
+        parts.append(states[0])
+    return ", ".join(parts)
