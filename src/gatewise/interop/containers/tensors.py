@@ -72,12 +72,18 @@ class Tensor:
 
     def array(self) -> Array:
         """Return the numbers of a file's tensor as float32 or float64, taken off the budget."""
-        if self.problem or self.storage is None or self.budget is None:
-            raise FileError(self.problem or "it is incomplete")
-        if not self.floating:
+        if not self.problem and not self.floating:
             raise FileError(
                 f"it holds {self.kind or 'numbers of a kind that is not known'}, not floating-point numbers"
             )
+        return self.stored_array()
+
+    def stored_array(self) -> npt.NDArray[Any]:
+        """Return the numbers of a file's tensor, whole numbers in their own type, taken off the budget."""
+        if self.problem or self.storage is None or self.budget is None:
+            raise FileError(self.problem or "it is incomplete")
+        if self.kind is None:
+            raise FileError("it holds numbers of a kind that is not known")
         item, size = bytes_per_number(self.kind), math.prod(self.shape)
         if size == 0:
             return self._empty_array()
@@ -95,13 +101,14 @@ class Tensor:
             flat = from_bfloat16(flat)
         steps = tuple(step * flat.itemsize for step in strides)
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps, writeable=False)
-        numbers = to_float(np.ascontiguousarray(view))
+        numbers = np.ascontiguousarray(view)
+        numbers = to_float(numbers) if self.floating else numbers
         return -numbers if self.negated else numbers
 
-    def _empty_array(self) -> Array:
+    def _empty_array(self) -> npt.NDArray[Any]:
         """Return the array of a file's tensor without numbers; a shape too large for NumPy is refused."""
         try:
-            return np.zeros(self.shape, np.float32)
+            return np.zeros(self.shape, np.float32 if self.floating else self.kind)
         except ValueError:
             raise FileError(f"its shape {self.shape} is too large, although it has no numbers") from None
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.errors import FileError, OptionError, join_names, shown
+from gatewise.errors import FileError, GatewiseError, OptionError, join_names, shown
 from gatewise.files import storage
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
@@ -40,11 +40,14 @@ from gatewise.records.gradients import LSTMGradients
 if TYPE_CHECKING:
     import torch
 
+    from gatewise.network.graph import Graph
+
 __all__ = [
     "capture",
     "contents",
     "group_tensors",
     "read",
+    "read_graph",
     "read_state",
     "recognises",
     "state_dict",
@@ -100,6 +103,26 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         parts, network = (*layers, *forward.parts()), partial(forward.network, lstms)
         known = replace(known, network=network, parts=parts, ledger=ledger)
     return replace(known, epoch=archive.epoch, inputs=archive.inputs)
+
+
+def read_graph(path: Path, omitted: Mapping[str, Any]) -> Graph:
+    """Return the graph of a program of torch.export in a file; operators that the table lacks become unknown nodes.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or is not a program.
+    """
+    name = os.fspath(path)
+    check_options(name, omitted, ())
+    budget = Budget.of(path)
+    with ExitStack() as stack:
+        stack.callback(budget.end)
+        with reading(name, GatewiseError):
+            program = open_file(path, budget, stack).graph
+            if program is None:
+                raise FileError("it does not say how its layers are connected")
+            return program()
 
 
 def read(source: torch.nn.Module | str | os.PathLike[str], name: str | None = None) -> LSTM:

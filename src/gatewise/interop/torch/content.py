@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from gatewise.interop.ledger import LedgerEntry
 
 if TYPE_CHECKING:
     from gatewise.interop.torch.forward_code import Forward
+    from gatewise.network.graph import Graph
 
 DICTIONARY = "dict"  # the class of one, whose names may be those of other modules too
 ZERO_STATE = "runs here start from zeros"  # the effect of an initial state that is not carried
@@ -45,3 +46,4 @@ class TorchFile:
     nodes: tuple[LedgerEntry, ...] = ()  # of a graph
     inputs: tuple[GraphInput, ...] = ()  # of the whole model
     forward: Forward | None = None  # of TorchScript, if its code is read
+    graph: Callable[[], Graph] | None = None  # builds the graph of a program of torch.export, while the file is open

@@ -33,6 +33,7 @@ from gatewise.interop.containers.tensors import (
 )
 from gatewise.interop.torch.content import TorchFile
 from gatewise.interop.torch.program_graph import TYPES, Program, at, list_at
+from gatewise.network.graph import Graph
 
 PROGRAM = re.compile(r"((?:[^/]+/)?)(?:models/([^/]+)\.json|serialized_exported_program\.json)")
 STRIDED = 7  # the layout of an ordinary tensor
@@ -71,8 +72,19 @@ class ProgramArchive(NamedTuple):
                 {**content.facts, **program.facts},
                 nodes=(*content.nodes, *program.ledger()),
                 inputs=(*content.inputs, *program.inputs),
+                graph=self.graph,
             )
         return content
+
+    def graph(self) -> Graph:
+        """Return the graph of the program in the archive; FileError if there are several."""
+        from gatewise.interop.torch.aten import graph_of_program
+
+        programs = programs_in(self.archive.names)
+        if len(programs) > 1:
+            raise FileError(f"it holds {len(programs)} programs; a network is one")
+        document = json_document.parse_document(self.archive.member(programs[0][0]), self.budget)
+        return graph_of_program(document, self._weights(programs[0][1], programs[0][2]), self.budget)
 
     def _weights(self, folder: str, name: str | None) -> dict[str, Tensor]:
         """Return the tensors of the program of a name; one from before PyTorch 2.8 has none."""
