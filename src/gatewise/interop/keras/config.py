@@ -180,6 +180,7 @@ class Layer:
     children: tuple[tuple[str, Layer], ...] = ()  # the layers in it, by the attributes that hold them
     inbound: Any = None  # its inputs, as a functional model states them
     trainable: bool = True
+    is_operation: bool = False  # whether it is a call of keras.ops, which shares names with layers
 
     @property
     def holds_layers(self) -> bool:
@@ -273,7 +274,11 @@ def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = T
     elif isinstance(config.get("layer"), dict) and "class_name" in config["layer"]:
         add("layer", config["layer"])
     inbound = described.get("inbound_nodes")
-    return Layer(clean(name or kind.lower()), clean(kind), config, is_keras, tuple(children), inbound, trainable)
+    # In HDF5, operations have no module, but unlike layers, no type either.
+    typeless = module is None and isinstance(inbound, list) and isinstance((inbound or [0])[0], dict)
+    is_operation = str(module).startswith("keras.src.ops") or (typeless and "dtype" not in config)
+    label = clean(name or kind.lower())
+    return Layer(label, clean(kind), config, is_keras, tuple(children), inbound, trainable, is_operation)
 
 
 def compute_type(layer: Layer) -> str:

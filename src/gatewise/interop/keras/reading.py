@@ -26,13 +26,16 @@ from gatewise.interop.keras.accounting import foreign_arrays, layer_entries, led
 from gatewise.interop.keras.bare_weights import Options, embedding_part, linear_part, recognise_layers, recognise_tree
 from gatewise.interop.keras.config import Layer, Version, model
 from gatewise.interop.keras.files import KerasTensor, Source
+from gatewise.interop.keras.graph_reader import Weights
 from gatewise.interop.keras.inputs import inputs_of
 from gatewise.interop.keras.layer_graph import ConfiguredLayers, LayerNode, graph_of, is_recurrent
 from gatewise.interop.keras.lstm_layers import configured_lstm, group_stacks
 from gatewise.interop.keras.matching import match_names
+from gatewise.interop.keras.table import graph_of_model
 from gatewise.interop.keras.weights import bind_layers, bind_tree, require_stated_bias
 from gatewise.interop.keras.writing import MODEL
 from gatewise.interop.refusals import reading
+from gatewise.network.graph import Graph
 
 OPTIONS = ("activation", "recurrent_activation", "go_backwards", "merge", "config")
 
@@ -98,6 +101,45 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     return Contents(name, label, lstms, parts, refused, network, joined=joined, inputs=inputs, ledger=ledger)
 
 
+def read_graph(path: Path, omitted: Mapping[str, Any]) -> Graph:
+    """Return the graph of a Keras model in a file; layers that the table lacks become unknown nodes.
+
+    Parameters
+    ----------
+    path : path
+    omitted : mapping
+        As of `contents`.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or holds weights alone.
+    """
+    name = os.fspath(path)
+    check_options(name, omitted, OPTIONS)
+    with reading(name, GatewiseError), files.open_source(path) as source:
+        options, config = Options(omitted, Version.parse(source.version), source.budget), source.config
+        if config is None and "config" in omitted:
+            options.used.add("config")
+            config = _read_config(omitted["config"], source)
+        if config is None:
+            raise FileError("it holds weights alone: give config=…, the text of model.to_json(), to connect its layers")
+        root = model(config, source.budget)
+        if not options.version.numbers:
+            options.version = _version_by_words(root, config)
+        if "config" in options.used:
+            match_names(root, source)
+        return graph_of_model(root, _weights_of(source, root), options)
+
+
+def _weights_of(source: Source, root: Layer) -> Weights:
+    """Return the arrays of each layer of a model."""
+    if source.layers is not None:
+        return Weights(*bind_layers(root, source.layers, source.budget))
+    assert source.tree is not None
+    return Weights(bind_tree(root, source.tree), {})
+
+
 def _read_config(path: Any, source: Source) -> dict[str, Any]:
     """Return a Keras model's configuration out of another file than its weights."""
     if not isinstance(path, (str, os.PathLike)):
@@ -132,10 +174,7 @@ def _without_foreign(source: Source, layers: Listing) -> Listing:
 
 def _read_layers(source: Source, options: Options, root: Layer, renamed: Mapping[str, str]) -> ConfiguredLayers:
     """Return the layers of a Keras model, each read or refused, with all its arrays."""
-    if source.layers is not None:
-        bound, problems = bind_layers(root, source.layers, source.budget)
-    elif source.tree is not None:
-        bound, problems = bind_tree(root, source.tree), {}
+    bound, problems = _weights_of(source, root)
     lstms: dict[LayerNode, StoredLSTM] = {}
     parts: dict[LayerNode, StoredLayer] = {}
     refused: dict[LayerNode, Refused] = {}

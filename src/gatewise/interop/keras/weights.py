@@ -146,6 +146,9 @@ def _bind_by_name(leaves: Sequence[Layer], of_layer: Sequence[WeightRun]) -> Bou
     return bound
 
 
+DENSE_IN_ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")  # of a MultiHeadAttention
+
+
 def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
     """Return the arrays of each layer of a Keras model, given a tree of weights as Keras 3 writes it."""
     bound: Bound = {}
@@ -155,7 +158,9 @@ def bind_tree(root: Layer, tree: WeightGroup) -> Bound:
         if node is None:
             return
         if not layer.children:
-            bound[layer] = node.children.get("cell", node).tensors
+            inner = [node.children[name] for name in DENSE_IN_ATTENTION if name in node.children]
+            own = node.children.get("cell", node).tensors
+            bound[layer] = (*own, *(tensor for group in inner for tensor in group.tensors))
         containers = [node.children[name].children for name in (*CONTAINERS, "cells") if name in node.children]
         members = containers[0] if containers else {}
         by_name: dict[str | None, list[WeightGroup]] = {}
