@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-from peers.keras_live import L, keras  # noqa: E402
+from peers.keras_live import L, keras
 
-from gatewise.interop.keras import table  # noqa: E402
-from gatewise.interop.keras.graph_reader import ACTIVATIONS, LAYERS, PASS_MASKS  # noqa: E402
-from gatewise.network.operations import OPERATIONS  # noqa: E402
+from gatewise.interop.keras import table
+from gatewise.interop.keras.graph_reader import ACTIVATIONS, LAYERS, PASS_MASKS
+from gatewise.network.operations import OPERATIONS
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")]
 
