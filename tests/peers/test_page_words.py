@@ -220,6 +220,11 @@ def cells() -> list[Cell]:
             cases.run_of("plain", batch=1, inputs=2, hidden=2, time=2),
             gw.Labels(features=("a, b", '<i>"c"'), units=("unit of mine", "latch")),
         ),
+        Cell(
+            "with formulas",
+            cases.run_of("plain", batch=1, inputs=2, hidden=4, time=2),
+            gw.Labels(units=("a;=1", 'b; "@x', "c\t+x", "-1;-2")),
+        ),
     ]
     found += [
         Cell(f"spoiled, {name}", cases.run_of(variant, batch=1, inputs=2, hidden=3, time=2), spoiled=value)

@@ -3,6 +3,8 @@
 The separator of the columns is the first of tab, semicolon and comma that occurs, outside double quotes, in the first
 line that has any of them. A comma that does not separate is a decimal mark. If a comma could also separate
 thousands, or if commas and points both mark decimals, the table is refused.
+
+Every table that gatewise writes is written here, so that no name or label becomes a formula in a spreadsheet.
 """
 
 from __future__ import annotations
@@ -12,6 +14,10 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
 
 from gatewise.arrays import require_memory
 from gatewise.errors import FileError, reason, shown
@@ -24,6 +30,11 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}  # in the order in
 # Patterns are compiled with the first table, not with the program's help.
 _FROM_SEPARATOR = r"[\t;,][^\r\n]*"  # the rest of a line
 _QUOTED = r'"[^"]*"'
+# The places of a text, after a line break, at which a spreadsheet finds a formula: the beginning of the text, and
+# whatever follows a mark that separates cells in another country. A number is none. The web page has the same pattern.
+_BLANKS = r'(?:[^\S\t\r\n]|["\ufeff\x1c-\x1f])*'
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+FORMULA = rf"(?!\n{_NUMBER}$)([;\t\r\n])(?={_BLANKS}[=+\-@|＝＋－＠｜]|[\t\r])"
 
 
 def rows(
@@ -108,3 +119,33 @@ def _commas_mark_decimals(path: str | os.PathLike[str], table: Iterable[Row]) ->
             f" {cell.replace(',', '')}; write decimals with a point, and thousands without a comma"
         )
     return True
+
+
+def write_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
+    """Write rows of cells as comma-separated text to an open file, without formulas; see `literal`."""
+    csv.writer(file, lineterminator="\n").writerows(map(literal, row) for row in rows)
+
+
+def write_columns(file: TextIO, columns: Iterable[npt.NDArray[Any]]) -> None:
+    """Write columns of equal length like `write_rows`, in less time."""
+    cells = (each.tolist() if each.dtype.kind in "biufc" else map(literal, each.tolist()) for each in columns)
+    csv.writer(file, lineterminator="\n").writerows(zip(*cells, strict=True))
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows of cells as comma-separated text; see `write_rows`."""
+    text = io.StringIO()
+    write_rows(text, rows)
+    return text.getvalue()
+
+
+def literal(cell: object) -> object:
+    """Return a cell that no spreadsheet computes: a number as it is, other text with apostrophes before formulas."""
+    if isinstance(cell, (int, float, np.number)):
+        return cell
+    text = "" if cell is None else str(cell)
+    if text[:1].isalnum() and ";" not in text and text.isprintable():  # the pattern would take 20 times as long
+        return text
+    return (
+        re.sub(FORMULA, r"\1'", f"\n{text}")[1:].replace("\r\n", "\n").replace("\r", "\n")
+    )  # alone, csv doesn't quote it

@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 from gatewise.errors import FileError
 from gatewise.files import storage
+from gatewise.files.tables import csv_text
 from gatewise.grading import points, report
-from gatewise.grading.grades import ABSENT, EMPTY, FORMULA, HEADS, MARKED, UNREADABLE, Grades, Mark
-from gatewise.grading.handout import FEEDBACK, MARKS, PAGE, csv_lines
+from gatewise.grading.grades import ABSENT, EMPTY, HEADS, MARKED, UNREADABLE, Grades, Mark
+from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
 from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
 from gatewise.languages.translation import CLASS, PLACES, feedback_in
 from gatewise.render.html import document, style
@@ -71,7 +72,7 @@ def marks_csv(grades: Grades) -> str:
         roster[0] = HEADS[0]
     lines = tuple(dict.fromkeys(name for mark in grades.marks for name in mark.weights))
     own = [f"{head} (gatewise)" if head in roster else head for head in (*HEADS[begins_with_names:], *lines)]
-    rows = [[*map(_escape_formula, roster), *own]]
+    rows = [[*roster, *own]]
     for mark in grades.marks:
         cells = [
             *mark.student.cells,
@@ -79,12 +80,8 @@ def marks_csv(grades: Grades) -> str:
             *mark.cells()[begins_with_names:],
         ]
         earned = (mark.earned(name) if name in mark.weights else None for name in lines)
-        rows.append([*map(_escape_formula, cells), *("" if n is None else points.format_points(n) for n in earned)])
-    return BOM + csv_lines(rows)
-
-
-def _escape_formula(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip()[:1] in FORMULA else cell
+        rows.append([*cells, *("" if n is None else points.format_points(n) for n in earned)])
+    return BOM + csv_text(rows)
 
 
 def feedback(mark: Mark, lang: str = "en") -> str:

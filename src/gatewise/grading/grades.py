@@ -27,7 +27,6 @@ from gatewise.render import text
 
 MARKED, EMPTY, ABSENT, UNREADABLE = "marked", "blank", "missing", "unreadable"
 MOST_FAULTS = 3  # told beside a name; the student's page has more
-FORMULA = tuple("=+-@|＝＋－＠｜")  # what a formula begins with, also in full width
 HEADS = ("student", "marks", "of", *STATUSES, "handed in", "first wrong", "likely cause")
 UNREAD = "it could not be read"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from gatewise.errors import FileError, one_of
 from gatewise.files import storage
 from gatewise.files.replacing import folder_beside
+from gatewise.files.tables import csv_text
 from gatewise.grading import handout_page
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.exercise import Plan, asked_quantities, worked_numbers
@@ -56,19 +55,12 @@ def sheet_csv(quantities: Sequence[Quantity], *, filled: bool = False) -> str:
     for quantity in quantities:
         rows = quantity.key.reshape(-1, quantity.key.shape[-1] if quantity.key.ndim else 1)
         lines += [[quantity.name, *(_key_number(value) if filled else "" for value in row)] for row in rows.tolist()]
-    return csv_lines(lines)
+    return csv_text(lines)
 
 
 def _key_number(value: float) -> str:
     """Return a number of a key with six decimals, or with four digits if it is small."""
     return f"{value:.6f}" if abs(value) >= 1e-3 or not value else f"{value:.3e}"
-
-
-def csv_lines(lines: Sequence[Sequence[object]]) -> str:
-    """Return lines of cells as CSV: an empty sheet, or a table for the teacher."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
-    return buffer.getvalue()
 
 
 def _json(fields: Mapping[str, Any]) -> str:
@@ -162,7 +154,7 @@ def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> Non
         for place, student in enumerate(students):
             quantities = _write_student(temporary, student, place, plan)
             done(1)
-        points = csv_lines([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
+        points = csv_text([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
         storage.write_text(temporary / WEIGHTS, points)
         storage.write_text(temporary / "README.md", _teacher_readme(plan))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TextIO
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, chunks, require_memory
 from gatewise.errors import importing, join_names, shown
+from gatewise.files.tables import write_columns, write_rows
 from gatewise.progress import working
 from gatewise.showing import inline
 
@@ -56,13 +56,12 @@ class Table:
 
     def write_csv(self, file: TextIO) -> None:
         """Write the table's columns as comma-separated text to an open file, in little memory."""
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(self.columns)
+        write_rows(file, [self.columns])
         columns = [np.asarray(column) for column in self.columns.values()]
         rows = len(columns[0]) if columns else 0
         with working("writing", rows) as done:
             for part in chunks(rows, len(columns), PIECE):
-                writer.writerows(zip(*(column[part].tolist() for column in columns), strict=True))
+                write_columns(file, [column[part] for column in columns])
                 done(part.stop - part.start)
 
     def __repr__(self) -> str:

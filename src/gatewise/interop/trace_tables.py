@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 import numpy as np
 
 from gatewise.arrays import chunks
+from gatewise.files.tables import csv_text, write_rows
 from gatewise.network import Run
 from gatewise.progress import working
 from gatewise.records.labelled_arrays import Frame
@@ -26,7 +25,7 @@ def write_long_table(file: TextIO, trace: Run, series: tuple[Any, Labels] | None
     at the end of a sequence. `series` are the outputs (time, batch, output) of a series in windows, and its labels: the
     quantity ``series output``.
     """
-    csv.writer(file, lineterminator="\n").writerow(HEADS)
+    write_rows(file, [HEADS])
     run: Any = trace.stored
     labels, sequences = run.labels, run.labels.sequences or range(run.batch_size)
     _write_rows(file, _frame_of_steps(run, sequences))
@@ -84,6 +83,4 @@ def _write_rows(file: TextIO, frame: Frame) -> None:
 
 def _cells(*values: Any) -> str:
     """Return cells of a table as text, quoted where that is needed."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(["" if value == "" else str(value) for value in values])
-    return "" if values == ("",) else text.getvalue()
+    return "" if values == ("",) else csv_text([values]).removesuffix("\n")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gatewise.files.tables import FORMULA
 from gatewise.gates import LETTERS, NAMES, index
 from gatewise.grading.edits.words import GATE_NAMES
-from gatewise.grading.grades import FORMULA
 from gatewise.playground import source
 from gatewise.render import slots, text
 from gatewise.render.layout import write_words
@@ -116,7 +116,7 @@ def _words_about_program(program: Program, recurrent: int, inputs: int) -> Objec
         "each": {"most": sentences.MOST, **sentences.EACH},
         "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATE_NAMES[matrix.sub]] for matrix in matrices]},
         "gates": [[letter, name] for letter, name in zip(LETTERS, NAMES, strict=True)],
-        "formula": "".join(FORMULA),
+        "formula": FORMULA,
         "source": source.of_program(program),
     }
 

@@ -76,16 +76,15 @@ export function gatesCsv(page) {
       }
     }
   }
-  const unsafe = cellWords(page, {layer: 0, direction: 0}).formula;
+  const unsafe = new RegExp(cellWords(page, {layer: 0, direction: 0}).formula, "g");
   const heads = [pagePhrase(page, "strip.time"), ...columns.keys()].map(name => quoted(name, unsafe));
   const series = [...columns.values()];
   const rows = times.map((time, step) => [quoted(time, unsafe), ...series.map(values => values[step])].join(","));
   return [heads.join(","), ...rows, ""].join("\n");
 }
 
-/** A cell of the table; what a spreadsheet would compute is text. @param {string} name @param {string} unsafe */
+/** A cell of the table; what a spreadsheet would compute is text. @param {string} name @param {RegExp} unsafe */
 function quoted(name, unsafe) {
-  const begins = name.trimStart()[0];
-  const cell = begins && unsafe.includes(begins) ? `'${name}` : name;
+  const cell = `\n${name}`.replace(unsafe, "$1'").slice(1);
   return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
