@@ -281,6 +281,43 @@ def test_a_scan_goes_through_its_sequences_in_its_directions(cell, read, made):
     assert [*graph.lstms] == (["scan"] if cell is CELL else [])
 
 
+@pytest.mark.parametrize("ways", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 0)])
+def test_a_scan_of_two_sequences_goes_through_each_in_its_own_direction(ways, tmp_path):
+    """One is the LSTM's input, and the other scales its output."""
+    *read, made = ways
+    cell = [*CELL[:-1], node("Mul", "h_out s_in", "y_out")]
+    model = scan_of(cell, scan_input_directions=read, scan_output_directions=[made])
+    (scan,) = model.graph.node
+    scan.input.append("s")
+    body = next(one for one in scan.attribute if one.name == "body").g
+    for port, graph, shape in (("s_in", body, [None, 1]), ("s", model.graph, [None, None, 1])):
+        graph.input.append(helper.make_tensor_value_info(port, FLOAT, shape))
+    next(one for one in scan.attribute if one.name == "num_scan_inputs").i = 2
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    rng = np.random.default_rng(1)
+    shapes = {"x": (5, 2, 2), "h": (2, HIDDEN), "c": (2, HIDDEN), "s": (5, 2, 1)}
+    feeds = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    x, h, c, s = feeds.values()
+    stored = gw.inspect(path).find()
+    assert stored.lstm.directions == (("backward",) if read[0] else ("forward",))
+    y = stored.lstm(x, [[gw.State(h, c)]])[0]
+    y = y[::-1] if read[0] else y  # in the order of the steps
+    y = y * (s[::-1] if read[1] else s)
+    expected = y[::-1] if made else y
+    np.testing.assert_allclose(gw.load_network(path)(**feeds)[0][0], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("read", "made"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_an_lstm_of_a_scan_says_whether_its_file_puts_the_last_step_first(read, made, tmp_path):
+    path = tmp_path / "model.onnx"
+    model = scan_of(CELL, scan_input_directions=[read], scan_output_directions=[made])
+    path.write_bytes(model.SerializeToString())
+    stored = gw.inspect(path).find()
+    assert stored.lstm.directions == (("backward",) if read else ("forward",))
+    assert stored.time_reversed == (read != made)
+
+
 def test_a_scan_takes_and_makes_steps_on_other_axes():
     rng = np.random.default_rng(1)
     x, h, c = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 2, 2), (2, HIDDEN), (2, HIDDEN)))

@@ -285,9 +285,9 @@ def test_a_head_on_something_else_than_the_final_state_is_refused(text, directio
         head_of_states(text, directions)
 
 
-def test_the_final_state_of_sequences_that_end_before_is_read_where_the_last_step_is_not():
-    (network, _, _), _ = head_of_states(*STATES["gathered"], lengths=[3, 2])
-    assert network.reads == "last"
+def test_a_network_has_no_lengths_of_sequences():
+    with cases.refusal("it fixes the lengths of its sequences"):
+        head_of_states(*STATES["gathered"], lengths=[3, 2])
     with cases.refusal("the last step", "zeros"):
         head_of_states(*STATES["last of y"], lengths=[3, 2])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -230,12 +232,65 @@ def test_equal_states_of_a_batch_are_one_state_for_all_sequences(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["tensor", "Constant"])
-def test_lengths_in_the_file_are_a_warning_with_their_effect(how, tmp_path):
+def test_lengths_in_the_file_are_applied_and_an_lstm_alone_warns(how, tmp_path):
     lengths = onnx.numpy_helper.from_array(np.array([3, 2], np.int32), "lengths")
     nodes = [make("Constant", [], ["lengths"], value=lengths)] if how == "Constant" else []
     held = {} if how == "Constant" else {"lengths": np.array([3, 2], np.int32)}
-    text = told(started(nodes, held, inputs=("", ""), lengths="lengths")[0], tmp_path)
-    assert "lengths of 'rnn', it says after how many steps each sequence ends; here all are run" in text
+    model, _ = started(nodes, held, inputs=("", ""), lengths="lengths")
+    sentence = (
+        "the file fixes the lengths of the sequences of 'rnn' (3, 2): a run takes every step unless it is given"
+        " lengths=…, as gatewise.open_run does"
+    )
+    path = tmp_path / "model.onnx"
+    assert told(model, tmp_path).endswith(sentence)
+    with pytest.raises(gw.FileError, match=f"strict=True: {re.escape(sentence)}"):
+        gw.load(path, strict=True)
+    assert all(entry.used for entry in gw.inspect(path).ledger if entry.name == "lengths")
+    lstm = gw.inspect(path).find().lstm
+    expected = [lstm(X[:, :1])[0], np.concatenate([lstm(X[:2, 1:])[0], np.zeros((1, 1, 4))])]
+    expected = np.concatenate(expected, axis=1)
+    for y in (gw.open_run(path, X).trace.output, gw.load_network(path)(X)[0]):  # the second one is a graph
+        np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
+    given = gw.open_run(path, X, lengths=[3, 3]).trace.output
+    np.testing.assert_allclose(given, lstm(X)[0], rtol=0, atol=1e-6)
+    with pytest.raises(gw.ShapeError, match="the file fixes the lengths of 2 sequences; this run has 1"):
+        gw.open_run(path, X[:, :1])
+    with pytest.raises(gw.FileError, match=r"cannot make a network of .* it fixes the lengths of its sequences"):
+        gw.inspect(path).network()
+
+
+def test_lengths_that_come_in_are_a_warning_of_a_network(tmp_path):
+    model, _ = started([], {}, inputs=("", ""), lengths="lengths")
+    model.graph.input.append(onnx.helper.make_tensor_value_info("lengths", onnx.TensorProto.INT32, [2]))
+    path = models.save(model, tmp_path / "model.onnx")
+    with pytest.warns(gw.WeightsWarning, match="it takes the lengths of its sequences as 'lengths': give lengths=… "):
+        network = gw.load_network(path)
+    np.testing.assert_array_equal(network(X, lengths=[3, 2])[0], gw.load(path)(X, lengths=[3, 2])[0])
+
+
+ZEROS = {
+    "Expand": [make("Expand", ["none", "sizes"], ["h0"])],
+    "Tile": [make("Tile", ["blank", "reps"], ["h0"])],
+    "Slice": [make("Slice", ["both", "n0", "n1", "n0"], ["h0"])],
+    "Gather and Unsqueeze": [make("Gather", ["both", "one"], ["g"]), make("Unsqueeze", ["g", "n0"], ["h0"])],
+    "ConstantOfShape and Cast": [make("ConstantOfShape", ["sizes"], ["z"]), make("Cast", ["z"], ["h0"], to=1)],
+    "by a Shape": [
+        make("Shape", ["X"], ["b"], start=1, end=2), make("Concat", ["n1", "b", "n4"], ["shape"], axis=0),
+        make("Expand", ["none", "shape"], ["e"]), make("Identity", ["e"], ["h0"]),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ZEROS)
+def test_a_state_of_zeros_is_no_warning(case, tmp_path):
+    held = HELD | {"none": np.float32(0), "blank": np.zeros((1, 1, 4), np.float32), "n4": np.array([4])}
+    held |= {"both": np.zeros((2, 2, 4), np.float32), "one": np.array(1)}
+    path = models.save(started(ZEROS[case], held)[0], tmp_path / "model.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lstm = gw.load(path, strict=True)
+    assert gw.inspect(path).find().state is None
+    np.testing.assert_allclose(gw.load_network(path)(X)[0], lstm(X)[0], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("operator", ["LSTM", "GRU"])

@@ -123,6 +123,17 @@ def test_initial_states_of_which_more_is_possible_are_a_warning(tmp_path, arrays
         gw.load(tmp_path / "net.pt", "rnn")
 
 
+@pytest.mark.parametrize("names", [("h0", "c0"), ("rnn.h_0", None), ("start_c", None), ("h0", "init_h")])
+@pytest.mark.parametrize("shape", [(2, 1, 4), (1, 4)])
+def test_initial_states_of_zeros_are_no_warning(tmp_path, names, shape):
+    contents = listed(tmp_path, RNN | {name: np.zeros(shape, np.float32) for name in names if name is not None})
+    left_out = [entry for entry in contents.ledger if not entry.used]
+    assert {entry.reason for entry in left_out} == {"an initial state of zeros, as every run has without it"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gw.load(tmp_path / "net.pt", strict=True)
+
+
 # Views, subclasses and hooks.
 
 

@@ -8,11 +8,51 @@ import pytest
 from agreement import assert_agree
 from onnx_reading import contents_of
 from peers.onnx_running import CLOSE, ask, weights
+from tests import test_onnx_graph
 
 import gatewise as gw
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers
+
+
+# Sequences of constant lengths, and Scans.
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("after", [[], [("Squeeze", ["Y", "one"], ["Z"])], [("MatMul", ["Y", "w"], ["Z"])]], ids=len)
+@pytest.mark.parametrize("lengths", [(5, 3), (1, 5), (5, 5), (0, 4)])
+def test_lengths_in_the_file_are_applied(direction, after, lengths, tmp_path):
+    rng, ways = np.random.default_rng(0), 1 + (direction == "bidirectional")
+    held = {name: rng.normal(size=shape) for name, shape in {"W": (ways, 16, 3), "R": (ways, 16, 4)}.items()}
+    held = {name: array.astype(np.float32) for name, array in held.items()}
+    held |= {"one": np.array([1]), "w": rng.normal(size=(4, 2)).astype(np.float32), "lengths": np.int32(lengths)}
+    if after and after[0][0] == "Squeeze" and ways == 2:
+        after = [("Transpose", ["Y"], ["Z"])]
+    inputs = ["X", "W", "R", "", "lengths"]
+    nodes = [onnx.helper.make_node("LSTM", inputs, ["Y", "hn"], hidden_size=4, direction=direction)]
+    nodes += [onnx.helper.make_node(*one) for one in after]
+    given = {"X": rng.normal(size=(5, 2, 3)).astype(np.float32)}
+    model = models.graph_model(nodes, held, given, ("Z" if after else "Y", "hn"))
+    path = models.save(model, tmp_path / "model.onnx")
+    outputs = dict(zip(("Z" if after else "Y", "hn"), gw.load_network(path)(**given)[0], strict=True))
+    assert_agree(outputs, ask(model, given), CLOSE)
+    run = gw.open_run(path, given["X"]).trace.output
+    merged = ask(models.graph_model(nodes, held, given, ("Y",)), given)["Y"].transpose(0, 2, 1, 3).reshape(5, 2, -1)
+    assert_agree({"Y": run}, {"Y": merged}, CLOSE)
+
+
+@pytest.mark.parametrize("cell", [test_onnx_graph.CELL, test_onnx_graph.GATED], ids=["LSTM", "gated"])
+@pytest.mark.parametrize("read", [0, 1])
+@pytest.mark.parametrize("made", [0, 1])
+def test_a_scan_goes_through_its_sequences_as_in_onnxruntime(cell, read, made, tmp_path):
+    rng = np.random.default_rng(1)
+    shapes = {"x": (5, 2, 2), "h": (2, 3), "c": (2, 3)}
+    given = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    model = test_onnx_graph.scan_of(cell, scan_input_directions=[read], scan_output_directions=[made])
+    model.ir_version = 8
+    outputs = gw.load_network(models.save(model, tmp_path / "model.onnx"))(**given)[0]
+    assert_agree(dict(zip(("y", "h_n", "c_n"), outputs, strict=True)), ask(model, given), CLOSE)
 
 
 # Graphs around the operator.

@@ -130,6 +130,8 @@ def left_behind(model: OpenedModel, target: str, network: Network | None) -> str
         left.append("the labels")
     if entry.state is not None and (network is None or network.initial is None):
         left.append("the initial state")
+    if entry.lengths is not None:
+        left.append("the lengths of sequences")
     if entry.time_reversed:
         left.append("that its outputs have the last step first")
     left += [f"{found.name} ({found.reason})" for found in contents.left_out(entry)]

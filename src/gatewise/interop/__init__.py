@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import FileError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
-from gatewise.interop.chosen_layers import chosen_network, fitting_layers, state_sentence
+from gatewise.interop.chosen_layers import chosen_network, fitting_layers, run_sentences
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
 from gatewise.interop.formats import Path, capture, inspect
 from gatewise.interop.graphs import GraphInput, GraphNames
@@ -77,7 +77,8 @@ def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted
     -----
     WeightsWarning
         If weights are not finite, or were stored at a lower precision than the one the file's runtime computes with;
-        of what is left out, as `Contents.ledger` has it, and of an initial state, which an LSTM does not carry.
+        of what is left out, as `Contents.ledger` has it, and of an initial state or lengths of sequences in the file,
+        which an LSTM does not carry.
 
     Examples
     --------
@@ -92,10 +93,10 @@ def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted
     if contents.trace is not None and name is None:
         return contents.trace
     stored = contents.pick(name, strict=strict)
-    if stored.state is not None and strict:
-        raise FileError(f"cannot read {contents.path} with strict=True: {state_sentence(stored)}")
-    if stored.state is not None:
-        warnings.warn(f"{contents.path}: {state_sentence(stored)}", WeightsWarning, stacklevel=2)
+    for sentence in run_sentences(stored):
+        if strict:
+            raise FileError(f"cannot read {contents.path} with strict=True: {sentence}")
+        warnings.warn(f"{contents.path}: {sentence}", WeightsWarning, stacklevel=2)
     return stored.lstm
 
 
@@ -179,6 +180,9 @@ def _framed_network(
         return network
     if contents.network is not None:
         network = contents.network()
+        for names in [one.graph for one in contents.lstms if one.graph is not None and one.graph.lengths][:1]:
+            sentence = f"it takes the lengths of its sequences as {names.lengths!r}: give lengths=… with each call"
+            warnings.warn(f"{contents.path}: {sentence}, or every step is run", WeightsWarning, stacklevel=3)
         for stored in [one for one in contents.lstms if one.stacked] or contents.lstms:
             contents.pick(stored.name, strict=strict)
         return network

@@ -127,6 +127,18 @@ def state_sentence(stored: StoredLSTM) -> str:
     )
 
 
+def run_sentences(stored: StoredLSTM) -> list[str]:
+    """Return the warnings of what a file gives to each run of its LSTM, which the LSTM alone does not carry."""
+    sentences = [] if stored.state is None else [state_sentence(stored)]
+    if stored.lengths is not None:
+        lengths = join_names(stored.lengths, most=MOST)
+        sentences.append(
+            f"the file fixes the lengths of the sequences of {stored.name!r} ({lengths}): a run takes every step unless"
+            " it is given lengths=…, as gatewise.open_run does"
+        )
+    return sentences
+
+
 def unused_layers(contents: Contents, stored: StoredLSTM, used: set[str]) -> list[str]:
     """Return what a network of a file's LSTM and the layers of the names `used` leaves out, each with its kind."""
     of_lstm = {stored.name, *stored.combines}

@@ -77,6 +77,9 @@ class StoredLSTM:
         `LSTM` takes it under the same name.
     entries : sequence of str
         The names of what it is made of in the file, as in `Contents.ledger`.
+    lengths : tuple of int, optional
+        The number of valid steps of each sequence, if the file fixes it (a constant ``sequence_lens`` of ONNX).
+        `gatewise.open_run` takes them unless others are given.
     """
 
     name: str
@@ -95,6 +98,7 @@ class StoredLSTM:
     masked: bool | None = None
     masked_output: str | None = None
     entries: Sequence[str] = ()
+    lengths: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")

@@ -85,6 +85,8 @@ def model_input(
     counts = None if lengths is None else np.atleast_1d(array_of("lengths", lengths))
     if counts is not None and counts.dtype.kind not in "iu":
         raise OptionError(f"lengths must be integers, one for each sequence, not {lengths!r}")
+    of_file = model.found.lengths if counts is None else None
+    counts = counts if of_file is None else np.array(of_file)
     arrays: Mapping[str, Any] = {}
     if isinstance(state, (Path, Mapping)):
         arrays = read_state_arrays(state) if isinstance(state, Path) else state
@@ -95,6 +97,9 @@ def model_input(
     if counts is not None and x.ndim == 2:
         x = x[:, None]
         tokens = None if tokens is None else tokens[:, None]
+    if of_file is not None and batch != len(of_file):
+        fixed = f"the file fixes the lengths of {counted(len(of_file), 'sequence')}"
+        raise ShapeError(f"{fixed}; this run has {batch}: give the lengths of all")
     require_finite(x, lstm.dtype, counts, source, data.features, missing=missing)
     start: Any = initial_state(lstm, arrays, batch) if arrays else file_state(model.found, batch)
     if start is not None and x.ndim == 2:

@@ -72,6 +72,7 @@ def _extents_of(named: NamedNodes) -> Iterator[Extent]:
         known = single.graph or GraphNames()
         given = {"sequence_lens": known.lengths, "initial_h": known.h0[0], "initial_c": known.c0[0]}
         wanted = [role for role in INPUTS[1:] if given.get(role, role) is not None]
+        wanted += ["sequence_lens"] * (single.lengths is not None)
         wanted += [role for role in STATES if single.state is not None or is_zeros(node.scope, node.input(role))]
         yield Extent(names[node], _inputs(node, wanted), others=[node])
         if node in graph.unrolled:

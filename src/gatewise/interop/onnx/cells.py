@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -181,12 +181,28 @@ def _read_cell(match: CellMatch, name: str) -> StoredCell:
     order = order_of(match, 4 * hidden)
     recurrent, inputs, h, x = _recurrent_and_input_weights(terms, hidden, match)
     p = cell_parameters(end.scope.file, order, inputs, recurrent, biases)
-    lstm = LSTM.from_cells(p, direction="backward" if end.scope.backward else "forward")
+    backward = _is_backward(end.scope, OnnxValue(match.sums.scope, x))
+    lstm = LSTM.from_cells(p, direction="backward" if backward else "forward")
     extent = "it is a cell in the body of a Scan" if end.scope.carried else "it is one step of a cell"
     note = f"{extent}, recognised by its equations; the file has no node LSTM for it"
     reads = {"X": [OnnxValue(match.sums.scope, x)], "state": [OnnxValue(match.sums.scope, h), match.previous_c]}
     final = LstmOutput((LstmDirection(end, 0, lstm),), TIME_FIRST[1:], "concat", kind=1)
-    return StoredCell(stored_cell(name, lstm, end, order, note), end, reads, {end.outputs[0]: final})
+    stored = stored_cell(name, lstm, end, order, note)
+    h_out = OnnxValue(end.scope, end.outputs[0])
+    ways = [way for result, way in end.scope.made.items() if _source_array(end.scope, result) == h_out]
+    stored = replace(stored, time_reversed=bool(ways) and backward not in ways)
+    return StoredCell(stored, end, reads, {end.outputs[0]: final})
+
+
+def _is_backward(scope: OnnxScope, x: OnnxValue) -> bool:
+    """Return whether a Scan, whose body a scope is, goes from the end through the sequence that its LSTM reads."""
+    ways = {*scope.read.values()}
+    if len(ways) > 1:
+        source = _source_array(*x)
+        if source.scope is not scope or source.name not in scope.read:
+            raise NotConstant("its Scan goes through one sequence from the end and through another from the beginning")
+        return scope.read[source.name]
+    return True in ways
 
 
 def stored_cell(name: str, lstm: LSTM, node: OnnxNode, order: str, note: str) -> StoredLSTM:

@@ -80,8 +80,10 @@ def _vectors(*names: OnnxValue) -> list[Array]:
     return [array.reshape(-1).astype(np.float64) for array in arrays]
 
 
-def require_one_state(description: StoredLSTM) -> None:
-    """Raise FileError if an ONNX LSTM starts from states that differ from sequence to sequence."""
+def require_equal_sequences(description: StoredLSTM) -> None:
+    """Raise FileError if the file has other lengths or other initial states for each sequence of an ONNX LSTM."""
+    if description.lengths is not None:
+        raise FileError("it fixes the lengths of its sequences; its LSTM can be read alone")
     if description.state is not None and not has_one_state(description.state):
         raise FileError("it starts from states that differ from sequence to sequence; its LSTM can be read alone")
 

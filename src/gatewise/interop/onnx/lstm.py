@@ -8,6 +8,7 @@ else: neither the cell state before the output nor the gates of a coupled cell a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.onnx.attributes import Attributes, NotConstant, text_of
 from gatewise.interop.onnx.edges import origin
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
+from gatewise.interop.onnx.operators import MOVING
 from gatewise.interop.onnx.scopes import OnnxNode, OnnxScope
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -34,6 +36,8 @@ ATTRIBUTES = {
 DIRECTIONS = {"forward": ("forward",), "reverse": ("backward",), "bidirectional": ("forward", "backward")}
 APART = "the operator puts the directions on an axis of their own; here they are concatenated"
 OUTSIDE = "it starts from a state that the file does not hold"
+OF_ZEROS = {*MOVING, "Tile"}  # operators that make zeros of zeros
+MOST_STEPS = 64  # operators that are followed back to zeros
 QUANTISED = "DynamicQuantizeLSTM"
 QUANTISED_OPERATOR = (QUANTISED, "com.microsoft")
 # gatewise's name of each activation and its constants. ONNX has no defaults for Affine and ScaledTanh, and where that
@@ -98,7 +102,7 @@ def read_node(node: OnnxNode, name: str) -> StoredLSTM:
     cells = [cell.parameters for cell in lstm.layers[0]]
     if len(cells) == 2:
         notes.append(APART)
-    _note_lengths(node, notes)
+    lengths = _stored_lengths(node, notes)
     state = _stored_state(node, lstm, int(layout), notes)
     warns = (_quantisation_sentence(cells),) if quantised else ()
     notes += warns
@@ -113,6 +117,7 @@ def read_node(node: OnnxNode, name: str) -> StoredLSTM:
         layout,
         warns=warns,
         eight_bits=quantised,
+        lengths=lengths,
     )
 
 
@@ -212,19 +217,22 @@ def _next_activation(name: str, constants: dict[str, list[float]]) -> Activation
 # Lengths and initial states.
 
 
-def _note_lengths(node: OnnxNode, notes: list[str]) -> None:
-    """Add a note if an ONNX LSTM takes the lengths of its sequences."""
+def _stored_lengths(node: OnnxNode, notes: list[str]) -> tuple[int, ...] | None:
+    """Return the lengths of an ONNX LSTM's sequences if the file holds them; a note says where they come from."""
     if not node.input("sequence_lens"):
-        return
-    try:
+        return None
+    lengths = None
+    with suppress(NotConstant):
         lengths = node.constant("sequence_lens")
-        constant = "" if lengths is None else f", here always {lengths.flat[:8].tolist()}"
-    except NotConstant:
-        constant = ""
+    source = "it takes the lengths of its sequences: give them as lengths=…"
+    if lengths is not None:
+        if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
+            raise NotConstant(f"its sequence_lens are {lengths.dtype} of shape {lengths.shape}, not integers (batch,)")
+        source = f"the file fixes the lengths of its sequences: {lengths.flat[:8].tolist()}"
     notes.append(
-        f"it takes the lengths of its sequences{constant}: give them as lengths=…; the final state of a sequence of"
-        " length 0 is the initial one in gatewise, zeros in onnxruntime"
+        f"{source}; the final state of a sequence of length 0 is the initial one in gatewise, zeros in onnxruntime"
     )
+    return None if lengths is None else tuple(map(int, lengths))
 
 
 def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> States | None:
@@ -235,6 +243,8 @@ def _stored_state(node: OnnxNode, lstm: LSTM, layout: int, notes: list[str]) -> 
     for name in ("initial_h", "initial_c"):
         try:
             array = _repeated_state(node, name)
+            if array is not None and not array.any():
+                continue
             array = node.constant(name) if array is None else array
         except NotConstant as problem:
             if not is_zeros(node.scope, node.input(name)):
@@ -272,18 +282,24 @@ def _repeated_state(node: OnnxNode, name: str) -> AnyArray | None:
 
 def is_zeros(scope: OnnxScope, name: str) -> bool:
     """Say whether a name in an ONNX graph is zeros, also of a shape computed as the model runs: a missing state."""
-    try:
-        scope, name = origin(scope, name)
-        source = scope.source(name)
-        if source is not None and source.node.operator == "ConstantOfShape":
-            tensor = source.node.attributes.get("value", "t")
-            array = np.zeros(1) if tensor is None else scope.file.array(tensor)
-        else:
-            array = scope.value(name)
-    except NotConstant:
-        return False
-    scope.file.budget.work(array.size // 256, "looking for zeros")
-    return not array.any()
+    for _ in range(MOST_STEPS):
+        try:
+            scope, name = origin(scope, name)
+            source = scope.source(name)
+            node = None if source is None else source.node
+            if node is not None and node.is_standard and node.operator == "ConstantOfShape":
+                tensor = node.attributes.get("value", "t")
+                array = np.zeros(1) if tensor is None else scope.file.array(tensor)
+            elif node is not None and node.is_standard and node.operator in OF_ZEROS and node.inputs:
+                scope, name = node.scope, node.inputs[0]
+                continue
+            else:
+                array = scope.value(name)
+        except NotConstant:
+            return False
+        scope.file.budget.work(array.size // 256, "looking for zeros")
+        return not array.any()
+    return False
 
 
 # The quantised kind.

@@ -12,7 +12,7 @@ from gatewise.errors import FileError
 from gatewise.interop.contents import StoredLSTM
 from gatewise.interop.graphs import JoinedNetwork
 from gatewise.interop.onnx.cells import StoredCell
-from gatewise.interop.onnx.chain import Chain, ChainWalk, follow_head, refusing_by_name, require_one_state
+from gatewise.interop.onnx.chain import Chain, ChainWalk, follow_head, refusing_by_name, require_equal_sequences
 from gatewise.interop.onnx.lstm_outputs import NODE_OUTPUT
 from gatewise.interop.onnx.parts import Part
 from gatewise.interop.onnx.reach import Key
@@ -46,7 +46,7 @@ class NamedNodes:
                 raise FileError(f"it has {len(ends)} outputs besides final states; a network has one")
             before = self.walk_before(nodes[0])
             lstm, head, reads = follow_head(graph, nodes, stored.lstm, ends[0], before)
-        require_one_state(stored)
+        require_equal_sequences(stored)
         return Chain(lstm, stored.state, nodes, ends[0], before, head, reads)
 
     def names_in(self, name: str) -> list[str]:
@@ -63,7 +63,7 @@ class NamedNodes:
         lstm, before = stored.lstm, ChainWalk(scope, "before the LSTM", self.graph.sizes)
         walk, stated = before, "every"
         with refusing_by_name():
-            require_one_state(stored)
+            require_equal_sequences(stored)
             if embedding is not None:
                 before = self._walk_to_embedding(name, embedding)
             if head is not None:

@@ -109,8 +109,8 @@ class OnnxScope:
     `inputs` are names that come from outside, `sparse` those of sparse initializers, which are not read; `parent` is
     the graph around, `path` has the names of the nodes around, and `owner` is the node whose body it is; `results` are
     the names that it returns. A call of a function has `attributes`, and the caller's values for its inputs (`bound`).
-    Of the body of a Scan, `carried` says which of its outputs each state that comes in
-    is at the next step, and `backward` whether it goes through its sequence from the end.
+    Of the body of a Scan, `carried` says which of its outputs each state that comes in is at the next step, `read` for
+    each of its sequences by name whether it goes through it from the end, and `made` so for those that it makes.
     """
 
     def __init__(
@@ -125,7 +125,8 @@ class OnnxScope:
         attributes: Attributes | None = None,
         path: tuple[str, ...] = (),
         carried: Mapping[str, str] | None = None,
-        backward: bool = False,
+        read: Mapping[str, bool] | None = None,
+        made: Mapping[str, bool] | None = None,
         owner: OnnxNode | None = None,
         results: Iterable[str] = (),
     ) -> None:
@@ -133,7 +134,7 @@ class OnnxScope:
         self.arguments = {name: position for position, name in enumerate(inputs)}
         file.scopes.append(self)
         self.file, self.parent, self.path, self.attributes = file, parent, path, attributes
-        self.carried, self.backward = dict(carried or {}), backward
+        self.carried, self.read, self.made = dict(carried or {}), dict(read or {}), dict(made or {})
         self.inputs, self.sparse, self.bound = self.arguments.keys(), set(sparse), dict(bound or {})
         self.nodes = [OnnxNode(self, proto, number) for number, proto in enumerate(nodes)]
         self.tensors = tensors_of(initializers)
@@ -276,13 +277,16 @@ def _scope_of(file: OnnxFile, graph: Any, owner: OnnxNode | None = None, attribu
     """Return the scope of an ONNX graph; where it is the body of a node, `owner` is that node."""
     file.charge_nodes(graph, graph.node, graph.initializer, graph.input, graph.output, graph.sparse_initializer)
     carried: dict[str, str] = {}
-    backward = False
+    read: dict[str, bool] = {}
+    made: dict[str, bool] = {}
     if owner is not None and owner.operator == "Scan":
         with suppress(NotConstant):  # attributes of other types than the operator's
             sequences = owner.attributes.get("num_scan_inputs", "i", 0)
-            backward = set(owner.attributes.get("scan_input_directions", "ints", [])) == {1}
             states = max(0, len(graph.input) - sequences)
             carried = {a.name: b.name for a, b in zip(graph.input[:states], graph.output[:states], strict=False)}
+            for kind, ports, ways in (("input", graph.input, read), ("output", graph.output, made)):
+                stated = owner.attributes.get(f"scan_{kind}_directions", "ints", [])
+                ways |= {port.name: stated[n : n + 1] == [1] for n, port in enumerate(ports[states:])}
     return OnnxScope(
         file,
         graph.node,
@@ -293,7 +297,8 @@ def _scope_of(file: OnnxFile, graph: Any, owner: OnnxNode | None = None, attribu
         attributes=None if owner is None else owner.scope.attributes,
         path=() if owner is None else (*owner.scope.path, f"{owner.label}.{shown(attribute)}"),
         carried=carried,
-        backward=backward,
+        read=read,
+        made=made,
         owner=owner,
         results=[proto.name for proto in graph.output],
     )

@@ -16,7 +16,7 @@ from gatewise.interop import conventions, ledger
 from gatewise.interop.containers.tensors import Tensor, numbers_of
 from gatewise.interop.contents import Listing, Refused, StoredItem, StoredLayer, StoredLSTM, listing
 from gatewise.interop.ledger import Ledger, LedgerEntry
-from gatewise.interop.torch.accounting import ON_THE_WAY, Bystanders, StateNames
+from gatewise.interop.torch.accounting import MAY_START, ON_THE_WAY, Bystanders, StateNames
 from gatewise.interop.torch.content import DICTIONARY, ZERO_STATE, ModuleFacts
 from gatewise.interop.torch.names import NAME, PLAIN, owners_of
 from gatewise.interop.torch.reparametrised import NORMED, PlainTensors, undo_parametrisations
@@ -123,10 +123,10 @@ class _GroupReader:
             if known.state_by == "names":
                 alone = self.neighbours[prefix.rpartition(".")[0]] == 1
                 starts = self.bystanders.state_of(prefix, lstm, alone)
-                if starts is not None:
-                    listed = join_names(filter(None, starts), "and")
-                    notes = (*notes, f"it starts from {listed}, its initial state by name and shape")
             state = None if starts is None else self._read_state(prefix, lstm, starts)
+            if state is not None and known.state_by == "names":
+                listed = join_names(filter(None, starts or ()), "and")
+                notes = (*notes, f"it starts from {listed}, its initial state by name and shape")
         except (GatewiseError, ValueError) as problem:
             return Refused(label, str(problem), in_file)
         if not self.plain.sources.keys().isdisjoint(names.values()):
@@ -171,12 +171,24 @@ class _GroupReader:
                 entry = LedgerEntry(name, layer=prefix, reason=reason, effect=ZERO_STATE, lstms=(prefix or "lstm",))
                 self.bystanders.entries[name] = entry
             return None
+        if not any(row.any() for row in rows):
+            self.bystanders.entries |= {name: _zeros_entry(name, prefix) for name in filter(None, names)}
+            return None
         batch = max(len(row[0]) for row in rows)
         both = [np.broadcast_to(row, (count, batch, size)) for row, size in zip(rows, sizes, strict=True)]
         return read_state(both, lstm)
 
+    def _is_zeros(self, name: str) -> bool:
+        try:
+            return not numbers_of(self.tensors[name]).any()
+        except GatewiseError:  # its numbers cannot be read
+            return False
+
     def left_out(self, used: Container[str]) -> list[LedgerEntry]:
         """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
+        for name, entry in self.bystanders.entries.items():
+            if entry.effect == MAY_START and name not in used and self._is_zeros(name):
+                self.bystanders.entries[name] = _zeros_entry(name, entry.layer)
         near: dict[str, list[str]] = {path: [] for path, fact in self.facts.items() if fact.hooks}
         for prefix in self.groups:
             for path in owners_of(f"{prefix}.", near):
@@ -194,6 +206,11 @@ class _GroupReader:
                     known = ("it changes gradients alone", "", ())
                 entries.append(LedgerEntry(f"{path}.{hook}" if path else hook, "attribute", path, *known))
         return entries
+
+
+def _zeros_entry(name: str, layer: str) -> LedgerEntry:
+    """Return the entry of an initial state that changes nothing, since it is that of every run."""
+    return LedgerEntry(name, layer=layer, reason="an initial state of zeros, as every run has without it")
 
 
 def _refuse_quantised(
