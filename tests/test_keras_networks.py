@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from functools import partial
 from itertools import permutations
@@ -69,8 +70,51 @@ def test_steps_that_masking_marks_do_not_take_place(tmp_path):
     np.testing.assert_allclose(y[[0, 3], 0], short[:, 0], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(y[1, 0], y[0, 0])
     (note,) = interop.inspect(path).pick().notes
-    assert note.startswith("a mask arrives at it: give mask=")
+    assert note.startswith("a mask arrives at it: give lengths=")
     assert note not in gw.open_run(path, x).notes  # of a network that masks itself
+
+
+def test_the_advice_about_a_mask_works_as_written(tmp_path):
+    path = network_file(tmp_path / "file", EMBEDDING, lstm("a"), dense("head"))
+    network = interop.load_network(path)  # which masks itself
+    (found,) = gw.inspect(path).lstms
+    (note,) = found.notes
+    advice = (
+        r"a mask arrives at it: give (lengths=)… if the masked steps come last,"
+        r" else run the LSTM with (mask=)… and (masked_output='repeat')"
+    )
+    at_end, anywhere, way = re.fullmatch(advice, note).groups()
+    for tokens in (np.array([[1, 2], [3, 4], [0, 5]]), np.array([[1, 2], [0, 4], [3, 5]])):
+        x, mask = network.embedding[tokens], tokens != 0
+        options = eval(f"dict({anywhere}mask, {way})", {"mask": mask})
+        y, _ = found.lstm(x, **options)
+        expected = network(tokens)[0]
+        np.testing.assert_allclose(y @ network.head.weight.T + network.head.bias, expected, rtol=0, atol=1e-6)
+        if mask[:-1].all():
+            options = eval(f"dict({at_end}[2, 3])")
+            run = gw.open_run(found, x, axes="time,batch,feature", **options)
+            valid = run.trace.first.valid
+            np.testing.assert_array_equal(valid, mask)
+            np.testing.assert_allclose(run.trace.output[valid], y[valid], rtol=0, atol=1e-6)
+
+
+def test_an_input_that_fits_a_layer_and_the_whole_model_is_asked_about(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 6, INPUTS)).astype(np.float32)
+    wide = layer("InputLayer", "input", batch_shape=[None, None, INPUTS])
+    norm, gru = layer("LayerNormalization", "norm"), layer("GRU", "gru", units=3)
+    path = network_file(tmp_path / "file", wide, norm, lstm("a"))
+    sentence = r"fits both the LSTM and the whole model.*: say which it is with --input-of lstm or --input-of model"
+    with pytest.raises(gw.OptionError, match=sentence):
+        gw.open_run(path, x)
+    with pytest.warns(gw.WeightsWarning, match="left out: norm"):
+        run = gw.open_run(path, x, input_of="lstm")
+    assert "the input of the LSTM" in run.interpretation
+    path = network_file(tmp_path / "file", wide, lstm("a"), gru)  # the input of one is that of the other
+    with pytest.warns(gw.WeightsWarning, match="left out: gru"):
+        assert "the input of the LSTM" in gw.open_run(path, x).interpretation
+    path = network_file(tmp_path / "file", layer("InputLayer", "input", batch_shape=[None, 7, INPUTS]), norm, lstm("a"))
+    with pytest.warns(gw.WeightsWarning, match="left out: norm"):  # which takes 7 steps
+        assert "the input of the LSTM" in gw.open_run(path, x).interpretation
 
 
 @pytest.mark.parametrize(
@@ -303,8 +347,12 @@ def test_what_is_read_against_the_file_is_obeyed_with_a_warning(tmp_path):
 def test_a_mask_that_the_named_layers_do_not_make_is_warned_of(tmp_path):
     path = network_file(tmp_path / "file", EMBEDDING, lstm("a"), dense("head"))
     network, said = quietly(path, head="head")
-    assert "give mask=…" in said
+    assert "give mask=… and masked_output='repeat' with each call" in said
     assert (network.masked, network.masked_output) == (None, "repeat")
+    whole = interop.load_network(path)
+    mask = np.array([[1, 1], [0, 1], [1, 0]], bool)
+    y = network(whole.embedding[np.array([[1, 2], [0, 3], [4, 0]])], mask=mask, masked_output="repeat")[0]
+    np.testing.assert_array_equal(y, whole(np.array([[1, 2], [0, 3], [4, 0]]))[0])
     path = network_file(tmp_path / "file", layer("Masking", "m", mask_value=-1.0), lstm("a"), dense("head"))
     network, said = quietly(path, head="head")
     assert (network.masked, said) == (-1.0, "")

@@ -8,9 +8,9 @@ import pytest
 from agreement import assert_agree
 from onnx_reading import contents_of
 from peers.onnx_running import CLOSE, ask, weights
-from tests import test_onnx_graph
 
 import gatewise as gw
+from tests import test_onnx_graph
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.peers

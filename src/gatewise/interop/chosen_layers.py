@@ -85,7 +85,10 @@ def chosen_network(
         used |= joined.used
         stated_reads = joined.reads
         if joined.has_foreign_mask:
-            sentences.append("a mask arrives at the LSTM which the network does not make: give mask=… with each call")
+            options = f"mask=… and masked_output={network.masked_output!r}"
+            sentences.append(
+                f"a mask arrives at the LSTM which the network does not make: give {options} with each call"
+            )
     if network.reads != (stated_reads or network.reads):
         sentences.append(f"the network reads {network.reads}, as asked for; in the file, it is {stated_reads}")
     contents.pick(name, strict=strict)  # its warnings, if there is no refusal

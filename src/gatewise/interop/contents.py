@@ -80,6 +80,8 @@ class StoredLSTM:
     lengths : tuple of int, optional
         The number of valid steps of each sequence, if the file fixes it (a constant ``sequence_lens`` of ONNX).
         `gatewise.open_run` takes them unless others are given.
+    reads_input : bool
+        For a Keras layer: whether its input is that of the whole model, as it is.
     """
 
     name: str
@@ -99,6 +101,7 @@ class StoredLSTM:
     masked_output: str | None = None
     entries: Sequence[str] = ()
     lengths: tuple[int, ...] | None = None
+    reads_input: bool = False
 
     def __post_init__(self) -> None:
         _print_safely(self, "name", "convention", "where")

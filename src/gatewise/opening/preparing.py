@@ -11,6 +11,7 @@ from gatewise.arrays import AXES
 from gatewise.errors import FileError, GatewiseError, MissingExtraError, OptionError, join_names, one_of
 from gatewise.interop.chosen_layers import chosen_network
 from gatewise.interop.contents import MASKED, Contents, StoredLSTM
+from gatewise.interop.graphs import GraphInput
 from gatewise.interop.own import CONVENTION
 from gatewise.layers.stack import States
 from gatewise.network import Network
@@ -22,7 +23,7 @@ from gatewise.opening.inputs import InputNumbers, read_input
 from gatewise.opening.model_input import ModelInput, model_input
 from gatewise.opening.models import OpenedModel, opened_model, with_fitting_layers
 from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
-from gatewise.opening.whole_model import WholeModel, is_runnable, load_whole_model
+from gatewise.opening.whole_model import WholeModel, declares_input, is_runnable, load_whole_model
 from gatewise.opening.windows import WindowedSeries, with_lags
 from gatewise.records.times import TimeRules, TimeStep
 
@@ -192,11 +193,14 @@ def _whole_model_to_run(
     if options.input_of == "model":
         return load_whole_model(contents)
     has_network = model is not None and model.network is not None
-    reads_graph_input = model is not None and model.found.graph is not None and model.found.graph.x is not None
-    if data.single is not None and (has_network or reads_graph_input):
+    found = None if model is None else model.found
+    reads_input = found is not None and (found.reads_input or (found.graph is not None and found.graph.x is not None))
+    if data.single is not None and (has_network or reads_input):
         return None  # the LSTM's input is the model's
     if fits and not any(entry.graph is not None for entry in contents.lstms):
-        return None  # the inputs of other models than ONNX's are known when these have run
+        if data.single is not None and declares_input(contents, data.single.values, data.rate):
+            raise _fits_both(data.single.values, contents.inputs[0])
+        return None  # of other models, what they take is known when they have run
     try:
         loaded = load_whole_model(contents)
     except OptionError:  # of a file of weights
@@ -215,11 +219,16 @@ def _whole_model_to_run(
         takes = f"the whole model takes {', '.join(map(str, loaded.inputs))}"
         raise OptionError(f"{refusal}; {takes}" if refusal else takes)
     if fits:
-        raise OptionError(
-            f"the input, of shape {data.single.values.shape}, fits both the LSTM and the whole model, which takes"
-            f" {loaded.inputs[0]}: say which it is with --input-of lstm or --input-of model"
-        )
+        raise _fits_both(data.single.values, loaded.inputs[0])
     return loaded
+
+
+def _fits_both(values: Any, port: GraphInput) -> OptionError:
+    """Return the error of an input that may be the LSTM's or the whole model's."""
+    return OptionError(
+        f"the input, of shape {values.shape}, fits both the LSTM and the whole model, which takes {port}: say which it"
+        " is with --input-of lstm or --input-of model"
+    )
 
 
 def _prepared_lstm(
@@ -233,7 +242,7 @@ def _prepared_lstm(
     kind = f"the input of {reader}" if lstm_input.tokens is None else "the tokens of the network"
     ambiguous = model.network is None and is_runnable(model.contents)
     left_out = () if data.single is None else data.single.notes
-    masks = model.network is not None and model.network.masked is not None and not lstm_only
+    masks = model.network is not None and model.network.masked is not None
     of_lstm = [note for note in model.found.notes if not (masks and note.startswith(MASKED))]
     notes = (*model.contents.cautions(model.found), *of_lstm, *left_out, *model.notes)
     taken = f"{data.name} is taken as {kind}"

@@ -74,7 +74,7 @@ class WholeModel:
                 f" {self.inputs[0]}"
             )
         for port in self.inputs[1:]:
-            if port.name not in named and (default := self._default_value(port, rate)) is not None:
+            if port.name not in named and (default := _default_value(port, rate)) is not None:
                 named[port.name] = default
         missing = [port.name for port in self.inputs if port.name not in named]
         if missing:
@@ -86,14 +86,6 @@ class WholeModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of frameworks, about themselves
             return self._capture_calls(named, by_row)
-
-    def _default_value(self, port: GraphInput, rate: int | None) -> Any:
-        """Return the value of an input that is missing: zeros for a state, the rate of a sound; None for others."""
-        if port.name.lower() in RATE_NAMES:
-            return None if rate is None else np.array(rate, port.dtype)
-        if port.shape is not None and port.dtype in FLOATS and STATE_NAME.fullmatch(port.name):
-            return np.zeros([size if isinstance(size, int) else 1 for size in port.shape], port.dtype)
-        return None
 
     def _capture_calls(self, named: dict[str, Any], by_row: bool) -> tuple[Captured, ...]:
         """Return every call of every LSTM in the model, which its framework runs on inputs by name."""
@@ -113,6 +105,15 @@ class WholeModel:
             except Exception as problem:  # of Keras' backends
                 raise FileError(f"Keras cannot run {self.contents.path}: {reason(problem)}") from None
         return _capture_torchscript(self.model, named, by_row)
+
+
+def _default_value(port: GraphInput, rate: int | None) -> Any:
+    """Return the value of an input that is missing: zeros for a state, the rate of a sound; None for others."""
+    if port.name.lower() in RATE_NAMES:
+        return None if rate is None else np.array(rate, port.dtype)
+    if port.shape is not None and port.dtype in FLOATS and STATE_NAME.fullmatch(port.name):
+        return np.zeros([size if isinstance(size, int) else 1 for size in port.shape], port.dtype)
+    return None
 
 
 def _typed(name: str, array: Any, dtype: str | None) -> Any:
@@ -187,6 +188,14 @@ def _has_runtime(contents: Contents) -> bool:
     if not os.path.exists(contents.path):  # a model in memory
         return False
     return reader_of(contents.path)[0] in ("onnx", "keras") and not contents.format.endswith("weights alone")
+
+
+def declares_input(contents: Contents, values: Any, rate: int | None) -> bool:
+    """Whether a file says that its whole model, which can be run, takes numbers of this shape and nothing else."""
+    if not is_runnable(contents) or not contents.inputs or contents.inputs[0].shape is None:
+        return False
+    model = WholeModel("", None, contents.inputs, contents)
+    return model.fits(values) and all(_default_value(port, rate) is not None for port in contents.inputs[1:])
 
 
 def load_whole_model(contents: Contents) -> WholeModel:

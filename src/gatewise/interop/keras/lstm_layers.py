@@ -31,8 +31,13 @@ def configured_lstm(
     columns = [[CellWeights(bound.get(cell, ()), cell.config) for cell in direction.cells] for direction in directions]
     backward_only = len(directions) == 1 and layer.flag("go_backwards")
     stored = assemble_lstm(node.name, columns, merge, backward_only, options, {}, _run_notes(node, version))
-    batch_first = not layer.forward_layer.flag("time_major")
-    return replace(stored, batch_first=batch_first, masked=node.masked, masked_output=masked_output(layer, version))
+    return replace(
+        stored,
+        batch_first=not layer.forward_layer.flag("time_major"),
+        masked=node.masked,
+        masked_output=masked_output(layer, version),
+        reads_input=node.input.is_input,
+    )
 
 
 def _bidirectional_layers(layer: Layer) -> tuple[list[Layer], str]:
@@ -65,7 +70,10 @@ def _run_notes(node: LayerNode, version: Version) -> list[str]:
     """Return notes on what a run of a Keras LSTM layer needs: masks, states, axes and precision."""
     notes, layer, outer = [], node.layer, node.layer.forward_layer
     if node.masked:
-        notes.append(f"{MASKED}: give mask=… and masked_output={masked_output(layer, version)!r}")
+        last = "give lengths=… if the masked steps come last"
+        notes.append(
+            f"{MASKED}: {last}, else run the LSTM with mask=… and masked_output={masked_output(layer, version)!r}"
+        )
     if node.distributed:
         notes.append("it runs separately for each outer step of its input (TimeDistributed)")
     if outer.flag("stateful"):
