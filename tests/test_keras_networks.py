@@ -38,6 +38,11 @@ def lstm(name, **config):
     return lstm_layer(name, return_sequences=True, **config)
 
 
+def frame(path):
+    """Return the network of a file as an LSTM with layers around it, or raise why it has not this shape."""
+    return interop.inspect(path).network()
+
+
 def test_a_network_is_its_layers_one_after_another(tmp_path):
     path = network_file(
         tmp_path / "file",
@@ -138,9 +143,76 @@ def test_an_input_that_fits_a_layer_and_the_whole_model_is_asked_about(tmp_path)
         ([], ["no LSTM"]),
     ],
 )
-def test_what_a_network_cannot_express_is_refused_by_the_layer_s_name(layers, words, tmp_path):
+def test_what_the_frame_cannot_express_is_refused_by_the_layer_s_name(layers, words, tmp_path):
     with cases.refusal(*words):
-        interop.load_network(network_file(tmp_path / "file", *layers))
+        frame(network_file(tmp_path / "file", *layers))
+
+
+def stored_dense(path, name):
+    """Return a dense layer of a file as a function."""
+    (part,) = (part for part in interop.inspect(path).parts if part.name == name)
+    return lambda x: x @ part.weight().T + part.bias()
+
+
+def stored_lstm(path, name):
+    (stored,) = (stored for stored in interop.inspect(path).lstms if stored.name == name)
+    return stored.lstm
+
+
+def after_two_lstms(path, x):
+    y = stored_dense(path, "one")(stored_lstm(path, "a")(x)[0])
+    return stored_lstm(path, "b")(y)[1][0][0].h
+
+
+def after_mixed_tokens(path, tokens):
+    """The mask of the tokens passes a dense layer between them and the LSTM."""
+    table = interop.inspect(path).parts[0].weight()
+    y = stored_dense(path, "one")(table[tokens])
+    return stored_lstm(path, "a")(y, mask=tokens != 0, masked_output="repeat")[1][0][0].h
+
+
+BEYOND_THE_FRAME = {
+    "dense between": ([lstm("a"), dense("one"), lstm_layer("b")], after_two_lstms),
+    "dense before": ([EMBEDDING, dense("one", INPUTS), lstm_layer("a")], after_mixed_tokens),
+    "activation": (
+        [lstm_layer("a"), layer("Activation", "act", activation="exponential")],
+        lambda path, x: np.exp(stored_lstm(path, "a")(x)[1][0][0].h),
+    ),
+    "reversed": (
+        [lstm("a", go_backwards=True)],
+        lambda path, x: stored_lstm(path, "a")(x)[0][::-1].swapaxes(0, 1),
+    ),
+    "no LSTM": ([dense("one")], lambda path, x: stored_dense(path, "one")(x.swapaxes(0, 1))),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the network takes:UserWarning")
+@pytest.mark.parametrize("case", BEYOND_THE_FRAME)
+def test_what_the_frame_cannot_express_is_read_as_a_graph(case, tmp_path):
+    layers, expected = BEYOND_THE_FRAME[case]
+    path = network_file(tmp_path / "file", *layers)
+    x = np.random.default_rng(0).normal(size=(4, 2, INPUTS)).astype(np.float32)
+    x = TOKENS if EMBEDDING in layers else x
+    y, _ = gw.load_network(path)(x.swapaxes(0, 1))
+    np.testing.assert_allclose(y, expected(path, x), rtol=0, atol=1e-6)
+
+
+def test_states_are_outputs_if_the_model_returns_them(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a", return_state=True))
+    (y, h, c), state = gw.load_network(path)(np.ones((2, 4, INPUTS), np.float32))
+    np.testing.assert_array_equal(y, h)
+    np.testing.assert_array_equal(h, state[0][0].h)
+    np.testing.assert_array_equal(c, state[0][0].c)
+
+
+@pytest.mark.parametrize(
+    ("layers", "kind"), [([lstm("a"), layer("GRU", "g", units=2)], "GRU"), ([dense("one", activation="celu")], "celu")]
+)
+def test_a_layer_that_gatewise_lacks_is_refused_by_its_name(layers, kind, tmp_path):
+    path = network_file(tmp_path / "file", *layers)
+    name = layers[-1]["config"]["name"]
+    with cases.refusal(f"{name!r}", kind):
+        gw.load_network(path, strict=True)
 
 
 def test_a_run_of_the_lstm_alone_notes_why_its_file_gives_no_network(tmp_path):
@@ -208,7 +280,7 @@ def test_what_is_added_to_the_output_is_a_skip_connection_if_it_is_the_input_of_
     path = legacy(tmp_path / "file", weights, "2.9.0", config)
     if case in ("scaled", "later", "inner later", "wide"):
         with pytest.raises(gw.FileError) as caught:
-            interop.load_network(path)
+            frame(path)
         words = {"later": "after a skip connection", "wide": "adds 3 features to 2 outputs"}.get(case, "'sum'")
         cases.one_sentence(caught.value, words if case != "inner later" else "sum")
         return
@@ -235,19 +307,19 @@ def test_a_functional_model_is_followed_from_its_input_to_its_output(old, tmp_pa
     own = [*layers[:1], lstm_layer("a") | after("in", mask=["drop", 0, 0])]
     path_ = legacy(tmp_path / "own", weights, "2.9.0", functional(*own))
     with pytest.raises(gw.FileError, match=r"'a'.*an explicit mask"):
-        interop.load_network(path_)
+        frame(path_)
     with pytest.raises(gw.FileError, match="2 outputs"):
-        interop.load_network(path)
+        frame(path)
     path = legacy(tmp_path / "file", weights, "2.9.0", functional(*branched, ends=["drop"]))
     with pytest.raises(gw.FileError, match=r"'b'.*no branches"):
-        interop.load_network(path)
+        frame(path)
     joined = [*branched, layer("Add", "sum") | after("drop", "b")]
     path = legacy(tmp_path / "file", weights | {"sum": {}}, "2.9.0", functional(*joined))
     with pytest.raises(gw.FileError, match=r"'sum'.*2 inputs"):
-        interop.load_network(path)
+        frame(path)
     circle = [layer("InputLayer", "in") | after("drop"), *layers[1:]]
     with pytest.raises(gw.FileError):
-        interop.load_network(legacy(tmp_path / "file", weights, "2.9.0", functional(*circle)))
+        frame(legacy(tmp_path / "file", weights, "2.9.0", functional(*circle)))
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -262,13 +334,13 @@ def test_a_functional_model_may_list_its_layers_in_any_order(old, tmp_path):
     weights = {"a": named("a/", kernels(new()[0]), ":0")}
     weights |= {"head": {"head/kernel:0": np.ones((UNITS, 2), np.float32), "head/bias:0": np.ones(2, np.float32)}}
 
-    def read(*listed, more=()):
+    def write(*listed, more=()):
         config = functional(*(layers[name] for name in listed), *more, ends=["head"])
         config["config"]["input_layers"] = [["in", 0, 0]]
-        return interop.load_network(legacy(tmp_path / "file", weights, "2.9.0", config))
+        return legacy(tmp_path / "file", weights, "2.9.0", config)
 
     for listed in permutations(layers):
-        assert_same_lstm(read(*listed).lstm, new())
+        assert_same_lstm(interop.load_network(write(*listed)).lstm, new())
     other = layer("InputLayer", "other") | after()
     compared = layer("NotEqual", "drop") | after("in")
     for more, words in (
@@ -277,10 +349,14 @@ def test_a_functional_model_may_list_its_layers_in_any_order(old, tmp_path):
         ([compared], ["two of its layers have the same name"]),
     ):
         with cases.refusal(*words):
-            read(*layers, more=more)
+            frame(write(*layers, more=more))
+    with cases.refusal("two of its layers have the same name"):
+        interop.load_network(write(*layers, more=[compared]))
     layers["drop"] = layer("Dropout", "drop") | after("other")
     with cases.refusal("'other' (an InputLayer) reads no other layer, and is not the input of the model"):
-        read(*layers, more=[other])
+        frame(write(*layers, more=[other]))
+    with cases.refusal("'other' reads nothing, and is no input of the model"):
+        interop.load_network(write(*layers, more=[other]))
 
 
 def test_the_parts_of_a_file_can_be_named_for_a_network(tmp_path):

@@ -56,13 +56,26 @@ TAKEN = ("Gather", ["r", "end"], ["last"], {"axis": 0})
 @pytest.mark.parametrize("last", [True, False])
 def test_a_chain_is_a_network(last, tmp_path):
     step = TAKEN if last else ("Identity", ["r"], ["last"])
-    outputs = ("Z", "hn", "cn")  # final states are no outputs of a network
-    model, held = chained([*HEAD[:3], step, *HEAD[3:]], outputs=outputs, start=1)
+    model, held = chained([*HEAD[:3], step, *HEAD[3:]], start=1)
     network = gw.load_network(models.save(model, tmp_path / "model.onnx"))
     assert network.reads == ("last" if last else "every")
     h = network.lstm(held["words"][TOKENS], [[gw.State(*[np.repeat(held["h0"][0], 2, 0)] * 2)]])[0]
     h = np.maximum((h[-1] if last else h) @ held["w"] + held["b"], 0) @ held["v"].T + held["c"]
     np.testing.assert_allclose(network(TOKENS)[0], np.exp(h) / np.exp(h).sum(-1, keepdims=True), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_final_states_that_a_model_returns_are_outputs(last, tmp_path):
+    step = TAKEN if last else ("Identity", ["r"], ["last"])
+    nodes = [*HEAD[:3], step, *HEAD[3:]]
+    alone, _ = chained(nodes, start=1)
+    model, _ = chained(nodes, outputs=("Z", "hn", "cn"), start=1)
+    expected, final = contents_of(model).network()(TOKENS)
+    np.testing.assert_array_equal(contents_of(alone).network()(TOKENS)[0], expected)
+    (y, h, c), _ = gw.load_network(models.save(model, tmp_path / "model.onnx"))(TOKENS)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(h, final[0][0].h[None])
+    np.testing.assert_array_equal(c, final[0][0].c[None])
 
 
 def test_what_gatewise_writes_is_a_network_without_a_head():

@@ -194,8 +194,38 @@ def test_what_is_on_the_way_of_an_lstm_and_no_layer_is_a_warning(tmp_path, betwe
         gw.load(tmp_path / "net.pt2")
     with pytest.raises(gw.FileError, match=r"strict=True: left out"):
         gw.load(tmp_path / "net.pt2", strict=True)
-    with pytest.raises(gw.FileError, match="gatewise does not read how a program connects its layers"):
-        gw.load_network(tmp_path / "net.pt2")
+
+
+RUN = {  # what some of these nodes compute of the input, of the LSTM's output and its final cell state
+    "scaled": lambda x: LSTM(2 * x)[0],
+    "later steps": lambda x: LSTM(x[2:])[0],
+    "the last step": lambda x: LSTM(x)[0][-1],
+    "a bent output": lambda x: np.maximum(LSTM(x)[0], 0),
+    "the cell state": lambda x: LSTM(x)[1][0][0].c,
+}
+
+
+@pytest.mark.parametrize("between", RUN)
+def test_what_is_between_layers_is_a_part_of_the_graph(tmp_path, between):
+    (more,) = BETWEEN[between]
+    is_before = more["outputs"] == [tensor("a")]
+    lstm = lstm_node(ARRAYS, "rnn", x="a" if is_before else "x", batch_first=False)
+    document = graph(ARRAYS, *([more, lstm] if is_before else [lstm, more]), outputs=["y" if is_before else "z"])
+    free = {"dtype": 7, "sizes": [{"as_expr": {"expr_str": "s0"}}] * 3}
+    document["graph_module"]["graph"]["tensor_values"] = dict.fromkeys(("zeros", "x", "a", "y", "z"), free)
+    listed(tmp_path, document)
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    y, _ = gw.load_network(tmp_path / "net.pt2")(x)
+    np.testing.assert_allclose(y, RUN[between](x), rtol=0, atol=1e-6)
+
+
+def test_a_program_that_does_not_state_its_types_is_refused_by_the_operator(tmp_path):
+    scaled = node("aten.mul.Tensor", ("a",), self=tensor("x"), other=2.5)  # and not by 2, as a whole number
+    document = graph(ARRAYS, scaled, lstm_node(ARRAYS, "rnn", x="a"), outputs=["y"])
+    document["graph_module"]["graph"]["tensor_values"] = values(("zeros", 3), ("x", 3))
+    listed(tmp_path, document)
+    with pytest.raises(gw.FileError, match=r"mul.Tensor is not supported: the program does not state the type"):
+        gw.load_network(tmp_path / "net.pt2", strict=True)
 
 
 def test_what_changes_no_number_is_no_warning(tmp_path):

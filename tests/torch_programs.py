@@ -58,14 +58,15 @@ def lstm_node(arrays, prefix, *, hx=("zeros", "zeros"), x="x", layers=1, batch_f
     return node("aten.lstm.input", ("y", "h", "c"), stack(prefix), **arguments)
 
 
-def graph(arrays, *nodes):
+def graph(arrays, *nodes, outputs=()):
     """Return the JSON of a program with these nodes, whose weights are inputs called p_ and their names."""
     specs = [{"parameter": {"arg": {"name": f"p_{name}"}, "parameter_name": name}} for name in arrays]
     specs.append({"user_input": {"arg": tensor("x")}})
     zeros = node("aten.zeros.default", ("zeros",), size=[1, 2, 4])
+    ends = [{"user_output": {"arg": tensor(name)}} for name in outputs]
     body = {"nodes": [zeros, *nodes], "inputs": [], "outputs": []}
     return {
-        "graph_module": {"graph": body, "signature": {"input_specs": specs}},
+        "graph_module": {"graph": body, "signature": {"input_specs": specs, "output_specs": ends}},
         "schema_version": {"major": 8, "minor": 20},
         "torch_version": "2.13.0",
     }

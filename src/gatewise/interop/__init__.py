@@ -14,9 +14,10 @@ LSTM(input_size=3, hidden_size=2, dtype=float32)
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import FileError, WeightsWarning, join_names
+from gatewise.errors import FileError, OptionError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.chosen_layers import chosen_network, fitting_layers, run_sentences
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
@@ -152,20 +153,22 @@ def load_network(
     contents = inspect(path, **omitted)
     if contents.graph is None or (name, embedding, head, reads) != (None, None, None, None):
         return _framed_network(contents, name, embedding, head, reads, strict=strict)
-    refusal: FileError | None = None
-    try:
-        if contents.network is not None:
-            return _framed_network(contents, None, None, None, None, strict=strict)
-    except FileError as problem:
-        refusal = problem
+    frame = None
+    with suppress(FileError):
+        frame = None if contents.network is None else contents.network()
+    if frame is not None and len(contents.outputs) <= 1 and not any(map(contents.left_out, contents.lstms)):
+        return _framed_network(contents, None, None, None, None, strict=strict)
     from gatewise.interop.graph_networks import cautions, graph_network  # which most files do without
 
     try:
-        network = graph_network(contents, strict=strict)
+        network = graph_network(contents, strict=strict, complete=frame is not None)
     except FileError as problem:
-        if refusal is not None or not contents.lstms:
-            raise refusal or problem from None
-        return _framed_network(contents, None, None, None, None, strict=strict)
+        if frame is None and contents.network is not None:
+            raise
+        try:
+            return _framed_network(contents, None, None, None, None, strict=strict)
+        except (FileError, OptionError):
+            raise problem from None
     for text in cautions(contents):
         warnings.warn(text, WeightsWarning, stacklevel=2)
     return network

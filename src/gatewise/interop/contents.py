@@ -227,6 +227,8 @@ class Contents:
         them cannot be expressed.
     epoch : int, optional
         The epoch of the training after which the weights were stored, if the file states it.
+    outputs : tuple of str
+        The outputs of the whole model, if the file declares them.
     graph : callable, optional
         Returns the whole model as a graph of operations, if the file says what it computes. What gatewise lacks is an
         unknown node of it.
@@ -250,6 +252,7 @@ class Contents:
     epoch: int | None = None
     ledger: Sequence[LedgerEntry] = ()
     inputs: tuple[GraphInput, ...] = ()
+    outputs: tuple[str, ...] = ()
     graph: Callable[[], Graph] | None = None
     again: Callable[[], Contents] | None = field(default=None, init=False)
 

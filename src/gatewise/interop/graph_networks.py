@@ -9,16 +9,23 @@ from gatewise.network.graph_network import GraphNetwork
 from gatewise.network.written_cells import with_lstm_nodes
 
 
-def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
+def graph_network(contents: Contents, *, strict: bool = False, complete: bool = False) -> GraphNetwork:
     """Return the network of a file, as a graph.
 
     Operations that gatewise lacks are part of it: what needs their values is refused when it is asked for.
 
+    Parameters
+    ----------
+    contents : Contents
+    strict : bool
+        Refuse a graph with any operation that gatewise lacks, and weights that its runtime uses in a lower precision.
+    complete : bool
+        Refuse a graph with any output that cannot be computed.
+
     Raises
     ------
     FileError
-        If the file cannot be read as a graph; if nothing of it can be computed; with `strict`, if gatewise lacks any
-        operation of it, or its runtime computes in a lower precision.
+        If the file cannot be read as a graph; if nothing of it can be computed; or if `strict` or `complete` refuses.
     """
     if contents.graph is None:
         raise FileError(f"{contents.path} ({contents.format}) does not say how its layers are connected")
@@ -27,7 +34,8 @@ def graph_network(contents: Contents, *, strict: bool = False) -> GraphNetwork:
     useless = all(value in unknown for value in graph.outputs) and not any(
         name not in unknown for node in graph.nodes if node.op == "lstm" for name in node.outputs
     )
-    if unknown and (strict or useless or not graph.nodes):
+    is_incomplete = complete and any(value in unknown for value in graph.outputs)
+    if unknown and (strict or is_incomplete or useless or not graph.nodes):
         node = next(iter(unknown.values()))
         why = f"{node.title}: {node.settings['kind']} is not supported: {node.settings['why']}"
         raise FileError(f"cannot read {contents.path}: {why}")

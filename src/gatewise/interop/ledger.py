@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from gatewise.errors import join_names, shown
@@ -65,7 +65,7 @@ class OnDemand(Sequence[Item]):
         self, make: Callable[[], Iterable[Item]], left_out: Callable[[], Iterable[Item]] | None = None
     ) -> None:
         self._make = make
-        self.left_out = left_out or (lambda: self._items)
+        self.left_out = cache(left_out or (lambda: self._items))
 
     @cached_property
     def _items(self) -> tuple[Item, ...]:

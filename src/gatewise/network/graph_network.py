@@ -263,7 +263,9 @@ class GraphNetwork:
         return "" if measure is None else measure.unit or ""
 
     def value_name(self, name: str) -> str:
-        """Return the name in the graph of the output of an LSTM or a layer, or of a value of that name."""
+        """Return the name in the graph of the output of an LSTM or a layer, or of an input or another value."""
+        if any(port.name == name for port in self.graph.inputs):
+            return name
         nodes = self._groups.get(name)
         return nodes[-1] if nodes else self.graph.layers.get(name, name)
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, ShapeError, shown
+from gatewise.interop.containers.lookups import Lookups
+from gatewise.interop.keras.accounting import IDLE_SETTINGS, NESTED
 from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, clean, compute_type, named_function
 from gatewise.interop.keras.files import KerasTensor
@@ -21,10 +23,26 @@ from gatewise.network.graph import Builder, Graph, Unsupported
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)  # what a configuration that lies raises
 FLOATS = ("", "float32", "float64")  # the types that layers may compute in
 DEPTH = 50  # of a chain of layers whose calls are not in order
+# Settings that restate a shape of the weights, act in training, or were read for the layers within a layer.
+WITHOUT_EFFECT = NESTED | {
+    *("dtype", "units", "output_dim", "filters", "kernel_size", "depth_multiplier", "rank", "num_heads", "value_dim"),
+    *(
+        "rate",
+        "noise_shape",
+        "stddev",
+        "momentum",
+        "renorm_momentum",
+        "synchronized",
+        "sparse",
+        "l1",
+        "l2",
+        "flash_attention",
+    ),
+}
 EPSILON = 1e-7  # of keras.config.epsilon()
 
 Value = str  # the name of a value in the builder
-Row = Callable[["Call"], Any]
+Row = Callable[["LayerCall"], Any]
 LAYERS: dict[str, Row] = {}
 OPERATIONS: dict[str, Row] = {}  # of keras.ops
 PASS_MASKS: set[str] = set()  # layers whose output has the mask of their input
@@ -63,10 +81,10 @@ class ModelReader:
             layers = [child for _, child in root.children]
             if root.kind == "Functional":
                 by_name = {layer.name: layer for layer in layers}
-                given = [self._input(by_name[name]) for name, _, _ in histories(root.config["input_layers"])]
+                inputs = [self._input(by_name[name]) for name, _, _ in histories(root.config["input_layers"])]
             else:
-                given = [self._input(layers[0])]
-            return self.build.graph(self.model(root, given, ""))
+                inputs = [self._input(layers[0])]
+            return self.build.graph(self.model(root, inputs, ""))
         except MALFORMED as problem:
             raise FileError(f"its configuration is malformed: {shown(repr(problem), 80)}") from None
 
@@ -84,34 +102,38 @@ class ModelReader:
             self.shapes[name] = (None, *shape[1:])
         return name
 
-    def model(self, root: Layer, given: Sequence[Value], path: str) -> list[Value]:
+    def model(self, root: Layer, inputs: Sequence[Value], path: str) -> list[Value]:
         """Return the outputs of a model, or of one within another, for its inputs."""
         if not root.is_keras:
             why = f"{root.name!r} is a model of a custom class, whose code is not in the file"
-            return list(self.build.unknown(root.kind, why, *given, name=path or root.name))
+            return list(self.build.unknown(root.kind, why, *inputs, name=path or root.name))
         layers = [child for _, child in root.children]
         if root.kind != "Functional":
-            values = list(given)
+            values = list(inputs)
             for layer in layers:
                 values = values if layer.kind == "InputLayer" else self.layer(layer, [values[0]], {}, path)
             return values
         by_name = {layer.name: layer for layer in layers}
-        made: dict[tuple[str, int], list[Value]] = {}
-        for (name, node, _), value in zip(histories(root.config["input_layers"]), given, strict=True):
-            made[name, node] = [value]
+        if len(by_name) < len(layers):
+            raise FileError("two of its layers have the same name")
+        outputs: dict[tuple[str, int], list[Value]] = {}
+        for (name, node, _), value in zip(histories(root.config["input_layers"]), inputs, strict=True):
+            outputs[name, node] = [value]
         busy = set[tuple[str, int]]()
 
         def value_of(name: str, node: int, place: int) -> Value:
             key = name, node
-            if key not in made:
+            if key not in outputs:
                 if key in busy or name not in by_name:
                     raise FileError(f"its layer {shown(name, 60)!r} reads its own output, or does not exist")
+                if node >= len(by_name[name].inbound or ()):
+                    raise FileError(f"its layer {shown(name, 60)!r} reads nothing, and is no input of the model")
                 if len(busy) > len(by_name) * DEPTH:
                     raise FileError("its layers are nested too deeply")
                 busy.add(key)
                 args, kwargs = arguments_of(by_name[name].inbound[node], value_of, self.shapes)
-                made[key] = self.layer(by_name[name], args, kwargs, path)
-            return made[key][place]
+                outputs[key] = self.layer(by_name[name], args, kwargs, path)
+            return outputs[key][place]
 
         return [value_of(*history) for history in histories(root.config["output_layers"])]
 
@@ -119,34 +141,34 @@ class ModelReader:
         """Return the outputs of a call of a layer, of a model or of an operation; unknown if it is not in the table."""
         name = f"{path}/{layer.name}" if path else layer.name
         read = args[0] if args and isinstance(args[0], list) else args
-        values = [one for one in (*read, *flattened(kwargs.values())) if isinstance(one, str)]
+        values = [value for value in (*read, *flattened(kwargs.values())) if isinstance(value, str)]
         if layer.holds_layers:
             return self.model(layer, values, name)
-        table = OPERATIONS if layer.is_operation else LAYERS
+        is_operation = layer.is_operation and (layer.kind in OPERATIONS or layer.kind not in LAYERS)
+        table = OPERATIONS if is_operation else LAYERS
         with self.build.layer(name):
             try:
                 if not layer.is_keras:
                     raise Unsupported("its class is not one of Keras' own, and its code is not in the file")
                 if layer.kind not in table:
                     raise Unsupported("gatewise does not know the layer")
-                if layer in self.weights.problems and not layer.is_operation:
-                    raise Unsupported(self.weights.problems[layer])
                 if compute_type(layer) not in FLOATS:
                     raise Unsupported(f"Keras computes it in {compute_type(layer)}")
-                call = Call(self, layer, args, kwargs, name)
-                made = table[layer.kind](call)
+                call = LayerCall(self, layer, args, kwargs, name)
+                outputs = table[layer.kind](call)
+                call.require_settings_read()
             except (Unsupported, OptionError, ShapeError) as problem:
                 return list(self.build.unknown(layer.kind, str(problem), *values, name=name))
-        made = [made] if isinstance(made, str) else list(made)
-        if call.mask and not layer.is_operation and layer.kind in PASS_MASKS:
-            self.masks.setdefault(made[0], call.mask)
-        return made
+        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
+        if call.mask and not is_operation and layer.kind in PASS_MASKS:
+            self.masks.setdefault(outputs[0], call.mask)
+        return outputs
 
 
 def flattened(value: Any) -> list[Any]:
-    """Return what is in lists within lists."""
+    """Return the items of lists within lists."""
     if isinstance(value, (list, tuple)) or (not isinstance(value, (str, dict)) and hasattr(value, "__iter__")):
-        return [one for inner in value for one in flattened(inner)]
+        return [item for inner in value for item in flattened(inner)]
     return [value]
 
 
@@ -155,7 +177,7 @@ def histories(value: Any) -> list[tuple[str, int, int]]:
     if isinstance(value, dict):
         value = list(value.values())
     entries = [value] if value and isinstance(value[0], str) else value
-    return [(clean(one[0]), int(one[1]), int(one[2])) for one in entries]
+    return [(clean(entry[0]), int(entry[1]), int(entry[2])) for entry in entries]
 
 
 def arguments_of(
@@ -164,35 +186,37 @@ def arguments_of(
     """Return the arguments of a call, with values in place of tensors, as Keras 3 or an earlier one describes them."""
     if isinstance(inbound, list):
         entries = [inbound] if inbound and isinstance(inbound[0], str) else inbound
-        tensors = [value_of(clean(one[0]), one[1], one[2]) for one in entries]
+        tensors = [value_of(clean(entry[0]), entry[1], entry[2]) for entry in entries]
         named: dict[str, Any] = {}
-        for one in entries:
-            named |= one[3] if len(one) > 3 and isinstance(one[3], dict) else {}
+        for entry in entries:
+            named |= entry[3] if len(entry) > 3 and isinstance(entry[3], dict) else {}
         more = {name: _referred(value, value_of) for name, value in named.items() if value is not None}
         return [tensors] if len(tensors) > 1 else tensors, more
 
-    def resolved(one: Any) -> Any:
-        if isinstance(one, list):
-            return [resolved(inner) for inner in one]
-        if not isinstance(one, dict):
-            return Text(one) if isinstance(one, str) else one
-        config = one.get("config")
-        if one.get("class_name") == "__keras_tensor__" and isinstance(config, dict):
+    def resolved(argument: Any) -> Any:
+        if isinstance(argument, list):
+            return [resolved(inner) for inner in argument]
+        if not isinstance(argument, dict):
+            return TextArgument(argument) if isinstance(argument, str) else argument
+        config = argument.get("config")
+        if argument.get("class_name") == "__keras_tensor__" and isinstance(config, dict):
             name, node, place = config["keras_history"]
             value = value_of(clean(name), node, place)
             if isinstance(config.get("shape"), list):
                 shapes.setdefault(value, tuple(config["shape"]))
             return value
-        if one.get("class_name") == "__slice__" and isinstance(config, dict):
+        if argument.get("class_name") == "__slice__" and isinstance(config, dict):
             return slice(config["start"], config["stop"], config["step"])
-        if one.get("class_name") == "__ellipsis__":
+        if argument.get("class_name") == "__ellipsis__":
             return ...
-        return {key: resolved(inner) for key, inner in one.items()}
+        return {key: resolved(inner) for key, inner in argument.items()}
 
-    return resolved(inbound["args"]), {key: resolved(one) for key, one in inbound["kwargs"].items() if one is not None}
+    return resolved(inbound["args"]), {
+        key: resolved(argument) for key, argument in inbound["kwargs"].items() if argument is not None
+    }
 
 
-class Text:
+class TextArgument:
     """A text among the arguments of a call, which is no name of a value."""
 
     def __init__(self, text: str) -> None:
@@ -203,16 +227,17 @@ def _referred(value: Any, value_of: Callable[[str, int, int], Value]) -> Any:
     """Return an argument by name of Keras 1 and 2, whose tensors are lists (layer, call, output)."""
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
         return value_of(clean(value[0]), value[1], value[2])
-    return [_referred(one, value_of) for one in value] if isinstance(value, list) else value
+    return [_referred(item, value_of) for item in value] if isinstance(value, list) else value
 
 
-class Call:
+class LayerCall:
     """One call of a layer: `x` is the first value that it reads, `values` all of them, `mask` that of its steps."""
 
     def __init__(
         self, reader: ModelReader, layer: Layer, args: list[Any], kwargs: Mapping[str, Any], path: str
     ) -> None:
-        self.reader, self.build, self.layer, self.config, self.path = reader, reader.build, layer, layer.config, path
+        self.reader, self.build, self.layer, self.path = reader, reader.build, layer, path
+        self.config = Lookups(layer.config)
         self.args, self.kwargs = args, dict(kwargs)
         self.values: list[Any] = args[0] if args and isinstance(args[0], list) else args
         self.mask = self._mask()
@@ -225,7 +250,7 @@ class Call:
             raise Unsupported("it is given several masks")
         if explicit:
             return str(explicit)
-        masks = {self.reader.masks.get(one, "") for one in self.values if isinstance(one, str)}
+        masks = {self.reader.masks.get(value, "") for value in self.values if isinstance(value, str)}
         if len(masks - {""}) > 1 or (len(masks) > 1 and self.layer.kind == "Concatenate"):
             raise Unsupported("its inputs have different masks")
         merged = len(masks) > 1 and len(self.values) > 1 and self.layer.kind in MERGES
@@ -250,12 +275,28 @@ class Call:
             if value not in (None, False):
                 raise Unsupported(f"gatewise does not know its argument {shown(name, 40)!r}")
 
-    def weights(self, *names: str) -> list[Array]:
-        """Return the layer's arrays, one for each name; Unsupported if there are more or fewer."""
+    def require_settings_read(self) -> None:
+        """Refuse a layer with a setting that nothing has read, unless it changes no number of a run."""
+        for name, value in self.layer.config.items():
+            known = name in self.config.looked_up | WITHOUT_EFFECT or IDLE_SETTINGS.fullmatch(name)
+            if value is not None and not known:
+                raise Unsupported(f"gatewise does not know its setting {shown(name, 40)!r}")
+
+    def require_known_weights(self) -> None:
+        """Refuse a layer whose arrays cannot be told apart."""
+        if (problem := self.reader.weights.problems.get(self.layer)) is not None:
+            raise Unsupported(problem)
+
+    def weights(self, *names: str, of_training: Sequence[str] = ()) -> list[Array]:
+        """Return the layer's arrays, one for each name; Unsupported if there are more or fewer.
+
+        Arrays `of_training` may follow, and are not read.
+        """
+        self.require_known_weights()
         tensors = self.reader.weights.bound.get(self.layer, ())
-        if len(tensors) != len(names):
+        if len(tensors) not in (len(names), len(names) + len(of_training)):
             raise Unsupported(f"it has {len(tensors)} arrays, not {len(names)} ({', '.join(names) or 'none'})")
-        return [tensor.read() for tensor in tensors]
+        return [tensor.read() for tensor in tensors[: len(names)]]
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a switch of the configuration."""
@@ -264,7 +305,7 @@ class Call:
     def require(self, **settings: Any) -> None:
         """Refuse a configuration with other settings than these."""
         for name, value in settings.items():
-            if self.config.get(name, value) != value:
+            if self.config.get(name, value) not in (value, None):
                 raise Unsupported(f"its {name} is {shown(str(self.config[name]), 40)}")
 
     def require_last_axis(self, default: Any = -1) -> None:
@@ -293,13 +334,13 @@ class Call:
             if kind not in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
                 raise Unsupported(f"its activation is {shown(kind, 40)}")
             layer = Layer(self.layer.name, kind, config if isinstance(config, dict) else {})
-            return str(LAYERS[kind](Call(self.reader, layer, [y], {}, self.path)))
+            return str(LAYERS[kind](LayerCall(self.reader, layer, [y], {}, self.path)))
         name = (name or "linear").removeprefix("keras>")
         if name == "linear":
             return y
         if name == "hard_sigmoid":
-            own = self.reader.options.version.hard_sigmoid()
-            return str(self.add(name, y, alpha=own.alpha, beta=0.5))
+            hard_sigmoid = self.reader.options.version.hard_sigmoid()
+            return str(self.add(name, y, alpha=hard_sigmoid.alpha, beta=0.5))
         if name not in ACTIVATIONS:
             raise Unsupported(f"its activation is {shown(name, 40)}")
         op, inputs, settings = ACTIVATIONS[name]

@@ -98,7 +98,10 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         return Contents(name, label, lstms, parts, refused, ledger=ledger)
     network, joined = partial(chain.network, layers), partial(chain.joined_network, layers, rows)
     inputs = inputs_of(layers.root, layers.nodes)
-    return Contents(name, label, lstms, parts, refused, network, joined=joined, inputs=inputs, ledger=ledger)
+    graph = partial(read_graph, Path(path), omitted)
+    return Contents(
+        name, label, lstms, parts, refused, network, joined=joined, inputs=inputs, ledger=ledger, graph=graph
+    )
 
 
 def read_graph(path: Path, omitted: Mapping[str, Any]) -> Graph:

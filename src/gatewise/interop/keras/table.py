@@ -9,6 +9,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, shown
+from gatewise.interop.keras.accounting import IDLE_SETTINGS, OF_RECURRENT
 from gatewise.interop.keras.bare_weights import Options
 from gatewise.interop.keras.config import Layer, masked_output
 from gatewise.interop.keras.graph_reader import (
@@ -16,7 +17,8 @@ from gatewise.interop.keras.graph_reader import (
     MERGES,
     OPERATIONS,
     PASS_MASKS,
-    Call,
+    WITHOUT_EFFECT,
+    LayerCall,
     ModelReader,
     Row,
     Value,
@@ -36,8 +38,9 @@ OF_TRAINING = (
 
 
 @reads(*OF_TRAINING, masks=True)
-def read_identity(call: Call) -> Value:
+def read_identity(call: LayerCall) -> Value:
     """Return the input: these layers only act in training."""
+    call.config.get("data_format")
     return call.x
 
 
@@ -45,13 +48,13 @@ def read_identity(call: Call) -> Value:
 
 
 @reads("Activation", masks=True)
-def read_activation(call: Call) -> Value:
+def read_activation(call: LayerCall) -> Value:
     """Return a function of each number."""
     return call.activated(call.x)
 
 
 @reads("ReLU", "LeakyReLU", masks=True)
-def read_relu(call: Call) -> Value:
+def read_relu(call: LayerCall) -> Value:
     """Return the positive part, with a slope below zero or a maximum."""
     leaky = call.layer.kind == "LeakyReLU"
     slope = call.config.get("negative_slope", call.config.get("alpha", 0.3 if leaky else 0.0)) or 0.0
@@ -67,20 +70,20 @@ def read_relu(call: Call) -> Value:
 
 
 @reads("ELU", masks=True)
-def read_elu(call: Call) -> Value:
+def read_elu(call: LayerCall) -> Value:
     """Return x, and alpha · (exp(x) − 1) if it is negative."""
     alpha = call.config.get("alpha", 1.0)
     return str(call.add("elu", call.x, alpha=float(alpha["value"] if isinstance(alpha, dict) else alpha)))
 
 
 @reads("PReLU", masks=True)
-def read_prelu(call: Call) -> Value:
+def read_prelu(call: LayerCall) -> Value:
     """Return x, and a part of it if it is negative; each feature has its own."""
     return str(call.add("prelu", call.x, *call.weights("alpha")))
 
 
 @reads("Softmax", masks=True)
-def read_softmax(call: Call) -> Value:
+def read_softmax(call: LayerCall) -> Value:
     """Return the softmax of an axis."""
     axis = np.ravel(call.config.get("axis", -1)).tolist()
     if call.mask or len(axis) > 1:
@@ -92,32 +95,32 @@ def read_softmax(call: Call) -> Value:
 
 
 @reads("Flatten")
-def read_flatten(call: Call) -> Value:
+def read_flatten(call: LayerCall) -> Value:
     """Return one axis of features for each sequence."""
     call.require(data_format="channels_last")
     return str(call.add("flatten", call.x, start=1))
 
 
 @reads("Reshape")
-def read_reshape(call: Call) -> Value:
+def read_reshape(call: LayerCall) -> Value:
     """Return the numbers of each sequence in another shape."""
     return str(call.add("reshape", call.x, np.array([0, *call.config["target_shape"]], np.int64)))
 
 
 @reads("Permute")
-def read_permute(call: Call) -> Value:
+def read_permute(call: LayerCall) -> Value:
     """Return the axes after the batch in another order."""
     return str(call.add("transpose", call.x, order=(0, *call.config["dims"])))
 
 
 @reads("RepeatVector")
-def read_repeat_vector(call: Call) -> Value:
+def read_repeat_vector(call: LayerCall) -> Value:
     """Return a vector at each of several steps."""
     return str(call.add("tile", call.add("unsqueeze", call.x, axes=(1,)), np.array([1, int(call.config["n"]), 1])))
 
 
 @reads("ZeroPadding1D")
-def read_zero_padding(call: Call) -> Value:
+def read_zero_padding(call: LayerCall) -> Value:
     """Return more steps of zeros before and after."""
     call.require(data_format="channels_last")
     before, after = np.broadcast_to(call.config["padding"], 2).tolist()
@@ -125,7 +128,7 @@ def read_zero_padding(call: Call) -> Value:
 
 
 @reads("Cropping1D")
-def read_cropping(call: Call) -> Value:
+def read_cropping(call: LayerCall) -> Value:
     """Return the steps without some at both ends."""
     before, after = np.broadcast_to(call.config["cropping"], 2).tolist()
     return str(call.add("slice", call.x, *bounds(before, -after or END, 1)))
@@ -137,7 +140,7 @@ def bounds(start: int, end: int, axis: int, step: int = 1) -> list[Any]:
 
 
 @reads("UpSampling1D")
-def read_up_sampling(call: Call) -> Value:
+def read_up_sampling(call: LayerCall) -> Value:
     """Return each step several times."""
     size = int(np.ravel(call.config["size"])[0])
     repeated = call.add("tile", call.add("unsqueeze", call.x, axes=(2,)), np.array([1, 1, size, 1]))
@@ -151,10 +154,10 @@ COMBINED = {"Add": "add", "Multiply": "mul", "Maximum": "maximum", "Minimum": "m
 
 
 @reads(*COMBINED, "Average", masks=True)
-def read_merge(call: Call) -> Value:
+def read_merge(call: LayerCall) -> Value:
     """Return all inputs combined, number by number."""
     mean = call.layer.kind == "Average"
-    ranks = {len(call.reader.shapes[one]) for one in call.values if one in call.reader.shapes}
+    ranks = {len(call.reader.shapes[value]) for value in call.values if value in call.reader.shapes}
     if len(ranks) > 1:
         raise Unsupported("its inputs have different numbers of axes")
     first, *others = call.values
@@ -164,7 +167,7 @@ def read_merge(call: Call) -> Value:
 
 
 @reads("Concatenate", masks=True)
-def read_concatenate(call: Call) -> Value:
+def read_concatenate(call: LayerCall) -> Value:
     """Return inputs one behind another."""
     axis = call.config.get("axis", -1)
     if call.mask and axis not in (-1, 2):
@@ -173,9 +176,9 @@ def read_concatenate(call: Call) -> Value:
 
 
 @reads("Dot")
-def read_dot(call: Call) -> Value:
+def read_dot(call: LayerCall) -> Value:
     """Return sums of products along an axis of each input, for each sequence."""
-    parts, ranks = list(call.values), [len(call.shape(one)) for one in call.values]
+    parts, ranks = list(call.values), [len(call.shape(value)) for value in call.values]
     first, second = (axis % rank for axis, rank in zip(np.broadcast_to(call.config["axes"], 2), ranks, strict=True))
     if call.flag("normalize"):
         for place, axis in enumerate((first, second)):
@@ -188,12 +191,12 @@ def read_dot(call: Call) -> Value:
         for free in [free[: rank - 1]]
     ]
     left, right = letters
-    output = "b" + "".join(one for one in left[1:] + right[1:] if one != "s")
+    output = "b" + "".join(letter for letter in left[1:] + right[1:] if letter != "s")
     y = call.add("einsum", *parts, equation=f"{left},{right}->{output}")
     return str(call.add("unsqueeze", y, axes=(1,)) if len(output) == 1 else y)
 
 
-def unit_length(call: Call, x: Value, axis: int, least: float) -> Value:
+def unit_length(call: LayerCall, x: Value, axis: int, least: float) -> Value:
     """Return numbers divided by their length along an axis; the length is at least `least`, and 0 counts as 1."""
     length = call.add("reduce_norm2", x, axes=(axis,), keepdims=True)
     if least:
@@ -206,7 +209,7 @@ def unit_length(call: Call, x: Value, axis: int, least: float) -> Value:
 
 
 @reads("Masking", masks=True)
-def read_masking(call: Call) -> Value:
+def read_masking(call: LayerCall) -> Value:
     """Return zeros at steps whose features all have the value of a mask, which later layers leave out."""
     differs = call.add("not", call.add("equal", call.x, np.float32(call.config.get("mask_value", 0.0))))
     mask = call.add("reduce_any", differs, axes=(-1,))
@@ -216,10 +219,10 @@ def read_masking(call: Call) -> Value:
 
 
 @reads("Embedding")
-def read_embedding(call: Call) -> Value:
+def read_embedding(call: LayerCall) -> Value:
     """Return a row of the matrix for each token; with mask_zero, later layers leave out token 0."""
     tokens = call.x
-    integers = any(one.name == tokens and one.dtype.kind in "iu" for one in call.build.inputs)
+    integers = any(port.name == tokens and port.dtype.kind in "iu" for port in call.build.inputs)
     tokens = tokens if integers else call.add("cast", tokens, dtype="int64")
     y = str(call.add("gather", *call.weights("embeddings"), tokens, axis=0))
     if call.flag("mask_zero"):
@@ -227,14 +230,14 @@ def read_embedding(call: Call) -> Value:
     return y
 
 
-def affine(call: Call, y: Value, weights: list[Array], scaled: bool, shifted: bool) -> Value:
+def affine(call: LayerCall, y: Value, weights: list[Array], scaled: bool, shifted: bool) -> Value:
     """Return a value scaled by the first array and shifted by the next, as far as the layer does either."""
     y = call.add("mul", y, weights.pop(0)) if scaled else y
     return str(call.add("add", y, weights.pop(0)) if shifted else y)
 
 
 @reads("Dense", masks=True)
-def read_dense(call: Call) -> Value:
+def read_dense(call: LayerCall) -> Value:
     """Return the activation of W x + b."""
     kernel, *bias = call.weights("kernel", *(["bias"] if call.flag("use_bias", True) else []))
     if kernel.ndim != 2 or kernel.shape[1] != call.config.get("units", kernel.shape[1]):
@@ -243,17 +246,14 @@ def read_dense(call: Call) -> Value:
 
 
 @reads("Normalization", masks=True)
-def read_normalization(call: Call) -> Value:
+def read_normalization(call: LayerCall) -> Value:
     """Return features less their mean, divided by their deviation; or the reverse."""
     if call.config.get("axis", -1) is not None:
         call.require_last_axis()
     if call.config.get("mean") is not None:
         mean, variance = (np.asarray(call.config[name], np.float32) for name in ("mean", "variance"))
     else:
-        tensors = call.reader.weights.bound.get(call.layer, ())
-        mean, variance = (
-            call.weights("mean", "variance", "count")[:2] if len(tensors) == 3 else call.weights("mean", "variance")
-        )
+        mean, variance = call.weights("mean", "variance", of_training=("count",))
     mean, deviation = mean.reshape(-1), np.maximum(np.sqrt(variance), variance.dtype.type(EPSILON)).reshape(-1)
     if call.flag("invert"):
         return str(call.add("add", call.add("mul", call.x, deviation), mean))
@@ -261,7 +261,7 @@ def read_normalization(call: Call) -> Value:
 
 
 @reads("Rescaling", masks=True)
-def read_rescaling(call: Call) -> Value:
+def read_rescaling(call: LayerCall) -> Value:
     """Return the numbers times a scale, plus an offset."""
     scale, offset = (
         np.asarray(call.config.get(name, default), np.float32) for name, default in (("scale", 1), ("offset", 0))
@@ -270,7 +270,7 @@ def read_rescaling(call: Call) -> Value:
 
 
 @reads("LayerNormalization", masks=True)
-def read_layer_normalization(call: Call) -> Value:
+def read_layer_normalization(call: LayerCall) -> Value:
     """Return features of mean 0 and variance 1, scaled and shifted (Ba et al. 2016, equation 4)."""
     call.require(rms_scaling=False)
     call.require_last_axis()
@@ -281,8 +281,9 @@ def read_layer_normalization(call: Call) -> Value:
 
 
 @reads("BatchNormalization", masks=True)
-def read_batch_normalization(call: Call) -> Value:
+def read_batch_normalization(call: LayerCall) -> Value:
     """Return features less their stored mean, divided by their stored deviation, scaled and shifted."""
+    call.require(renorm=False)
     call.require_last_axis()
     scaled, shifted = call.flag("scale", True), call.flag("center", True)
     *weights, mean, variance = call.weights(*["gamma"] * scaled, *["beta"] * shifted, "mean", "variance")
@@ -291,14 +292,14 @@ def read_batch_normalization(call: Call) -> Value:
 
 
 @reads("UnitNormalization", masks=True)
-def read_unit_normalization(call: Call) -> Value:
+def read_unit_normalization(call: LayerCall) -> Value:
     """Return the numbers divided by their length along an axis."""
     (axis,) = np.ravel(call.config.get("axis", -1)).tolist() or [None]
     return unit_length(call, call.x, axis, 1e-12)
 
 
 @reads("GlobalAveragePooling1D", "GlobalMaxPooling1D")
-def read_global_pooling(call: Call) -> Value:
+def read_global_pooling(call: LayerCall) -> Value:
     """Return the mean of the valid steps, or the largest number of all."""
     call.require(data_format="channels_last")
     keepdims = call.flag("keepdims")
@@ -315,7 +316,9 @@ def read_global_pooling(call: Call) -> Value:
 # Windows of steps.
 
 
-def over_steps(call: Call, op: str, width: int, stride: int, dilation: int, *arrays: Any, **settings: Any) -> Value:
+def over_steps(
+    call: LayerCall, op: str, width: int, stride: int, dilation: int, *arrays: Any, **settings: Any
+) -> Value:
     """Apply an operation on (batch, channel, time), with windows of steps, to (batch, time, channel)."""
     call.require(data_format="channels_last")
     padding, reach = call.config.get("padding", "valid"), dilation * (width - 1)
@@ -354,7 +357,7 @@ def first_int(value: Any) -> int:
 
 
 @reads("Conv1D", "SeparableConv1D", "DepthwiseConv1D")
-def read_convolution(call: Call) -> Value:
+def read_convolution(call: LayerCall) -> Value:
     """Return the activation of a convolution over steps; a depthwise one has a kernel for each channel."""
     bias = ["bias"] * call.flag("use_bias", True)
     stride, dilation = first_int(call.config.get("strides", 1)), first_int(call.config.get("dilation_rate", 1))
@@ -367,16 +370,16 @@ def read_convolution(call: Call) -> Value:
     separable = call.layer.kind == "SeparableConv1D"
     kernel, *arrays = call.weights("depthwise_kernel", *["pointwise_kernel"] * separable, *bias)
     width, channels, each = kernel.shape
-    own = kernel.transpose(1, 2, 0).reshape(channels * each, 1, width)
+    stacked = kernel.transpose(1, 2, 0).reshape(channels * each, 1, width)
     if not separable:
-        return call.activated(over_steps(call, "conv", width, stride, dilation, own, *arrays, groups=channels))
-    y = over_steps(call, "conv", width, stride, dilation, own, groups=channels)
+        return call.activated(over_steps(call, "conv", width, stride, dilation, stacked, *arrays, groups=channels))
+    y = over_steps(call, "conv", width, stride, dilation, stacked, groups=channels)
     pointwise, *rest = arrays
     return call.activated(str(call.add("linear", y, np.ascontiguousarray(pointwise[0].T), *rest)))
 
 
 @reads("MaxPooling1D", "AveragePooling1D")
-def read_pooling(call: Call) -> Value:
+def read_pooling(call: LayerCall) -> Value:
     """Return the largest number or the mean of each window of steps."""
     width = first_int(call.config["pool_size"])
     op = "max_pool" if call.layer.kind == "MaxPooling1D" else "mean_pool"
@@ -387,7 +390,7 @@ def read_pooling(call: Call) -> Value:
 
 
 @reads("Attention", "AdditiveAttention")
-def read_attention(call: Call) -> Value:
+def read_attention(call: LayerCall) -> Value:
     """Return means of values, weighted by the softmax of scores of queries and keys.
 
     Scores are products (Luong et al. 2015, equation 8), or sums of tanh (Bahdanau et al. 2015, appendix A.1.2).
@@ -411,16 +414,16 @@ def read_attention(call: Call) -> Value:
 
 
 @reads("MultiHeadAttention", masks=True)
-def read_multi_head_attention(call: Call) -> Value:
+def read_multi_head_attention(call: LayerCall) -> Value:
     """Return the attention of several heads, each with weights of its own (Vaswani et al. 2017, section 3.2.2)."""
     call.require(attention_axes=[1], use_gate=False, sliding_window=None, output_shape=None)
     named = [value for name in ("query", "value", "key") if (value := call.kwargs.pop(name, None)) is not None]
     call.require_no_more_arguments()
     values = [*call.args, *named]
-    if call.mask or len(values) not in (2, 3) or not all(isinstance(one, str) for one in values):
+    if call.mask or len(values) not in (2, 3) or not all(isinstance(value, str) for value in values):
         raise Unsupported("it has a mask, or other arguments than values")
     query, value, key = (*values, values[1])[:3]
-    if any(len(call.reader.shapes.get(one, (0,) * 3)) != 3 for one in values):
+    if any(len(call.reader.shapes.get(value, (0,) * 3)) != 3 for value in values):
         raise Unsupported("its inputs have other axes than sequences, steps and features")
     parts = [("query", query), ("key", key), ("value", value)]
     names = [f"{name} {kind}" for name in ("query", "key", "value", "output") for kind in ("kernel", "bias")]
@@ -441,7 +444,7 @@ def read_multi_head_attention(call: Call) -> Value:
 
 
 @reads("TimeDistributed", masks=True)
-def read_time_distributed(call: Call) -> Any:
+def read_time_distributed(call: LayerCall) -> Any:
     """Return a layer's output at each step: of all steps at once where the layer treats each by itself anyhow."""
     ((_, inner),) = call.layer.children
     alone = (PASS_MASKS - {"Masking", "TimeDistributed", "Softmax", "Concatenate", *MERGES}) | {"Embedding"}
@@ -455,13 +458,26 @@ def read_time_distributed(call: Call) -> Any:
     if call.x in call.reader.shapes:
         call.reader.shapes[folded] = (None, *call.reader.shapes[call.x][2:])
     (y,) = call.reader.layer(inner, [folded], {}, call.path)
-    own = call.add("slice", call.add("shape", y), *bounds(1, END, 0))
-    return call.add("reshape", y, call.add("concat", call.add("slice", shape, *bounds(0, 2, 0)), own, axis=0))
+    rest = call.add("slice", call.add("shape", y), *bounds(1, END, 0))
+    return call.add("reshape", y, call.add("concat", call.add("slice", shape, *bounds(0, 2, 0)), rest, axis=0))
+
+
+def require_recurrent_settings(call: LayerCall, layer: Layer) -> None:
+    """Refuse a recurrent layer if it or a layer in it has a setting that `configured_lstm` does not read."""
+    for name, value in layer.config.items():
+        known = name in OF_RECURRENT | WITHOUT_EFFECT or IDLE_SETTINGS.fullmatch(name)
+        if value is not None and not known:
+            raise Unsupported(f"gatewise does not know its setting {shown(name, 40)!r}")
+        call.config.get(name)
+    for _, child in layer.children:
+        require_recurrent_settings(call, child)
 
 
 @reads("LSTM", "CuDNNLSTM", "RNN", "Bidirectional")
-def read_lstm(call: Call) -> list[Value]:
-    """Return what Keras' layer returns: the output of every step or the last one, and the states if it says so."""
+def read_lstm(call: LayerCall) -> list[Value]:
+    """Return the outputs of the layer: the output of every step or the last one, and the states if it says so."""
+    require_recurrent_settings(call, call.layer)
+    call.require_known_weights()
     layer, reader = call.layer, call.reader
     try:
         stored = configured_lstm(LayerNode(layer.name, layer, LayerEdge()), reader.weights.bound, reader.options)
@@ -469,8 +485,8 @@ def read_lstm(call: Call) -> list[Value]:
         raise Unsupported(str(problem)) from None
     lstm, outer = stored.lstm, layer.forward_layer
     both, returns_state = lstm.bidirectional, outer.flag("return_state")
-    given = call.kwargs.pop("initial_state", None) or call.values[1:]
-    states = given if isinstance(given, list) else [given]
+    initial = call.kwargs.pop("initial_state", None) or call.values[1:]
+    states = initial if isinstance(initial, list) else [initial]
     call.require_no_more_arguments()
     if lstm.num_layers > 1 and (states or returns_state):
         raise Unsupported("it has states of several cells")
@@ -490,21 +506,21 @@ def read_lstm(call: Call) -> list[Value]:
         name = call.path if lstm.num_layers == 1 else f"{call.path}.{number}"
         filling = masked_output(layer, reader.options.version)
         y, h, c = call.add("lstm", y, *start, valid, name=name, lstm=single, masked_output=filling)
-    finals = [[call.add("gather", one, np.int64(way), axis=0) for one in (h, c)] for way in range(1 + both)]
+    finals = [[call.add("gather", value, np.int64(way), axis=0) for value in (h, c)] for way in range(1 + both)]
     merge = lstm.merge[-1]
     if layer.returns_sequences:
         y = call.add("flip", y, axes=(0,)) if stored.time_reversed else y
         parts = [call.add("gather", y, np.int64(way), axis=2) for way in (0, 1)] if merge == "none" and both else [y]
-        made = [ordered(part) for part in parts]
+        outputs = [ordered(part) for part in parts]
         if call.mask:
-            reader.masks[made[0]] = call.mask
+            reader.masks[outputs[0]] = call.mask
     else:
         ends = [states[0] for states in finals]
-        made = [merged(call, ends, merge)] if both and merge != "none" else ends
-    return [*made, *(one for pair in finals for one in pair)] if returns_state else made
+        outputs = [merged(call, ends, merge)] if both and merge != "none" else ends
+    return [*outputs, *(value for pair in finals for value in pair)] if returns_state else outputs
 
 
-def merged(call: Call, ends: Sequence[Value], merge: str) -> Value:
+def merged(call: LayerCall, ends: Sequence[Value], merge: str) -> Value:
     """Return the last outputs of both directions, merged."""
     if merge == "concat":
         return str(call.add("concat", *ends, axis=-1))
@@ -562,7 +578,7 @@ def operation(*kinds: str) -> Callable[[Row], Row]:
     return add
 
 
-def known(call: Call, *names: str) -> None:
+def known(call: LayerCall, *names: str) -> None:
     """Refuse an operation whose configuration or call has other settings than these."""
     ignored = {"name", "trainable", "dtype", *names}
     for name, value in {**call.config, **call.kwargs}.items():
@@ -570,23 +586,23 @@ def known(call: Call, *names: str) -> None:
             raise Unsupported(f"gatewise does not know its setting {shown(name, 40)!r}")
 
 
-def axes_of(call: Call, name: str = "axis") -> tuple[int, ...] | None:
+def axes_of(call: LayerCall, name: str = "axis") -> tuple[int, ...] | None:
     """Return one axis or several of an operation; None if it has none."""
-    found = call.config.get(name, call.kwargs.get(name))
-    return None if found is None else tuple(np.ravel(found).tolist())
+    axes = call.config.get(name, call.kwargs.get(name))
+    return None if axes is None else tuple(np.ravel(axes).tolist())
 
 
 @operation(*NUMBERWISE)
-def apply_numberwise(call: Call) -> Value:
+def apply_numberwise(call: LayerCall) -> Value:
     """Return a function of each number, or of several side by side."""
     known(call)
-    inputs = [one if isinstance(one, str) else np.float32(one) for one in call.args]
+    inputs = [argument if isinstance(argument, str) else np.float32(argument) for argument in call.args]
     return str(call.add(NUMBERWISE[call.layer.kind], *inputs))
 
 
 @operation("NotEqual", "Square")
-def apply_written_out(call: Call) -> Value:
-    """Return what takes two nodes."""
+def apply_written_out(call: LayerCall) -> Value:
+    """Return the result of an operation that takes two nodes."""
     known(call)
     if call.layer.kind == "Square":
         return str(call.add("mul", call.x, call.x))
@@ -595,7 +611,7 @@ def apply_written_out(call: Call) -> Value:
 
 
 @operation(*REDUCTIONS)
-def apply_reduction(call: Call) -> Value:
+def apply_reduction(call: LayerCall) -> Value:
     """Return one number for each row of some axes."""
     known(call, "axis", "keepdims")
     op = f"reduce_{call.layer.kind.lower()}"
@@ -603,7 +619,7 @@ def apply_reduction(call: Call) -> Value:
 
 
 @operation("Concatenate", "Stack")
-def apply_concatenation(call: Call) -> Value:
+def apply_concatenation(call: LayerCall) -> Value:
     """Return values one behind another, or on a new axis."""
     known(call, "axis")
     op = "concat" if call.layer.kind == "Concatenate" else "stack"
@@ -611,7 +627,7 @@ def apply_concatenation(call: Call) -> Value:
 
 
 @operation("ExpandDims", "Squeeze", "Flip", "Transpose", "Softmax")
-def apply_to_axes(call: Call) -> Value:
+def apply_to_axes(call: LayerCall) -> Value:
     """Return axes added, removed, reversed or exchanged, or the softmax of one."""
     known(call, "axis", "axes")
     kind, axes = call.layer.kind, axes_of(call)
@@ -627,7 +643,7 @@ def apply_to_axes(call: Call) -> Value:
 
 
 @operation("GetItem")
-def apply_index(call: Call) -> Value:
+def apply_index(call: LayerCall) -> Value:
     """Return a part, by slices and numbers of axes; after an ellipsis, axes count from the last."""
     known(call)
     y, keys = call.args
@@ -642,7 +658,7 @@ def apply_index(call: Call) -> Value:
     return str(y)
 
 
-def _indexed(call: Call, y: Value, key: Any, axis: int) -> Value:
+def _indexed(call: LayerCall, y: Value, key: Any, axis: int) -> Value:
     """Return a part of one axis."""
     if isinstance(key, int) and not isinstance(key, bool):
         return str(call.add("gather", y, np.int64(key), axis=axis))

@@ -99,6 +99,7 @@ def read_model(
         joined=named.network,
         inputs=tuple(graph_input(proto, every) for proto in model.graph.input if proto.name not in tensors),
         ledger=on_demand(account.ledger, account.left_out),
+        outputs=tuple(outputs)[: 1 if model.producer_name == PRODUCER else None],  # its others are gates and states
     )
     return contents, [*lstms.of_nodes]
 

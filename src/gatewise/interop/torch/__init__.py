@@ -102,7 +102,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         ledger = forward.account(known.ledger)
         parts, network = (*layers, *forward.parts()), partial(forward.network, lstms)
         known = replace(known, network=network, parts=parts, ledger=ledger)
-    return replace(known, epoch=archive.epoch, inputs=archive.inputs)
+    graph = None if archive.graph is None else partial(read_graph, Path(path), omitted)
+    return replace(known, epoch=archive.epoch, inputs=archive.inputs, graph=graph)
 
 
 def read_graph(path: Path, omitted: Mapping[str, Any]) -> Graph:

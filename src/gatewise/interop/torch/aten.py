@@ -11,7 +11,7 @@ from gatewise.errors import shown
 from gatewise.files.budget import Budget
 from gatewise.interop import conventions
 from gatewise.interop.containers.tensors import Tensor
-from gatewise.interop.torch.program_reader import TABLE, Call, ProgramReader, Value, reads
+from gatewise.interop.torch.program_reader import TABLE, OperatorNode, ProgramReader, Value, reads
 from gatewise.layers import LSTM
 from gatewise.network.graph import Graph, Unsupported
 
@@ -40,7 +40,7 @@ SIZES = {"add": "add", "sub": "sub", "mul": "mul", "floordiv": "div"}  # Python'
 UNCHANGED = ("clone", "contiguous", "detach", "detach_", "alias", "lift_fresh_copy", "dropout", "feature_dropout")
 
 
-def read_unary(call: Call) -> Value:
+def read_unary(call: OperatorNode) -> Value:
     """Return a function of each number."""
     kind = call.kind.removesuffix("_")
     x = call.x
@@ -55,7 +55,7 @@ for _kind in (*UNARY, *RENAMED):
     TABLE[_kind] = TABLE[f"{_kind}_"] = read_unary
 
 
-def read_binary(call: Call) -> Value:
+def read_binary(call: OperatorNode) -> Value:
     """Return two operands combined, as ATen promotes their types."""
     kind = call.kind.removesuffix("_")
     if kind == "div" and call.get("rounding_mode"):
@@ -71,7 +71,7 @@ for _kind in BINARY:
 
 
 @reads("rsub")
-def read_rsub(call: Call) -> Value:
+def read_rsub(call: OperatorNode) -> Value:
     """Return other − alpha · self."""
     a, b = call.operands()
     if (alpha := call.get("alpha", 1)) != 1:
@@ -79,9 +79,11 @@ def read_rsub(call: Call) -> Value:
     return str(call.add("sub", b, a))
 
 
-def read_size_arithmetic(call: Call) -> Value:
+def read_size_arithmetic(call: OperatorNode) -> Value:
     """Return sizes combined."""
-    numbers = [one if isinstance(one, str) else np.asarray(one, np.int64) for one in call.arguments.values()]
+    numbers = [
+        number if isinstance(number, str) else np.asarray(number, np.int64) for number in call.arguments.values()
+    ]
     call.known.update(call.arguments)
     return str(call.add(SIZES[call.kind.rpartition(".")[2]], *numbers))
 
@@ -91,7 +93,7 @@ for _kind in SIZES:
 
 
 @reads(*UNCHANGED)
-def read_unchanged(call: Call) -> Value:
+def read_unchanged(call: OperatorNode) -> Value:
     """Return the input: what only concerns memory, and dropout outside of training."""
     if call.get("train") is True:
         raise Unsupported("it is dropout in training")
@@ -99,27 +101,27 @@ def read_unchanged(call: Call) -> Value:
 
 
 @reads("to", "_to_copy", "type_as")
-def read_cast(call: Call) -> Value:
+def read_cast(call: OperatorNode) -> Value:
     """Return the numbers in the type of the output."""
     call.get("dtype"), call.get("other")
     return call.x if call.dtype("self") == call.output_dtype else str(call.add("cast", call.x, dtype=call.output_dtype))
 
 
 @reads("where")
-def read_where(call: Call) -> Value:
+def read_where(call: OperatorNode) -> Value:
     """Return numbers of one or the other, by a condition."""
     dtype = call.output_dtype
     return str(call.add("where", call.needed("condition"), call.operand("self", dtype), call.operand("other", dtype)))
 
 
 @reads("masked_fill", "masked_fill_")
-def read_masked_fill(call: Call) -> Value:
+def read_masked_fill(call: OperatorNode) -> Value:
     """Return one number where a mask holds."""
     return str(call.add("where", call.needed("mask"), call.operand("value", call.output_dtype), call.x))
 
 
 @reads("softplus")
-def read_softplus(call: Call) -> Value:
+def read_softplus(call: OperatorNode) -> Value:
     """Return log(1 + exp(x))."""
     if call.get("beta", 1) != 1:
         raise Unsupported("its beta is not 1")
@@ -128,13 +130,13 @@ def read_softplus(call: Call) -> Value:
 
 
 @reads("leaky_relu", "leaky_relu_")
-def read_leaky_relu(call: Call) -> Value:
+def read_leaky_relu(call: OperatorNode) -> Value:
     """Return x, and a part of it if it is negative."""
     return str(call.add("leaky_relu", call.x, alpha=call.get("negative_slope", 0.01)))
 
 
 @reads("elu", "elu_")
-def read_elu(call: Call) -> Value:
+def read_elu(call: OperatorNode) -> Value:
     """Return x, and alpha · (exp(x) − 1) if it is negative."""
     if call.get("scale", 1) != 1 or call.get("input_scale", 1) != 1:
         raise Unsupported("it is scaled")
@@ -142,32 +144,33 @@ def read_elu(call: Call) -> Value:
 
 
 @reads("gelu")
-def read_gelu(call: Call) -> Value:
+def read_gelu(call: OperatorNode) -> Value:
     """Return x Φ(x), or its approximation by tanh."""
     return str(call.add("gelu_tanh" if call.get("approximate") == "tanh" else "gelu", call.x))
 
 
 @reads("hardsigmoid")
-def read_hard_sigmoid(call: Call) -> Value:
+def read_hard_sigmoid(call: OperatorNode) -> Value:
     """Return x / 6 + 0.5, limited to 0 and 1."""
     return str(call.add("hard_sigmoid", call.x, alpha=1 / 6, beta=0.5))
 
 
 @reads("clamp", "clamp_", "clamp_min", "clamp_max", "hardtanh", "hardtanh_", "relu6")
-def read_clip(call: Call) -> Value:
+def read_clip(call: OperatorNode) -> Value:
     """Return the numbers limited to a range."""
     low, high = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0)}.get(call.kind.removesuffix("_"), (None, None))
     limits = [call.get("min_val", call.get("min", low)), call.get("max_val", call.get("max", high))]
-    given = [
-        "" if one is None else one if isinstance(one, str) else np.asarray(one, call.output_dtype) for one in limits
+    bounds = [
+        "" if limit is None else limit if isinstance(limit, str) else np.asarray(limit, call.output_dtype)
+        for limit in limits
     ]
-    while given and isinstance(given[-1], str) and not given[-1]:
-        given.pop()
-    return str(call.add("clip", call.x, *given))
+    while bounds and isinstance(bounds[-1], str) and not bounds[-1]:
+        bounds.pop()
+    return str(call.add("clip", call.x, *bounds))
 
 
 @reads("prelu")
-def read_prelu(call: Call) -> Value:
+def read_prelu(call: OperatorNode) -> Value:
     """Return x, and a part of it if it is negative: the same part everywhere."""
     slope = call.build.value(call.needed("weight"))
     if slope is None or slope.size > 1:
@@ -176,7 +179,7 @@ def read_prelu(call: Call) -> Value:
 
 
 @reads("glu")
-def read_glu(call: Call) -> Value:
+def read_glu(call: OperatorNode) -> Value:
     """Return the first half of an axis times the sigmoid of the second."""
     first, second = call.add("chunk", call.x, count=2, axis=call.get("dim", -1), outputs=2)
     return str(call.add("mul", first, call.add("sigmoid", second)))
@@ -186,26 +189,26 @@ def read_glu(call: Call) -> Value:
 
 
 @reads("sym_size", "size")
-def read_size(call: Call) -> Value:
+def read_size(call: OperatorNode) -> Value:
     """Return the size of an axis."""
     return str(call.add("gather", call.add("shape", call.x), np.array(call.needed("dim"), np.int64), axis=0))
 
 
 @reads("view", "reshape", "_unsafe_view")
-def read_view(call: Call) -> Value:
+def read_view(call: OperatorNode) -> Value:
     """Return the same numbers in another shape."""
     return str(call.add("reshape", call.x, call.sizes(call.get("size") or call.needed("shape")), zeros=True))
 
 
 @reads("view_as", "expand_as")
-def read_like(call: Call) -> Value:
+def read_like(call: OperatorNode) -> Value:
     """Return the numbers in the shape of another value."""
     op = "expand" if call.kind == "expand_as" else "reshape"
     return str(call.add(op, call.x, call.add("shape", call.needed("other"))))
 
 
 @reads("unflatten")
-def read_unflatten(call: Call) -> Value:
+def read_unflatten(call: OperatorNode) -> Value:
     """Return an axis as several."""
     axis, sizes = call.get("dim", 0), call.sizes(call.needed("sizes"))
     if axis < 0:
@@ -214,32 +217,32 @@ def read_unflatten(call: Call) -> Value:
     else:
         before, after = [np.array(0), np.array(axis)], [np.array(axis + 1), np.array(END)]
     shape = call.add("shape", call.x)
-    zero, one = np.array([0]), np.array([1])
-    parts = [call.add("slice", shape, *(np.reshape(bound, 1) for bound in before), zero, one), sizes]
+    zero, step = np.array([0]), np.array([1])
+    parts = [call.add("slice", shape, *(np.reshape(bound, 1) for bound in before), zero, step), sizes]
     if after is not None:
-        parts.append(call.add("slice", shape, *(np.reshape(bound, 1) for bound in after), zero, one))
+        parts.append(call.add("slice", shape, *(np.reshape(bound, 1) for bound in after), zero, step))
     return str(call.add("reshape", call.x, call.add("concat", *parts, axis=0), zeros=True))
 
 
 @reads("flatten")
-def read_flatten(call: Call) -> Value:
+def read_flatten(call: OperatorNode) -> Value:
     """Return several axes as one."""
     start, end = call.get("start_dim", 0), call.get("end_dim", -1)
-    shape, zero, one = call.add("shape", call.x), np.array([0]), np.array([1])
-    parts = [call.add("slice", shape, zero, np.array([start]), zero, one), np.array([-1])]
+    shape, zero, step = call.add("shape", call.x), np.array([0]), np.array([1])
+    parts = [call.add("slice", shape, zero, np.array([start]), zero, step), np.array([-1])]
     if end != -1:
-        parts.append(call.add("slice", shape, np.array([end + 1]), np.array([END]), zero, one))
+        parts.append(call.add("slice", shape, np.array([end + 1]), np.array([END]), zero, step))
     return str(call.add("reshape", call.x, call.add("concat", *parts, axis=0), zeros=True))
 
 
 @reads("permute")
-def read_permute(call: Call) -> Value:
+def read_permute(call: OperatorNode) -> Value:
     """Return the axes in another order."""
     return str(call.add("transpose", call.x, order=tuple(call.needed("dims"))))
 
 
 @reads("transpose", "swapaxes", "swapdims", "t", "numpy_T")
-def read_transpose(call: Call) -> Value:
+def read_transpose(call: OperatorNode) -> Value:
     """Return two axes exchanged."""
     if call.kind == "numpy_T":
         return str(call.add("transpose", call.x))
@@ -249,13 +252,13 @@ def read_transpose(call: Call) -> Value:
 
 
 @reads("unsqueeze")
-def read_unsqueeze(call: Call) -> Value:
+def read_unsqueeze(call: OperatorNode) -> Value:
     """Return a new axis of size 1."""
     return str(call.add("unsqueeze", call.x, axes=(call.needed("dim"),)))
 
 
 @reads("squeeze")
-def read_squeeze(call: Call) -> Value:
+def read_squeeze(call: OperatorNode) -> Value:
     """Return the numbers without axes of size 1; an axis of another size stays."""
     shape, axes = call.shape("self"), call.axes()
     if shape is None or any(shape[axis] is None for axis in axes or range(len(shape))):
@@ -265,7 +268,7 @@ def read_squeeze(call: Call) -> Value:
 
 
 @reads("select")
-def read_select(call: Call) -> Value:
+def read_select(call: OperatorNode) -> Value:
     """Return one place of an axis."""
     index = call.needed("index")
     index = index if isinstance(index, str) else np.array(index, np.int64)
@@ -273,7 +276,7 @@ def read_select(call: Call) -> Value:
 
 
 @reads("slice")
-def read_slice(call: Call) -> Value:
+def read_slice(call: OperatorNode) -> Value:
     """Return a part of an axis."""
     start, end, step = call.get("start", 0), call.get("end", END), call.get("step", 1)
     axis = call.get("dim", 0)
@@ -284,14 +287,14 @@ def read_slice(call: Call) -> Value:
 
 
 @reads("index_select", "embedding", "index")
-def read_gather(call: Call) -> Value:
+def read_gather(call: OperatorNode) -> Value:
     """Return rows of an axis by their numbers."""
     if call.kind == "embedding":
         return str(call.add("gather", call.needed("weight"), call.needed("indices"), axis=0))
     if call.kind == "index_select":
         return str(call.add("gather", call.x, call.needed("index"), axis=call.needed("dim")))
     indices = call.needed("indices")
-    places = [place for place, one in enumerate(indices) if one is not None]
+    places = [place for place, index in enumerate(indices) if index is not None]
     if len(places) != 1:
         raise Unsupported("it takes numbers by several axes at once")
     dtypes = [call.reader.dtypes.get(name) for name in call.described["indices"]]
@@ -301,13 +304,13 @@ def read_gather(call: Call) -> Value:
 
 
 @reads("gather")
-def read_gather_elements(call: Call) -> Value:
+def read_gather_elements(call: OperatorNode) -> Value:
     """Return numbers of an axis, each by its own place."""
     return str(call.add("gather_elements", call.x, call.needed("index"), axis=call.needed("dim")))
 
 
 @reads("cat", "concat", "stack")
-def read_concat(call: Call) -> Value:
+def read_concat(call: OperatorNode) -> Value:
     """Return values one behind another, or on a new axis, as ATen promotes their types."""
     dtype, parts = call.output_dtype, []
     for name, value in zip(call.described["tensors"], call.needed("tensors"), strict=True):
@@ -316,35 +319,35 @@ def read_concat(call: Call) -> Value:
 
 
 @reads("split_with_sizes", "split", "chunk")
-def read_split(call: Call) -> Any:
+def read_split(call: OperatorNode) -> Any:
     """Return the parts of an axis."""
     axis, count = call.get("dim", 0), len(call.outputs)
     sizes = call.get("split_sizes")
     if sizes is None and isinstance(call.get("split_size"), list):
         sizes = call.get("split_size")
     if sizes is not None:
-        made = call.add("split", call.x, call.sizes(sizes), axis=axis, outputs=count)
-        return [made] if isinstance(made, str) else made
+        parts = call.add("split", call.x, call.sizes(sizes), axis=axis, outputs=count)
+        return [parts] if isinstance(parts, str) else parts
     call.get("chunks"), call.get("split_size")
     return call.add("chunk", call.x, count=count, axis=axis, outputs=count) if count > 1 else call.x
 
 
 @reads("unbind")
-def read_unbind(call: Call) -> list[Value]:
+def read_unbind(call: OperatorNode) -> list[Value]:
     """Return each place of an axis."""
     axis = call.get("dim", 0)
     return [call.add("gather", call.x, np.array(n, np.int64), axis=axis) for n in range(len(call.outputs))]
 
 
 @reads("expand")
-def read_expand(call: Call) -> Value:
+def read_expand(call: OperatorNode) -> Value:
     """Return the numbers repeated along axes of size 1; −1 keeps an axis."""
     sizes = [1 if size == -1 else size for size in call.needed("size")]
     return str(call.add("expand", call.x, call.sizes(sizes)))
 
 
 @reads("repeat")
-def read_repeat(call: Call) -> Value:
+def read_repeat(call: OperatorNode) -> Value:
     """Return the numbers repeated so often along each axis; new axes come first."""
     repeats = call.needed("repeats")
     rank = call.add("shape", call.add("shape", call.x))
@@ -355,13 +358,13 @@ def read_repeat(call: Call) -> Value:
 
 
 @reads("flip")
-def read_flip(call: Call) -> Value:
+def read_flip(call: OperatorNode) -> Value:
     """Return axes in reverse order."""
     return str(call.add("flip", call.x, axes=tuple(call.needed("dims"))))
 
 
 @reads("zeros", "ones", "full", "new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
-def read_fill(call: Call) -> Value:
+def read_fill(call: OperatorNode) -> Value:
     """Return an array of one number."""
     call.get("dtype")
     number = call.get("fill_value", float("ones" in call.kind))
@@ -377,16 +380,16 @@ def read_fill(call: Call) -> Value:
 
 
 @reads("arange")
-def read_range(call: Call) -> Value:
+def read_range(call: OperatorNode) -> Value:
     """Return numbers in equal steps."""
     call.get("dtype")
     bounds = [call.get("start", 0), call.needed("end"), call.get("step", 1)]
-    numbers = [one if isinstance(one, str) else np.asarray(one) for one in bounds]
+    numbers = [bound if isinstance(bound, str) else np.asarray(bound) for bound in bounds]
     return str(call.add("cast", call.add("range", *numbers), dtype=call.output_dtype))
 
 
 @reads("pad", "constant_pad_nd")
-def read_pad(call: Call) -> Value:
+def read_pad(call: OperatorNode) -> Value:
     """Return more before and after the last axes."""
     mode = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     name = str(call.get("mode", "constant"))
@@ -398,7 +401,7 @@ def read_pad(call: Call) -> Value:
 
 
 @reads("tril", "triu")
-def read_triangle(call: Call) -> Value:
+def read_triangle(call: OperatorNode) -> Value:
     """Return the numbers below or above a diagonal."""
     return str(call.add("triangle", call.x, offset=call.get("diagonal", 0), upper=call.kind == "triu"))
 
@@ -407,7 +410,7 @@ def read_triangle(call: Call) -> Value:
 
 
 @reads("mean", "sum", "amax", "amin", "prod", "logsumexp", "any", "all")
-def read_reduction(call: Call) -> Value:
+def read_reduction(call: OperatorNode) -> Value:
     """Return one number for each row of some axes."""
     call.get("dtype")
     x = call.x
@@ -418,7 +421,7 @@ def read_reduction(call: Call) -> Value:
 
 
 @reads("max", "min")
-def read_extreme(call: Call) -> Any:
+def read_extreme(call: OperatorNode) -> Any:
     """Return the largest or the smallest number of all, of an axis with its place, or of two values."""
     if "other" in call.arguments:
         return call.add(f"{call.kind}imum", *call.operands())
@@ -430,13 +433,13 @@ def read_extreme(call: Call) -> Any:
 
 
 @reads("argmax", "argmin")
-def read_place(call: Call) -> Value:
+def read_place(call: OperatorNode) -> Value:
     """Return the place of the largest or the smallest number."""
     return str(call.add(call.kind, call.x, axis=call.needed("dim"), keepdims=call.flag("keepdim")))
 
 
 @reads("linalg_vector_norm", "norm")
-def read_norm(call: Call) -> Value:
+def read_norm(call: OperatorNode) -> Value:
     """Return the root of the sum of squares."""
     call.get("dtype")
     if call.get("ord", call.get("p", 2)) != 2:
@@ -445,7 +448,7 @@ def read_norm(call: Call) -> Value:
 
 
 @reads("cosine_similarity")
-def read_cosine_similarity(call: Call) -> Value:
+def read_cosine_similarity(call: OperatorNode) -> Value:
     """Return the product of two values that have length 1 along an axis; epsilon limits their lengths."""
     axis, epsilon = (call.get("dim", 1),), np.asarray(call.get("eps", 1e-8), call.output_dtype)
     parts = []
@@ -457,14 +460,14 @@ def read_cosine_similarity(call: Call) -> Value:
 
 
 @reads("cumsum")
-def read_cumsum(call: Call) -> Value:
+def read_cumsum(call: OperatorNode) -> Value:
     """Return running sums."""
     call.get("dtype")
     return str(call.add("cumsum", call.x, axis=call.needed("dim")))
 
 
 @reads("softmax", "log_softmax", "_softmax", "_log_softmax")
-def read_softmax(call: Call) -> Value:
+def read_softmax(call: OperatorNode) -> Value:
     """Return the softmax of an axis, or its logarithm."""
     if call.get("half_to_float") or call.get("dtype") not in (None, call.dtype("self")):
         raise Unsupported("it changes the type")
@@ -472,7 +475,7 @@ def read_softmax(call: Call) -> Value:
 
 
 @reads("layer_norm")
-def read_layer_norm(call: Call) -> Value:
+def read_layer_norm(call: OperatorNode) -> Value:
     """Return features of mean 0 and variance 1, scaled and shifted."""
     axes = tuple(range(-len(call.needed("normalized_shape")), 0))
     y = call.add("normalise", call.x, axes=axes, epsilon=call.get("eps", 1e-5))
@@ -481,7 +484,7 @@ def read_layer_norm(call: Call) -> Value:
 
 
 @reads("batch_norm", "_native_batch_norm_legit_no_training")
-def read_batch_norm(call: Call) -> Value:
+def read_batch_norm(call: OperatorNode) -> Value:
     """Return channels, on the second axis, scaled and shifted by stored means and variances."""
     if call.flag("training"):
         raise Unsupported("it is a batch norm in training")
@@ -504,14 +507,14 @@ def read_batch_norm(call: Call) -> Value:
 
 
 @reads("linear")
-def read_linear(call: Call) -> Value:
+def read_linear(call: OperatorNode) -> Value:
     """Return W x + b."""
     bias = [call.get("bias")] if call.get("bias") else []
     return str(call.add("linear", call.x, call.needed("weight"), *bias))
 
 
 @reads("matmul", "bmm", "mm", "mv", "dot", "addmm")
-def read_matmul(call: Call) -> Value:
+def read_matmul(call: OperatorNode) -> Value:
     """Return a product of matrices; addmm adds to it."""
     if call.kind == "addmm":
         if call.get("alpha", 1) != 1 or call.get("beta", 1) != 1:
@@ -523,7 +526,7 @@ def read_matmul(call: Call) -> Value:
 
 
 @reads("einsum")
-def read_einsum(call: Call) -> Value:
+def read_einsum(call: OperatorNode) -> Value:
     """Return sums of products by the letters of axes."""
     equation = str(call.needed("equation")).replace(" ", "")
     if call.get("path"):
@@ -535,7 +538,7 @@ def read_einsum(call: Call) -> Value:
 
 
 @reads("conv1d", "conv2d", "convolution")
-def read_convolution(call: Call) -> Value:
+def read_convolution(call: OperatorNode) -> Value:
     """Return a convolution over one or two axes."""
     weight = call.build.value(call.needed("weight"))
     if weight is None or call.flag("transposed"):
@@ -558,7 +561,7 @@ def read_convolution(call: Call) -> Value:
 
 
 @reads("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d")
-def read_pool(call: Call) -> Value:
+def read_pool(call: OperatorNode) -> Value:
     """Return the largest number or the mean of each window."""
     rank, largest = int(call.kind[-2]), call.kind.startswith("max")
     kernel = call.spatial("kernel_size", rank, 1)
@@ -574,7 +577,7 @@ def read_pool(call: Call) -> Value:
 
 
 @reads("adaptive_avg_pool1d", "adaptive_max_pool1d")
-def read_adaptive_pool(call: Call) -> Any:
+def read_adaptive_pool(call: OperatorNode) -> Any:
     """Return the mean or the largest number of the last axis."""
     if call.needed("output_size") != [1]:
         raise Unsupported("its output has several places")
@@ -585,7 +588,7 @@ def read_adaptive_pool(call: Call) -> Any:
 
 
 @reads("scaled_dot_product_attention")
-def read_attention(call: Call) -> Value:
+def read_attention(call: OperatorNode) -> Value:
     """Return softmax(Q Kᵀ / √size + mask) V (Vaswani et al. 2017, equation 1)."""
     if call.flag("is_causal") or call.get("dropout_p", 0.0) or call.flag("enable_gqa"):
         raise Unsupported("it is causal, has dropout, or groups its queries")
@@ -606,7 +609,7 @@ def read_attention(call: Call) -> Value:
 # LSTMs.
 
 
-def lstm_of(call: Call, params: Sequence[Value], layers: int, ways: int) -> LSTM:
+def lstm_of(call: OperatorNode, params: Sequence[Value], layers: int, ways: int) -> LSTM:
     """Return the LSTM of weights in ATen's order: for each layer and direction W, U, two biases, a projection."""
     if (known := call.reader.lstms.get(tuple(params))) is not None:
         return known
@@ -627,7 +630,7 @@ def lstm_of(call: Call, params: Sequence[Value], layers: int, ways: int) -> LSTM
 
 
 @reads("lstm")
-def read_lstm(call: Call) -> list[Value]:
+def read_lstm(call: OperatorNode) -> list[Value]:
     """Return the output and the final states of stacked layers, each of which is a node."""
     if "data" in call.arguments:
         raise Unsupported("it runs over a packed sequence")
@@ -637,29 +640,29 @@ def read_lstm(call: Call) -> list[Value]:
     lstm = lstm_of(call, call.needed("params"), layers, ways)
     first = call.flag("batch_first")
     x = call.add("transpose", call.x, order=(1, 0, 2)) if first else call.x
-    states = ["" if one in call.reader.zeros else one for one in call.needed("hx")]
+    states = ["" if state in call.reader.zeros else state for state in call.needed("hx")]
     finals = []
     for number in range(layers):
         single = LSTM.from_cells([lstm.layers[number]]) if layers > 1 else lstm
         rows = np.arange(number * ways, (number + 1) * ways)
-        given = [one and (call.add("gather", one, rows, axis=0) if layers > 1 else one) for one in states]
+        initial = [state and (call.add("gather", state, rows, axis=0) if layers > 1 else state) for state in states]
         name = call.module or "lstm"
-        x, h, c = call.add("lstm", x, *given, name=f"{name}.{number}" if layers > 1 else name, lstm=single)
+        x, h, c = call.add("lstm", x, *initial, name=f"{name}.{number}" if layers > 1 else name, lstm=single)
         finals.append((h, c))
     h, c = finals[0] if layers == 1 else (call.add("concat", *parts, axis=0) for parts in zip(*finals, strict=True))
     return [call.add("transpose", x, order=(1, 0, 2)) if first else x, h, c]
 
 
 @reads("lstm_cell")
-def read_lstm_cell(call: Call) -> list[Value]:
+def read_lstm_cell(call: OperatorNode) -> list[Value]:
     """Return the states after one step."""
     params = [value for name in ("w_ih", "w_hh", "b_ih", "b_hh") if (value := call.get(name))]
     lstm = lstm_of(call, params, 1, 1)
-    states = ["" if one in call.reader.zeros else one for one in call.needed("hx")]
-    given = [one and call.add("unsqueeze", one, axes=(0,)) for one in states]
+    states = ["" if state in call.reader.zeros else state for state in call.needed("hx")]
+    initial = [state and call.add("unsqueeze", state, axes=(0,)) for state in states]
     x = call.add("unsqueeze", call.x, axes=(0,))
-    _, h, c = call.add("lstm", x, *given, name=call.module or "lstm", lstm=lstm)
-    return [call.add("squeeze", one, axes=(0,)) for one in (h, c)]
+    _, h, c = call.add("lstm", x, *initial, name=call.module or "lstm", lstm=lstm)
+    return [call.add("squeeze", state, axes=(0,)) for state in (h, c)]
 
 
 def graph_of_program(document: Any, weights: Mapping[str, Tensor], budget: Budget) -> Graph:

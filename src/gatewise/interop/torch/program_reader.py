@@ -30,10 +30,10 @@ WITHOUT_EFFECT = {
 CHECKS = ("_assert", "sym_constrain", "_operator.")  # operators without outputs, which only check sizes
 
 Value = str  # the name of a value in the builder
-Row = Callable[["Call"], Any]
+Row = Callable[["OperatorNode"], Any]
 
 
-class Text(str):
+class Word(str):
     """A text among arguments, which is no name of a value."""
 
 
@@ -92,7 +92,7 @@ class ProgramReader:
         for node in graph["nodes"]:
             self.budget.work(1 + len(node["inputs"]), GRAPH)
             target = node["target"].removeprefix("torch.ops.").removeprefix("aten.")
-            outputs = [name for one in node["outputs"] for name in names_in(one)]
+            outputs = [name for output in node["outputs"] for name in names_in(output)]
             if not outputs and target.startswith(CHECKS):
                 continue
             if target == NO_GRAD:
@@ -108,14 +108,14 @@ class ProgramReader:
 
     def _read_block(self, node: Any, outputs: Sequence[str], depth: int) -> None:
         """Read a block under torch.no_grad(), whose names are its own."""
-        arguments = [one["arg"] for one in node["inputs"]]
-        inner = next(one["as_graph"]["graph"] for one in arguments if "as_graph" in one)
-        given = [self.value(one["as_tensor"]["name"]) for one in arguments if "as_tensor" in one]
+        arguments = [argument["arg"] for argument in node["inputs"]]
+        inner = next(argument["as_graph"]["graph"] for argument in arguments if "as_graph" in argument)
+        inputs = [self.value(argument["as_tensor"]["name"]) for argument in arguments if "as_tensor" in argument]
         outside = self.names
-        self.names = {**outside, **zip_names((name for one in inner["inputs"] for name in names_in(one)), given)}
+        self.names = {**outside, **zip_names((name for port in inner["inputs"] for name in names_in(port)), inputs)}
         self.read(inner, depth + 1)
-        made = [self.value(name) for one in inner["outputs"] for name in names_in(one)]
-        self.names = {**outside, **zip_names(outputs, made)}
+        outputs_inside = [self.value(name) for port in inner["outputs"] for name in names_in(port)]
+        self.names = {**outside, **zip_names(outputs, outputs_inside)}
 
     def _values(self, node: Any, target: str, outputs: Sequence[str], module: str) -> Sequence[Value]:
         """Return the values of a node's outputs; those that cannot be expressed are unknown."""
@@ -123,13 +123,13 @@ class ProgramReader:
         try:
             if kind not in TABLE:
                 raise Unsupported("gatewise does not know the operator")
-            call = Call(self, node, kind, outputs, module)
-            made = TABLE[kind](call)
+            call = OperatorNode(self, node, kind, outputs, module)
+            values = TABLE[kind](call)
             call.require_read()
         except (Unsupported, OptionError, ShapeError) as problem:
-            inputs = [self.value(name) for one in node["inputs"] for name in names_in(one["arg"])]
+            inputs = [self.value(name) for argument in node["inputs"] for name in names_in(argument["arg"])]
             return self.build.unknown(target, str(problem), *inputs, outputs=max(1, len(outputs)))
-        return [made] if isinstance(made, str) else made
+        return [values] if isinstance(values, str) else values
 
     def value(self, name: str) -> Value:
         """Return the value of a name in the program; a weight becomes a constant when it is first read."""
@@ -150,15 +150,15 @@ class ProgramReader:
         if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
             return self._symbolic(value)
         if kind == "as_tensors":
-            return [self.value(one["name"]) for one in value]
+            return [self.value(item["name"]) for item in value]
         if kind == "as_optional_tensors":
-            return [self.value(one["as_tensor"]["name"]) if "as_tensor" in one else None for one in value]
+            return [self.value(item["as_tensor"]["name"]) if "as_tensor" in item else None for item in value]
         if kind == "as_sym_ints":
-            return [self._symbolic(one) for one in value]
+            return [self._symbolic(item) for item in value]
         if kind == "as_string":
-            return Text(value)
+            return Word(value)
         if kind == "as_scalar_type":
-            return Text(DTYPES.get(value, "an unknown type"))
+            return Word(DTYPES.get(value, "an unknown type"))
         return None if kind == "as_none" else value
 
     def _symbolic(self, value: Mapping[str, Any]) -> Any:
@@ -174,8 +174,8 @@ def names_in(argument: Any) -> list[str]:
     """Return the names of the tensors and sizes in an argument or an output."""
     ((kind, value),) = argument.items()
     if kind in ("as_tensors", "as_sym_ints", "as_optional_tensors"):
-        parts = [one.get("as_tensor", one) if isinstance(one, dict) else {} for one in value]
-        return [name for one in parts if isinstance(name := one.get("name", one.get("as_name")), str)]
+        parts = [part.get("as_tensor", part) if isinstance(part, dict) else {} for part in value]
+        return [name for part in parts if isinstance(name := part.get("name", part.get("as_name")), str)]
     name = value.get("name", value.get("as_name")) if isinstance(value, dict) else None
     return [name] if isinstance(name, str) and kind != "as_graph" else []
 
@@ -186,20 +186,20 @@ def module_path(stack: Any) -> str:
     return str(last[1]) if len(last) > 2 else ""
 
 
-class Call:
+class OperatorNode:
     """One node: its arguments by their names, each of which is read or refused."""
 
     def __init__(self, reader: ProgramReader, node: Any, kind: str, outputs: Sequence[str], module: str) -> None:
         self.reader, self.build, self.kind, self.outputs, self.module = reader, reader.build, kind, outputs, module
-        self.arguments = {one["name"]: reader.argument(one["arg"]) for one in node["inputs"]}
-        self.described = {one["name"]: names_in(one["arg"]) for one in node["inputs"]}
+        self.arguments = {argument["name"]: reader.argument(argument["arg"]) for argument in node["inputs"]}
+        self.described = {argument["name"]: names_in(argument["arg"]) for argument in node["inputs"]}
         self.known = set(WITHOUT_EFFECT)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an argument; the default if it is missing or None."""
         self.known.add(name)
-        found = self.arguments.get(name)
-        return default if found is None else found
+        value = self.arguments.get(name)
+        return default if value is None else value
 
     def needed(self, name: str) -> Any:
         """Return an argument that must be there."""
@@ -239,8 +239,10 @@ class Call:
 
     @property
     def output_dtype(self) -> str:
-        """The type of the first output."""
-        return self.reader.dtypes.get(self.outputs[0], "int64")
+        """The type of the first output, as the program states it."""
+        if self.outputs[0] not in self.reader.dtypes:
+            raise Unsupported("the program does not state the type of its output")
+        return self.reader.dtypes[self.outputs[0]]
 
     def operand(self, name: str, dtype: str) -> Any:
         """Return an argument, a number or a value, in a type."""
@@ -256,29 +258,29 @@ class Call:
             dtype = self.output_dtype
         else:  # a comparison, in the type of its tensors; of a tensor and a number, of the tensor
             tensors = [kind for kind in kinds if kind is not None]
-            whole = all(not isinstance(self.arguments.get(name), float) for name in ("self", "other"))
+            integers = all(not isinstance(self.arguments.get(name), float) for name in ("self", "other"))
             dtype = str(np.result_type(*tensors)) if tensors else "int64"
-            if np.dtype(dtype).kind != "f" and not whole:
+            if np.dtype(dtype).kind != "f" and not integers:
                 dtype = "float32"
         return self.operand("self", dtype), self.operand("other", dtype)
 
     def axes(self, name: str = "dim") -> tuple[int, ...] | None:
         """Return one axis or several; None if no axis is given."""
-        found = self.get(name)
-        return None if found is None or found == [] else tuple(np.ravel(found).tolist())
+        value = self.get(name)
+        return None if value is None or value == [] else tuple(np.ravel(value).tolist())
 
     def sizes(self, sizes: Sequence[Any]) -> Any:
         """Return sizes as an array, or as a value if some are known in a run only."""
         if not any(isinstance(size, str) for size in sizes):
             return np.array(sizes, np.int64)
-        one = np.array([1], np.int64)
-        parts = [self.add("reshape", s, one) if isinstance(s, str) else np.array([s], np.int64) for s in sizes]
+        scalar = np.array([1], np.int64)
+        parts = [self.add("reshape", s, scalar) if isinstance(s, str) else np.array([s], np.int64) for s in sizes]
         return self.add("concat", *parts, axis=0)
 
     def spatial(self, name: str, rank: int, default: int) -> tuple[int, ...]:
         """Return an argument that has one number for each spatial axis, or one for all."""
-        found = self.get(name)
-        return tuple(np.broadcast_to(default if found in (None, []) else found, rank).tolist())
+        value = self.get(name)
+        return tuple(np.broadcast_to(default if value in (None, []) else value, rank).tolist())
 
     def pad_last(self, x: Value, pads: Sequence[int], value: Any = None, mode: str = "constant") -> Value:
         """Return `x` with more before and after its last axes, given in ATen's order: the last axis first."""
@@ -287,8 +289,8 @@ class Call:
         rank = self.add("shape", self.add("shape", x))
         rest = self.add("fill", self.add("sub", rank, np.array([len(pads) // 2])), np.array(0))
         before, after = (np.array(pads[place::2][::-1], np.int64) for place in (0, 1))
-        given = [] if value is None else [np.asarray(value)]
-        return str(self.add("pad", x, self.add("concat", rest, before, rest, after, axis=0), *given, mode=mode))
+        filling = [] if value is None else [np.asarray(value)]
+        return str(self.add("pad", x, self.add("concat", rest, before, rest, after, axis=0), *filling, mode=mode))
 
 
 TABLE: dict[str, Row] = {}
