@@ -174,17 +174,17 @@ RESULTS = dict.fromkeys(STUDENTS, ("marked", "11")) | {  # whether each sheet is
     "Wang, Zhenyi": ("unreadable", "0"),
 }
 SENTENCES = (  # about files and sheets
-    "Meier.csv (may be that of Meier, Max or Meier, Eva)",
+    "Meier.csv (could belong to Meier, Max or Meier, Eva)",
     "answers.csv (no student has that name)",
     "Ramanujan.csv (Ramanujan, Srinivasa: Ramanujan.xlsx has more numbers)",
     "Germain.pdf (Germain, Sophie: this is a PDF; type its numbers into the .csv file or the notebook "
     "that was handed out)",
-    "Carl.csv was taken for Gauß, Carl's, whose name it has in part.",
-    "Gauss.csv was taken for Gauß, Carl's, whose name it has in part.",
-    "Germain.ipynb was taken for Germain, Sophie's, whose name it has in part.",
-    "Germain.pdf was taken for Germain, Sophie's, whose name it has in part.",
-    "Ramanujan.csv was taken for Ramanujan, Srinivasa's, whose name it has in part.",
-    "Ramanujan.xlsx was taken for Ramanujan, Srinivasa's, whose name it has in part.",
-    "The numbers of Meier, Eva's sheet equal Meier, Max's key.",
+    "Carl.csv was matched to Gauß, Carl by part of the name.",
+    "Gauss.csv was matched to Gauß, Carl by part of the name.",
+    "Germain.ipynb was matched to Germain, Sophie by part of the name.",
+    "Germain.pdf was matched to Germain, Sophie by part of the name.",
+    "Ramanujan.csv was matched to Ramanujan, Srinivasa by part of the name.",
+    "Ramanujan.xlsx was matched to Ramanujan, Srinivasa by part of the name.",
+    "Meier, Eva's sheet has the numbers of Meier, Max's key.",
     "Ibn Sina, Ali's and Khayyam, Omar's sheets have the same numbers.",
 )

@@ -17,7 +17,7 @@ from gatewise.errors import FileError
 from gatewise.grading.chain import Chain
 from gatewise.grading.marking import Marking
 
-STATUSES = ("right", "right from a wrong line", "close", "too coarse", "wrong", "missing")
+STATUSES = ("right", "right from a wrong line", "close", "too coarse", "incomplete", "wrong", "missing")
 EARNING = STATUSES[:3]
 SHEETS_EACH = 50  # of a lesson
 

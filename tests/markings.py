@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from gatewise.grading import judging
 from gatewise.grading.marking import Marking
 from gatewise.grading.sheet import Fault
 from gatewise.grading.verdicts import Cause, Verdict
@@ -16,8 +19,9 @@ EQUATIONS = {
     "h": "h = o * tanh(c)",
     "dW_f": "dW_f = da_f · zᵀ",
 }
-CUT = "its digits are cut off, not rounded"
+CUT = "the digits are cut off, not rounded"
 SWAPPED = Cause("another symbol", "c uses the hidden state h_prev instead of c_prev")
+FEWER, FEWER_EARNS = (judging.FEWER.format(decimals=4, effect=effect) for effect in ("costs", "still earns"))
 NO_BIAS = Cause("missing bias", "the bias is missing from a_f", "structural")
 DIGITS = Cause("digits exchanged", "two digits are exchanged in unit 0", "one entry")
 NO_LINE = Fault("line 1", "", "'hello' is not a line of numbers")
@@ -29,8 +33,9 @@ def line(name, status="right", entry="", written=None, right=None, expected=None
     )
 
 
-def marking(*verdicts, faults=(), source="answers.csv"):
-    return Marking(tuple(one if isinstance(one, Verdict) else line(one) for one in verdicts), source, tuple(faults))
+def marking(*verdicts, faults=(), source="answers.csv", decimals=None):
+    lines = tuple(one if isinstance(one, Verdict) else line(one) for one in verdicts)
+    return Marking(lines, source, tuple(faults), decimals)
 
 
 MARKINGS = {
@@ -43,6 +48,19 @@ MARKINGS = {
     "right so far": marking("f", "i", "g", line("c", "missing"), line("h", "missing")),
     "right but for a fault": marking("f", "i", "g", faults=[Fault("line 4", "o", "'0.5o' is not a number")]),
     "rounded": marking("f", line("i", reason=CUT), line("g", reason=CUT), line("c", "close"), line("h", "too coarse")),
+    "incomplete": marking(
+        "f", line("i", "incomplete", blank=("unit 1",)), line("h", "wrong", "unit 0", 0.5, 0.25, blank=("unit 1",))
+    ),
+    "half blank": marking("f", line("i", "too coarse"), *(line(k, "incomplete", blank=("unit 1",)) for k in "ch")),
+    "too few decimals": marking("f", line("i", "too coarse", reason=FEWER), line("h", reason=FEWER_EARNS)),
+    "no cause": marking(
+        line("f", "wrong", "unit 0", 0.5, 0.25, more=2),
+        line("i", "wrong", "unit 0", 0.5, 0.25, more=2, gaps=True),
+        line("g", "wrong", "unit 0", 0.5, 0.25, more=1, digits=6),
+        line("c", "wrong", "unit 0", 0.5, 0.25, causes=(replace(DIGITS, tier="possible"),)),
+        line("o", "wrong", "unit 0", 0.5, 0.25, more=1, digits=4),
+        decimals=4,
+    ),
     "one mistake": marking(
         *("f", "i", "g", line("c", "wrong", "unit 1", 0.1408, 0.1308123, causes=(SWAPPED,))),
         *(line("o"), line("h", "right from a wrong line")),

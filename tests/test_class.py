@@ -400,7 +400,7 @@ def test_a_sheet_with_another_s_numbers_is_told_as_a_fact(hw):
     hand_in(hw, "Turing, Alan.csv", wrong)
     found = grades.mark_class(hw)
     assert found.facts == (
-        "The numbers of Meier, Eva's sheet equal Lovelace, Ada's key.",
+        "Meier, Eva's sheet has the numbers of Lovelace, Ada's key.",
         "Turing, Alan's and Meier, Max's sheets have the same numbers.",
     )
     assert all(fact.replace("'", "&#x27;") in classroom.page(found, "hw") for fact in found.facts)
@@ -411,7 +411,7 @@ def test_a_file_that_fits_a_name_in_part_is_marked_and_told(hw):
     hand_in(hw, "Ada Byron.csv", right(hw, "Turing_Alan"))
     found = grades.mark_class(hw)
     assert found.marks[0].marks == 11
-    assert found.facts == ("Alan Mathison Turing.csv was taken for Turing, Alan's, whose name it has in part.",)
+    assert found.facts == ("Alan Mathison Turing.csv was matched to Turing, Alan by part of the name.",)
     assert found.strays == ("Ada Byron.csv (no student has that name)",)
 
 
@@ -452,7 +452,7 @@ def test_of_two_files_as_complete_with_other_numbers_none_is_guessed(hw):
         (hw / "answers" / f"Ada.{suffix}").write_text(text)
     mark = grades.mark_class(hw).marks[1]
     assert mark.fault == (
-        "handed in twice: Ada.csv and Ada.json are as complete and have other numbers; leave one of them"
+        "handed in twice: Ada.csv and Ada.json are equally complete but differ; keep only one of them"
     )
     assert not mark.correct
 
@@ -473,7 +473,7 @@ def test_odd_files_among_the_answers_are_named_and_the_rest_is_marked(hw, capsys
     assert told.count("a link was handed in, not a file") == 2
     assert "Max.csv: a sheet may have at most 16 MiB" in told
     assert "Łukasz.csv" in told
-    assert "Not marked: Meier.csv (may be that of Meier, Max or Meier, Eva) Nobody.csv (no student has that" in told
+    assert "Not marked: Meier.csv (could belong to Meier, Max or Meier, Eva) Nobody.csv (no student has that" in told
 
 
 @pytest.mark.parametrize(

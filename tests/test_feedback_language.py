@@ -167,15 +167,20 @@ def test_a_damaged_file_is_explained_in_german(name):
 
 
 SENTENCES = {
-    "Right up to c[1].": "Bis c[1] stimmt alles.",
+    "Everything up to c[1] is right.": "Bis c[1] stimmt alles.",
     " The first wrong line is ": " Die erste falsche Zeile ist ",
-    ", at unit 1: 0.5 was written where 0.4 is right; unit 0 is wrong, too.": (
-        ", bei Einheit 1: Du hast 0.5 geschrieben, richtig ist 0.4; auch falsch: Einheit 0."
+    ". At unit 1, you wrote 0.5; it should be 0.4. Also wrong: unit 0.": (
+        ". Bei Einheit 1 hast du 0.5 geschrieben; richtig ist 0.4. Auch falsch: Einheit 0."
     ),
-    "Its likely cause: the bias is missing from a_f; or the sign of f at step 1 is wrong. Either mistake gives exactly"
-    " these numbers; 2 other mistakes would do so too.": (
-        "Wahrscheinlich fehlt in a_f der Bias; oder vielleicht ist das Vorzeichen von f in Schritt 1 falsch. Jeder der"
-        " beiden Fehler ergibt genau diese Zahlen; ebenso 2 weitere Fehler."
+    "Likely cause: the bias is missing from a_f, or the sign of f at step 1 is wrong. Either mistake gives exactly"
+    " these numbers. So do 2 other mistakes.": (
+        "Wahrscheinlich fehlt in a_f der Bias, oder vielleicht ist das Vorzeichen von f in Schritt 1 falsch. Jeder der"
+        " beiden Fehler ergibt genau diese Zahlen. Ebenso 2 weitere Fehler."
+    ),
+    "Still blank: unit 1 in c and h.": "Noch leer: Einheit 1 in c und h.",
+    "i and o repeat the slip made in f.": "i und o wiederholen den Fehler aus f.",
+    "There aren't enough digits to tell what went wrong. Give 5 decimals.": (
+        "Die Ziffern reichen nicht aus, um den Fehler zu erkennen. Nötig sind 5 Nachkommastellen."
     ),
     "12 lines: 9 right, 2 right from a wrong line, 1 missing.": (
         "12 Zeilen: 9 richtig, 2 richtig weitergerechnet, 1 nicht ausgefüllt."
@@ -252,12 +257,12 @@ def test_every_kind_of_mistake_has_a_name_of_its_own_that_fits_beside_a_bar(lang
 CLASS_SENTENCES = {
     "1 student: 1 not handed in.": "1 Person: 1 nicht abgegeben.",
     "12 lines on 1 sheet: 12 right.": "12 Zeilen (1 Blatt): 12 richtig.",
-    "1 sheet from 2.5 to 2.5 of 11 points; half of them have 2.5 or more.": (
-        "1 Blatt mit 2.5 bis 2.5 von 11 Punkten; die Hälfte davon hat 2.5 oder mehr."
+    "1 sheet from 2.5 to 2.5 of 11 points. The median is 2.5.": (
+        "1 Blatt mit 2.5 bis 2.5 von 11 Punkten. Der Median ist 2.5."
     ),
     "Sheets by points. 2 points to a bar, from": "Blätter nach Punkten. Je Balken 2 Punkte, ab",
-    "A.csv (may be that of A, B or C)": "A.csv (gehört vielleicht A, B oder C)",
-    "A.csv (fits Ada less than Ada.csv)": "A.csv (passt schlechter zu Ada als Ada.csv)",
+    "A.csv (could belong to A, B or C)": "A.csv (gehört vielleicht A, B oder C)",
+    "A.csv (matches Ada less well than Ada.csv)": "A.csv (passt schlechter zu Ada als Ada.csv)",
     "A.csv (Lovelace, Ada: B.csv has the same numbers)": "A.csv (Lovelace, Ada: in B.csv stehen dieselben Zahlen)",
     "A, B's, C's and D's sheets have the same numbers.": "Auf den Blättern von A, B, C und D stehen dieselben Zahlen.",
 }

@@ -231,7 +231,7 @@ def test_a_notebook_that_computes_is_read_from_what_it_printed_and_without_that_
     unrun = sheet.read(saved(tmp_path, "a.ipynb", json.dumps(book)))
     assert [fault.name for fault in unrun.faults] == ["f", "c", "h"]
     assert unrun.faults[0].place.startswith("cell ")
-    assert all("a cell that was never run" in fault.says for fault in unrun.faults)
+    assert all("its cell was never run" in fault.says for fault in unrun.faults)
     run_notebook(book, tmp_path, monkeypatch)
     run = sheet.read(saved(tmp_path, "a.ipynb", json.dumps(book)))
     assert not run.faults
@@ -271,7 +271,7 @@ def test_nothing_in_a_notebook_is_run_and_an_empty_one_is_blank(tmp_path):
     trace = tmp_path / "run"
     for cell, _ in answer_cells(book, answers):
         cell["source"] = "".join(cell["source"]).replace("None", f"[open({str(trace)!r}, 'w').write('1'), 1]")
-    assert "a cell that was never run" in refusal_of(saved(tmp_path, "a.ipynb", json.dumps(book)))
+    assert "its cell was never run" in refusal_of(saved(tmp_path, "a.ipynb", json.dumps(book)))
     assert not trace.exists()
 
 

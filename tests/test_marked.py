@@ -21,7 +21,7 @@ from gatewise.palette import PALETTE
 from gatewise.showing import FORMATS
 
 EVERY = {**MARKINGS, "hostile": hostile()}
-STATUSES = ("right", "right from a wrong line", "close", "too coarse", "wrong", "missing")
+STATUSES = ("right", "right from a wrong line", "close", "too coarse", "incomplete", "wrong", "missing")
 
 SAID = {
     "nothing": ["Nothing is written yet."],
@@ -33,48 +33,77 @@ SAID = {
     "right so far": ["All 3 written lines are right.", "5 lines: 3 right, 2 missing."],
     "right but for a fault": [
         "All 3 lines that could be read are right.",
-        "1 line could not be read; the rest was checked without it.",
+        "1 line could not be read. The others were checked.",
     ],
     "rounded": [
         "No line is wrong, but 1 line needs more digits.",
         "5 lines: 3 right, 1 close, 1 too coarse.",
-        "On each of i and g: its digits are cut off, not rounded.",
+        "Note on i and g: the digits are cut off, not rounded.",
+    ],
+    "incomplete": [
+        "f is right. The first wrong line is h = o * tanh(c). At unit 0, you wrote 0.5; it should be 0.25.",
+        "No known mistake gives these numbers.",
+        "3 lines: 1 right, 1 incomplete, 1 wrong.",
+        "Still blank: unit 1 in i and h.",
+    ],
+    "half blank": [
+        "No line is wrong, but 1 line needs more digits. 2 lines are incomplete.",
+        "4 lines: 1 right, 1 too coarse, 2 incomplete.",
+        "Still blank: unit 1 in c and h.",
+    ],
+    "too few decimals": [
+        "No line is wrong, but 1 line needs more digits.",
+        "3 lines: 2 right, 1 too coarse.",
+        "Note on i: you gave fewer decimals than the 4 that the sheet asks for, which costs the point.",
+        "Note on h: you gave fewer decimals than the 4 that the sheet asks for, which still earns the point.",
+    ],
+    "no cause": [
+        "The first wrong line is f = σ(a_f). At unit 0, you wrote 0.5; it should be 0.25.",
+        "Several mistakes could give these numbers.",
+        "Another wrong line is i = σ(a_i). At unit 0, you wrote 0.5; it should be 0.25. Too few numbers are written to"
+        " tell what went wrong.",
+        "Another wrong line is g = tanh(a_g). At unit 0, you wrote 0.5; it should be 0.25. Only more digits than the"
+        " sheet asks for can tell what went wrong. Give 6 decimals.",
+        "Another wrong line is c = f * c_prev + i * g. At unit 0, you wrote 0.5; it should be 0.25. This may be a slip:"
+        " two digits are exchanged in unit 0. This mistake gives exactly these numbers.",
+        "Also wrong: o.",
+        "5 lines: 5 wrong.",
     ],
     "one mistake": [
-        "Right up to g. The first wrong line is c = f * c_prev + i * g, at unit 1: 0.1408 was written where 0.130812 is"
-        " right.",
-        "Its likely cause: c uses the hidden state h_prev instead of c_prev. That mistake gives exactly these numbers.",
+        "Everything up to g is right. The first wrong line is c = f * c_prev + i * g. At unit 1, you wrote 0.1408; it"
+        " should be 0.130812.",
+        "Likely cause: c uses the hidden state h_prev instead of c_prev. This mistake gives exactly these numbers.",
         "6 lines: 4 right, 1 right from a wrong line, 1 wrong.",
     ],
     "the rest follows": [
-        "The first wrong line is a_f = W_f · z + b_f, at unit 0: 0.5 was written where 0.25 is right.",
-        "A possible cause: the bias is missing from a_f. That mistake gives exactly these numbers.",
+        "The first wrong line is a_f = W_f · z + b_f. At unit 0, you wrote 0.5; it should be 0.25.",
+        "Possible cause: the bias is missing from a_f. This mistake gives exactly these numbers.",
         "3 lines: 2 right from a wrong line, 1 wrong.",
     ],
     "a slip": [
-        "a_f is right. The first wrong line is f = σ(a_f), at unit 0: 0.4394 was written where 0.49336 is right.",
-        "It looks like a slip in one entry: two digits are exchanged in unit 0. That mistake gives exactly these"
-        " numbers; 1 other mistake would do so too.",
+        "a_f is right. The first wrong line is f = σ(a_f). At unit 0, you wrote 0.4394; it should be 0.49336.",
+        "This looks like a slip: two digits are exchanged in unit 0. This mistake gives exactly these numbers. So does"
+        " 1 other mistake.",
         "3 lines: 2 right, 1 wrong.",
     ],
     "several causes": [
-        "Right up to i. The first wrong line is g = tanh(a_g), at unit 0: 0.2 was written where 0.1 is right.",
-        "Its likely cause: c uses the hidden state h_prev instead of c_prev; or the bias is missing from a_f; or two"
-        " digits are exchanged in unit 0. Each of these mistakes gives exactly these numbers; 4 other mistakes would do"
-        " so too.",
+        "Everything up to i is right. The first wrong line is g = tanh(a_g). At unit 0, you wrote 0.2; it should be"
+        " 0.1.",
+        "Likely cause: c uses the hidden state h_prev instead of c_prev, or the bias is missing from a_f, or two"
+        " digits are exchanged in unit 0. Each of these mistakes gives exactly these numbers. So do 4 other mistakes.",
         "3 lines: 2 right, 1 wrong.",
     ],
     "two mistakes": [
-        "f[0] is right. The first wrong line is c[0] (c = f * c_prev + i * g), at unit 0: 0.2 was written where 0.1 is"
-        " right.",
-        "Its likely cause: c uses the hidden state h_prev instead of c_prev; or the bias is missing from a_f. Either"
+        "f[0] is right. The first wrong line is c[0] (c = f * c_prev + i * g). At unit 0, you wrote 0.2; it should be"
+        " 0.1.",
+        "Likely cause: c uses the hidden state h_prev instead of c_prev, or the bias is missing from a_f. Either"
         " mistake gives exactly these numbers.",
-        "Another wrong line is c[1] (c = f * c_prev + i * g), at unit 1: -0.3 was written where 0.12 follows from the"
-        " earlier numbers. Too few digits are written to tell the cause; 6 decimals would do.",
+        "Another wrong line is c[1] (c = f * c_prev + i * g). At unit 1, you wrote -0.3; your earlier numbers give"
+        " 0.12. There aren't enough digits to tell what went wrong. Give 6 decimals.",
         "Another wrong line is dW_f = da_f · zᵀ: its shape is (5, 2), not (2, 5). No known mistake gives these"
         " numbers.",
         "7 lines: 2 right, 2 right from a wrong line, 3 wrong.",
-        "2 lines could not be read; the rest was checked without them.",
+        "2 lines could not be read. The others were checked.",
     ],
 }
 UNREAD = {  # what could not be read, below
@@ -89,11 +118,11 @@ ROWS = """\
 
    f[0]  right
    c[0]  wrong  unit 0: 0.2 for 0.1 (c uses the hidden state h_prev instead of
-         c_prev; or the bias is missing from a_f)
+         c_prev, or the bias is missing from a_f)
    h[0]  right from a wrong line
    f[1]  right
-   c[1]  wrong  unit 1: -0.3 for 0.1 (0.12 follows from the earlier numbers; 6
-         decimals would tell the cause)
+   c[1]  wrong  unit 1: -0.3 for 0.1 (your earlier numbers give 0.12; 6 decimals
+         would tell the cause)
    h[1]  right from a wrong line
    dW_f  wrong  its shape is (5, 2), not (2, 5)"""
 

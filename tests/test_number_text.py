@@ -221,7 +221,7 @@ def test_code_is_no_number_that_cannot_be_read():
     for code in ("1/(1 + np.exp(-a))", "0.5 * w", "[1/2, 0.5]", "compute()"):
         cells = [{"source": "`f`, array (2)"}, {"source": f"f = {code}"}]
         write("x.ipynb", json.dumps({"cells": cells}))
-        with cases.refusal("a cell that was never run"):
+        with cases.refusal("its cell was never run"):
             sheet.read("x.ipynb")
 
 

@@ -28,6 +28,7 @@ def exercise(
     backward: Annotated[bool, Parameter(group=ASKED)] = False,
     digits: Annotated[Count, Parameter(group=ASKED)] = 1,
     given: Annotated[Worked, Parameter(group=ASKED)] = "none",
+    require_decimals: Annotated[bool, Parameter(group=ASKED)] = True,
     lang: Annotated[Language, Parameter(group=CLASS)] = "en",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
@@ -70,6 +71,8 @@ def exercise(
     given
         How many lines are worked for the student, with their numbers on the sheet: all but the last one, which is
         asked (all), the first half (partly), or none. Begin with all, and fade. Lines that are worked are not marked.
+    require_decimals
+        Whether a number earns its point only with the 4 decimals that the sheet asks for.
     lang
         The language of the sheets to hand out.
     """
@@ -89,6 +92,7 @@ def exercise(
         backward=backward,
         digits=digits,
         worked=given,
+        require_decimals=require_decimals,
         lang=lang,
         seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**switches_of(variant)),

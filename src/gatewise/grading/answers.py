@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.grading import layouts
+from gatewise.grading import layouts, notebooks
 from gatewise.grading.layouts import SheetPiece
-from gatewise.grading.numerals import MOST, DecimalMarks, Nested, iterate_numerals, parse_numbers
+from gatewise.grading.numerals import MOST, DecimalMarks, Nested, is_number, iterate_numerals, parse_numbers
 from gatewise.render.text import clean
 
 
@@ -53,11 +54,14 @@ class Fault:
         The quantity as it was written; empty if unknown.
     says : str
         The fault, without a full stop.
+    has_numbers : bool
+        Whether the line has numbers like those of a quantity. A heading has none, or a single whole one.
     """
 
     place: str
     name: str
     says: str
+    has_numbers: bool = True
 
     def __str__(self) -> str:
         name = "" if quoted(self.name) in self.says else short(self.name)  # told once
@@ -100,9 +104,9 @@ class SheetBuilder:
         faults = sorted(self.faults, key=lambda fault: int(fault.place.rpartition(" ")[2]))
         return Sheet(self.answers, str(source), more=more or {}, faults=tuple(faults))
 
-    def fault(self, name: str, line: int, says: str) -> None:
+    def fault(self, name: str, line: int, says: str, *, has_numbers: bool = True) -> None:
         """Add a fault."""
-        self.faults.append(Fault(f"{self.place} {line}", short(name), says))
+        self.faults.append(Fault(f"{self.place} {line}", short(name), says, has_numbers))
 
     def add(self, name: str, answer: SheetAnswer, line: int) -> None:
         """Add the answer for one quantity of a sheet; the first one counts, unless that is blank."""
@@ -110,7 +114,8 @@ class SheetBuilder:
         if first.blank:
             self.answers[name] = answer
         elif first is not answer and not answer.blank and not np.array_equal(first.values, answer.values, True):
-            self.fault(name, line, f"{quoted(name)} is written again, with other numbers")
+            has_numbers = max(first.values.size, answer.values.size) > 1
+            self.fault(name, line, f"{quoted(name)} is written again, with other numbers", has_numbers=has_numbers)
 
     def add_text(self, source: Path, text: str, separator: str | None = None) -> None:
         """Add all answers in the text of a hand-worked sheet, in any of its layouts; `separator` is that of cells."""
@@ -131,12 +136,14 @@ class SheetBuilder:
         try:
             if piece.says or not any(map(str.isalpha, piece.name)):
                 raise ValueError(piece.says or f"{quoted(piece.name)} is not the name of a quantity")
+            if piece.cells in ([notebooks.NOT_RUN], [notebooks.COMPUTED]):
+                raise ValueError(piece.cells[0])
             if isinstance(piece.cells, str):
                 return parse_numbers(piece.cells)
             filled = [cell for cell in piece.cells if cell]
             return parse_numbers(filled[0]) if len(filled) == 1 and filled[0].endswith(("]", ")")) else piece.cells
         except ValueError as problem:
-            self.fault(piece.name, piece.line, str(problem))
+            self.fault(piece.name, piece.line, str(problem), has_numbers=_has_numbers(piece.cells))
             return None
 
     def _add_array(self, name: str, nested: Nested, line: int, marks: DecimalMarks) -> None:
@@ -144,7 +151,7 @@ class SheetBuilder:
         try:
             self.add(name, answer_of(nested, f"{self.place} {line}", marks.number), line)
         except ValueError as problem:
-            self.fault(name, line, str(problem))
+            self.fault(name, line, str(problem), has_numbers=_has_numbers([*iterate_numerals(nested)]))
 
     def _add_stack(self, lines: Sequence[tuple[SheetPiece, Nested]], marks: DecimalMarks) -> None:
         """Add the answer for a quantity with a line for each row or unit; of several, what cannot be read is blank."""
@@ -179,6 +186,13 @@ class SheetBuilder:
             self.add(
                 first.name, SheetAnswer(values, np.nan_to_num(tolerance), f"{self.place} {first.line}"), first.line
             )
+
+
+def _has_numbers(cells: str | Sequence[str]) -> bool:
+    """Return whether a line has several numbers, or one that is not whole, as no heading has."""
+    words = re.split(r"[\s;|\[\]()]+", cells if isinstance(cells, str) else " ".join(cells))
+    numbers = [word for word in words if is_number(word)]
+    return len(numbers) > 1 or any(not word.isdecimal() for word in numbers)
 
 
 def answer_of(nested: Nested, place: str, number: Callable[[str], tuple[float, float] | None]) -> SheetAnswer:

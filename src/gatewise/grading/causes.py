@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from gatewise.arrays import Array
 from gatewise.errors import join_names
 from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
 from gatewise.grading.chain import Quantity
-from gatewise.grading.chance import EQUAL_CHANCES, WrongNumbers, share
-from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, TIERS
+from gatewise.grading.chance import BOUND_OF_POSSIBLE, EQUAL_CHANCES, WrongNumbers, share
+from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, POSSIBLE, TIERS
 from gatewise.grading.edits.entries import writing_slips
 from gatewise.grading.edits.words import MOST_NAMES
 from gatewise.grading.error_propagation import rounding
@@ -30,6 +30,8 @@ MOST_CAUSES = 3  # in a verdict
 MOST_SEARCHES = 16  # for one sheet: if more is wrong, its numbers are not those of this run
 MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
 MOST_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that omits most of many steps takes seconds
+LEFT_OUT = ("no nonlinearity", "no tanh on the cell")
+OF_A_PRODUCT = ("one product missing", "one wrong sign")
 EXCHANGES = {"two gates swapped": 1, "gates in a cycle": 2}  # less simple than others that give the same numbers
 NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
 MOST_EXAMINED = 40  # mistakes in one search, the nearest ones,
@@ -37,11 +39,15 @@ MOST_LINES = 3_000  # and equations that are computed for them, but for the near
 
 
 class Causes(NamedTuple):
-    """The causes to show, the number of further causes, and the decimals that would tell the cause if too few."""
+    """The causes to show, the number of further causes, and the decimals that would tell the cause if too few.
+
+    There are `gaps` if a line that the quantity follows from is not on the sheet.
+    """
 
     causes: tuple[Cause, ...] = ()
     more: int = 0
     digits: int | None = None
+    gaps: bool = False
 
 
 class _Fit(NamedTuple):
@@ -194,13 +200,30 @@ class _QuantitySearch:
             if self._total_chance(fit, self.chances) <= allowed[fit.cause.tier]:
                 fits_by_words.setdefault(fit.cause.says, fit)
         if not fits_by_words:
-            return Causes(more=len(fits), digits=self._sufficient_decimals(fits, allowed))
-        best_fits = list(fits_by_words.values())
+            digits, gaps = self._sufficient_decimals(fits, allowed), self._has_gaps()
+            possible = self._possible_slips(fits) if digits is None and not gaps else ()
+            return Causes(possible, len(fits) - len(possible), digits, gaps)
+        all_fits = _without_needless_relu(fits_by_words.values())
+        best_fits = all_fits
         if len(best_fits) > MOST_FITS:  # those in the line itself are simpler than those in lines before it
             best_fits = [fit for fit in best_fits if fit.near >= len(self.lines) - 1]
         best_fits = best_fits[:MOST_CAUSES] if len(best_fits) <= MOST_FITS else []
         self.search.named += [(fit.mistake, fit.cause) for fit in best_fits if fit.mistake is not None]
-        return Causes(tuple(fit.cause for fit in best_fits), len(fits_by_words) - len(best_fits))
+        return Causes(tuple(fit.cause for fit in best_fits), len(all_fits) - len(best_fits))
+
+    def _possible_slips(self, fits: Sequence[_Fit]) -> tuple[Cause, ...]:
+        """Return the slips in one product of a line that give its exact numbers, though others might too."""
+        slips = [
+            replace(fit.cause, tier=POSSIBLE)
+            for fit in fits
+            if fit.cause.kind in OF_A_PRODUCT and self._total_chance(fit, self.chances) <= BOUND_OF_POSSIBLE
+        ]
+        return tuple(slips) if len(slips) <= MOST_CAUSES else ()
+
+    def _has_gaps(self) -> bool:
+        """Return whether a line that leads to the quantity could be on a sheet, but is not."""
+        is_asked = (line.asked and (line.total or not line.summed or self.chain.steps == 1) for line in self.lines[:-1])
+        return any(is_asked) or not self.written.all()
 
     def _sufficient_decimals(self, fits: Sequence[_Fit], allowed: Mapping[str, float]) -> int | None:
         """Return the decimals with which any of the mistakes would be named; None if a mistake gives exact numbers."""
@@ -377,3 +400,11 @@ class _QuantitySearch:
         fits = bool((np.abs(values - value) <= margin)[written].all())
         ratios = np.where(written, margin / np.maximum(np.abs(values - expected), margin), 1.0)
         return fits, float(np.min(ratios) if other.summed else np.prod(ratios))
+
+
+def _without_needless_relu(fits: Iterable[_Fit]) -> list[_Fit]:
+    """Return fits without ReLU if a missing nonlinearity gives the same numbers, as it does where all are positive."""
+    fits = list(fits)
+    if not any(fit.cause.kind in LEFT_OUT for fit in fits):
+        return fits
+    return [fit for fit in fits if not fit.cause.kind.startswith("relu for")]

@@ -12,6 +12,10 @@ from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, STRUCTURAL
 # The chance that a cause is named for unrelated numbers on a sheet is at most 1 %, shared among the tiers.
 BOUND = {LIKELY: 0.004, STRUCTURAL: 0.001, ONE_ENTRY: 0.005}
 
+# The chance that unrelated numbers fit a slip in one product, up to which it is named as possible, not as likely. It
+# is for exact numbers alone, which further digits cannot tell apart.
+BOUND_OF_POSSIBLE = 0.05
+
 # The share by which rounding may tell chances apart that are equal.
 EQUAL_CHANCES = 1e-6
 

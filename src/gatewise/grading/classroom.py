@@ -138,7 +138,7 @@ def _marks_section(written: Sequence[Mark], say: partial[str]) -> str:
     full, earned = max(mark.of for mark in written), [mark.marks for mark in written]
     lowest, highest = points.format_points(min(earned)), points.format_points(max(earned))
     range_text = f"{counted(len(written), 'sheet')} from {lowest} to {highest} of {points.format_points(full)} points"
-    sentence = f"{range_text}; half of them have {points.format_points(median(earned))} or more."
+    sentence = f"{range_text}. The median is {points.format_points(median(earned))}."
     size = next(ten * digit for ten in TENS for digit in (1, 2, 5) if full / (ten * digit) <= MOST_BINS)
     sheets_by_bin = Counter(int(value / size + 1e-9) for value in earned)
     bins = range(min(sheets_by_bin), max(sheets_by_bin) + 1)
@@ -159,7 +159,7 @@ def _lost_lines_section(written: Sequence[Mark], say: partial[str]) -> str:
     most_lost = sorted((name for name, _ in lost.most_common(MOST_BARS)), key=order.index)
     if not most_lost:
         return f"<p>{total}</p>"
-    sentence = say("On so many sheets a line is wrong (in full colour), or too coarse or missing (pale).")
+    sentence = say("Sheets with each line wrong (dark), or too coarse, incomplete or missing (pale).")
     chart = _bar_chart_svg(
         say("Sheets on which a line loses points."), [(name, lost[name], wrong[name]) for name in most_lost]
     )
@@ -173,9 +173,7 @@ def _causes_section(written: Sequence[Mark], say: partial[str]) -> str:
         wrong = (verdict for verdict in mark.verdicts.values() if verdict.status == WRONG)
         counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
     rows = [(say(kind, sections=PLACES), count, count) for kind, count in counts.most_common(MOST_BARS)]
-    sentence = (
-        "On how many sheets there is a mistake of each kind; of several that give the same numbers, the likeliest."
-    )
+    sentence = "Sheets with each kind of mistake. If several fit, the likeliest counts."
     return f"<p>{say(sentence)}</p>\n{_bar_chart_svg(say('Sheets by kind of mistake.'), rows)}" if rows else ""
 
 

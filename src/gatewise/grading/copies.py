@@ -53,7 +53,7 @@ def facts_of_copying(sheets: Sequence[Numbers]) -> Iterator[str]:
             apart = np.abs(keys - student.key) > student.tolerance + rounding(keys)
             telling = digits * apart  # digits that the two keys do not share
             others = np.flatnonzero(fits.all(-1) & (telling.sum(-1) >= LEAST_DIGITS))
-            yield from (f"The numbers of {student.student}'s sheet equal {group[k].student}'s key." for k in others)
+            yield from (f"{student.student}'s sheet has the numbers of {group[k].student}'s key." for k in others)
             if not len(others) and digits.sum() >= LEAST_DIGITS:
                 by_numbers.setdefault(student.written.tobytes(), []).append(student)
     for students in by_numbers.values():

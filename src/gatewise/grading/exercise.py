@@ -21,6 +21,7 @@ from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
 WORKED_DECIMALS = 4  # of the lines that are worked for the student
+ASKED_DECIMALS = 4  # of the numbers that the student works out, at least
 TRIES = 100  # draws for one student, until nothing in them hides a mistake
 AFFORDABLE = 200_000  # products in all draws: of a large cell fewer are tried
 STEEPEST = 3.0  # of the pre-activations: beyond it a gate hardly moves
@@ -45,6 +46,7 @@ class Plan:
     backward: bool = False  # whether the backward pass is asked too
     digits: int = 1  # the significant digits of the given numbers; few, so that they can be used by hand
     worked: str = "none"  # lines worked for the student: none, the first half (partly), or all but the last
+    require_decimals: bool = True  # whether a number with fewer decimals than asked earns no point
     seed: int = 0
     lang: str = "en"  # of the hand-outs
     variant: Variant = field(default_factory=Variant)

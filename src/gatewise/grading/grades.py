@@ -17,7 +17,7 @@ from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
 from gatewise.grading.hand_ins import HandIn
 from gatewise.grading.handout import ANSWERS, WEIGHTS
 from gatewise.grading.keys import Key
-from gatewise.grading.marking import Marking, check
+from gatewise.grading.marking import Marking, mark_sheet
 from gatewise.grading.roster import Student
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import EARNING, MISSING, ONCE, STATUSES, Verdict, describe_counts
@@ -28,7 +28,7 @@ from gatewise.render import text
 MARKED, EMPTY, ABSENT, UNREADABLE = "marked", "blank", "missing", "unreadable"
 MOST_FAULTS = 3  # told beside a name; the student's page has more
 HEADS = ("student", "marks", "of", *STATUSES, "handed in", "first wrong", "likely cause")
-UNREAD = "it could not be read"
+UNREAD = "this line could not be read"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,7 @@ class Mark:
         if first is None:
             return (unread_lines or ("all blank" if self.state == EMPTY else ""),)
         if not first.causes:
-            too_few = "numbers" if first.digits is None else "digits"
-            return (f"too few {too_few} to tell" if first.more else "no known mistake",)
+            return (_no_cause(first),)
         return tuple(map(str, first.causes))
 
     @property
@@ -95,6 +94,13 @@ class Mark:
         statuses = [verdict.status for verdict in self.verdicts.values()]
         counts = (str(statuses.count(status)) for status in STATUSES)
         return self.student.name, *totals, *counts, self.state, self.first_wrong, self.cause_in("en")
+
+
+def _no_cause(wrong: Verdict) -> str:
+    """Return why a wrong line has no cause."""
+    if wrong.digits is not None:
+        return "more digits would tell"
+    return "no known mistake" if not wrong.more else "too few numbers to tell" if wrong.gaps else "several possible"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +154,7 @@ def _mark_student(key: Key, chain: Chain, hand_in: HandIn, weights: Mapping[str,
         return Mark(student, weights, UNREADABLE, fault=hand_in.fault)
     try:
         completed = replace(hand_in.sheet, answers=_answers_with_worked(hand_in.sheet, key, chain))
-        marking = check(completed, chain, repeat=repeat)
+        marking = mark_sheet(completed, chain, repeat, key.request)
     except GatewiseError as fault:
         return Mark(student, weights, UNREADABLE, fault=str(fault))
     verdicts = tuple(_verdicts_on_asked(marking, chain, weights))

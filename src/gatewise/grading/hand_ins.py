@@ -50,17 +50,17 @@ def assign_files(folder: Path, students: Sequence[Student]) -> tuple[dict[Studen
             files_by_student.setdefault(match.students[0], []).append((match.distance, path))
             continue
         whose = join_names((student.name for student in match.students[:4]), "or")
-        strays.append(f"{'/'.join(parts)} ({f'may be that of {whose}' if whose else 'no student has that name'})")
+        strays.append(f"{'/'.join(parts)} ({f'could belong to {whose}' if whose else 'no student has that name'})")
     handed = {}
     for student, files in files_by_student.items():
         best, first = min(files, key=lambda entry: (entry[1].suffix.lower() not in sheet.SUFFIXES, entry[0]))
         handed[student] = [path for distance, path in files if distance <= best]
         worse_fits = [path for distance, path in files if distance > best]
-        strays += [f"{path.relative_to(folder)} (fits {student.name} less than {first.name})" for path in worse_fits]
-        taken = handed[student] if best == PARTLY else ()
-        partly += [
-            f"{path.relative_to(folder)} was taken for {student.name}'s, whose name it has in part." for path in taken
+        strays += [
+            f"{path.relative_to(folder)} (matches {student.name} less well than {first.name})" for path in worse_fits
         ]
+        taken = handed[student] if best == PARTLY else ()
+        partly += [f"{path.relative_to(folder)} was matched to {student.name} by part of the name." for path in taken]
     return handed, strays, partly
 
 
@@ -89,7 +89,7 @@ def choose(paths: Sequence[Path], key: Key, chain: Chain) -> tuple[HandIn, list[
     rivals = [other for other in others if 0 < other.size == best.size and not best.agrees(other)]
     if rivals:
         rival_names = join_names((hand_in.name for hand_in in (best, *rivals)), "and")
-        fault = f"handed in twice: {rival_names} are as complete and have other numbers; leave one of them"
+        fault = f"handed in twice: {rival_names} are equally complete but differ; keep only one of them"
         return HandIn(no_numbers, best.name, fault=fault), []
     sentences = []
     for other in others:

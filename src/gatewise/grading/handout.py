@@ -15,7 +15,7 @@ from gatewise.files.replacing import folder_beside
 from gatewise.files.tables import csv_text
 from gatewise.grading import handout_page
 from gatewise.grading.chain import Chain, Quantity
-from gatewise.grading.exercise import Plan, asked_quantities, worked_numbers
+from gatewise.grading.exercise import ASKED_DECIMALS, Plan, asked_quantities, worked_numbers
 from gatewise.grading.fading import split_lines
 from gatewise.grading.names import python_name
 from gatewise.grading.problem import Problem
@@ -82,7 +82,8 @@ def sheet_notebook(student: Student, problem: Problem, lines: tuple[list[Quantit
     cells = [
         notebook.cell("title", "markdown", f"# {words['title']}: {name}\n\n{handout_page.instructions(plan, where)}")
     ]
-    arrays = [f"{python_name(key)} = np.array({array.tolist()})" for key, array in problem.given_arrays().items()]
+    given = handout_page.given_arrays(problem, plan)
+    arrays = [f"{python_name(key)} = np.array({array.tolist()})" for key, array in given.items()]
     cells.append(notebook.cell("given", "code", "\n".join(["import json", "", "import numpy as np", "", *arrays])))
     if worked:
         worked_arrays = [f"{python_name(line.name)} = np.array({worked_numbers(line).tolist()})" for line in worked]
@@ -120,6 +121,8 @@ def key_json(
         "heads": student.heads,
         "place": place,
         "lang": plan.lang,
+        "decimals": ASKED_DECIMALS,
+        "decimals_required": plan.require_decimals,
     }
     fields |= {"worked": worked, "asked": quantities, "variant": variant}
     arrays = {name: array.tolist() for name, array in problem.given_arrays().items()}

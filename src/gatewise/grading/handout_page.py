@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.arrays import Array
 from gatewise.grading.chain import Chain, Quantity
-from gatewise.grading.exercise import Plan, worked_numbers
+from gatewise.grading.exercise import ASKED_DECIMALS, Plan, worked_numbers
 from gatewise.grading.problem import Problem
 from gatewise.grading.roster import Student
 from gatewise.languages.language import words_in
@@ -73,8 +74,14 @@ def instructions(plan: Plan, where: str) -> str:
     sequences = words["sequences"].format(n=plan.batch) if plan.batch > 1 else ""
     parts = {"backward": plan.backward, "times": plan.steps > 1, "faded": plan.worked != "none"}
     further = [words[name] for name, is_said in parts.items() if is_said]
-    task = words["task"].format(where=where)
-    return " ".join([words["cell"].format(steps=steps, sequences=sequences), *further, task])
+    task = [words["task"].format(decimals=ASKED_DECIMALS, where=where), *[words["coarse"]] * plan.require_decimals]
+    return " ".join([words["cell"].format(steps=steps, sequences=sequences), *further, *task])
+
+
+def given_arrays(problem: Problem, plan: Plan) -> dict[str, Array]:
+    """Return the arrays that a student's sheet gives by name: those of the backward pass only if that is asked."""
+    arrays = problem.given_arrays()
+    return {name: array for name, array in arrays.items() if plan.backward or name not in ("dh", "dc_next")}
 
 
 def _nonlinearity_formulas(quantities: Sequence[Quantity]) -> str:
@@ -94,9 +101,7 @@ def _given_tables(problem: Problem, chain: Chain, plan: Plan) -> Iterator[str]:
     """Yield an HTML figure for each given array of a student's sheet: the weights, inputs and states."""
     symbols = {formula(symbol): symbol for symbol, _ in chain.given}
     words, entry_names = words_of(plan), _entry_names(chain, plan)
-    for name, array in problem.given_arrays().items():
-        if not plan.backward and name in ("dh", "dc_next"):
-            continue
+    for name, array in given_arrays(problem, plan).items():
         symbol = symbols[name.replace("gamma", "γ").replace("beta", "β")]
         along = chain.program.axes[symbol] if symbol.base != "W" else (UNITS, COLUMNS)  # also if h and x are apart
         names = [entry_names[axis] for axis in along]

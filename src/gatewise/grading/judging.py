@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.arrays import Array
+from gatewise.grading.asked import ANYTHING, Asked
 from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep
 from gatewise.grading.error_propagation import rounding, single_precision_error
 from gatewise.grading.sheet import SheetAnswer
-from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, MISSING, RIGHT, WRONG, Verdict
+from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, INCOMPLETE, MISSING, RIGHT, WRONG, Verdict
 from gatewise.margins import largest_first
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
 
@@ -24,8 +25,9 @@ COARSE_SHARE = 0.2  # of a line's largest number, that half a unit in the last d
 SAME_SIZE = 1e-6  # the share of a number by which rounding may tell two sizes apart, also in single precision
 FEWEST_DECIMALS, MOST_DECIMALS = 2, 16  # of numbers whose last zeros may be padding
 ROUNDED = "the rounding of earlier numbers explains the difference"
-CUT = "its digits are cut off, not rounded"
-PADDED = "its last zeros are padding: it was rounded before them"
+CUT = "the digits are cut off, not rounded"
+PADDED = "the trailing zeros aren't real digits: you rounded earlier"
+FEWER = "you gave fewer decimals than the {decimals} that the sheet asks for, which {effect} the point"
 
 
 class Judge:
@@ -36,10 +38,16 @@ class Judge:
     """
 
     def __init__(
-        self, chain: Chain, written: Mapping[str, SheetAnswer], doubted: Collection[str] = (), *, cut: bool = False
+        self,
+        chain: Chain,
+        written: Mapping[str, SheetAnswer],
+        doubted: Collection[str] = (),
+        *,
+        cut: bool = False,
+        asked: Asked = ANYTHING,
     ) -> None:
         """Judge every answer of a sheet, its digits rounded or `cut` off; the verdicts are in `judged`."""
-        self.chain, self.written, self.doubted, self.cut = chain, written, doubted, cut
+        self.chain, self.written, self.doubted, self.cut, self.asked = chain, written, doubted, cut, asked
         self.answers = {name: _as_cut_off(answer) for name, answer in written.items()} if cut else dict(written)
         decimals = {name: _decimals(answer) for name, answer in self.answers.items() if not answer.blank}
         most = max(decimals.values(), default=0)
@@ -105,10 +113,20 @@ class Judge:
                 self.tainted.discard(line.place)
             elif verdict.status == WRONG and line.name not in self.doubted:
                 self.tainted.add(line.place)
-            yield verdict
+            yield self._without_blanks(verdict, line, answer)
             self._assume_answer(line, answer, verdict)
 
     # A single quantity
+
+    def _without_blanks(self, verdict: Verdict, line: Quantity, answer: SheetAnswer) -> Verdict:
+        """Return the verdict on a line of which some entries may be blank: it is incomplete, if it is not wrong."""
+        places = np.argwhere(np.isnan(answer.values))
+        if not len(places) or answer.values.shape != line.key.shape:
+            return verdict
+        blank = tuple(self.chain.entry(line, tuple(place)) for place in places.tolist())
+        if verdict.status == WRONG:
+            return replace(verdict, blank=blank)
+        return Verdict(verdict.name, verdict.equation, INCOMPLETE, blank=blank)
 
     def _judge_quantity(self, quantity: Quantity, answer: SheetAnswer) -> Verdict:
         name, equation, key = quantity.name, quantity.equation, quantity.key
@@ -128,12 +146,19 @@ class Judge:
             follows_wrong = not is_right and quantity.place in self.tainted
             digits = answer if is_right else self.unpadded[name]
             exact = expected if follows_wrong else key
-            if _is_coarse(digits, key if is_right else expected, exact, self.chain.rounding(exact)):
+            has_fewer = self._has_fewer_decimals(digits, key, expected)
+            if has_fewer and self.asked.required:
+                is_padded = (self.answers[name].tolerance < digits.tolerance).any()
+                reason = PADDED if is_padded else FEWER.format(decimals=self.asked.decimals, effect="costs")
+                return Verdict(name, equation, COARSE, reason=reason)
+            is_fine = self.asked.required and self.asked.decimals is not None
+            if not is_fine and _is_coarse(digits, key if is_right else expected, exact, self.chain.rounding(exact)):
                 return Verdict(name, equation, COARSE)
+            fewer = FEWER.format(decimals=self.asked.decimals, effect="still earns") if has_fewer else ""
             if follows_wrong:
-                return Verdict(name, equation, FOLLOWS)
+                return Verdict(name, equation, FOLLOWS, reason=fewer)
             reason = self._reason(name, key)
-            return Verdict(name, equation, CLOSE if reason else RIGHT, reason=reason)
+            return Verdict(name, equation, CLOSE if reason else RIGHT, reason=reason or fewer)
         wrong_entries = np.argwhere(excess > 0)
         worst_first = wrong_entries[largest_first(excess[excess > 0])]
         worst_entry, *other_entries = map(tuple, worst_first.tolist())
@@ -155,7 +180,26 @@ class Judge:
             return ""
         if unpadded is not self.answers[name] and unpadded.agrees(key, margin):
             return PADDED
-        return CUT if self.cut else ROUNDED
+        return CUT if self.cut and self._is_cut_off(name, key) else ROUNDED
+
+    def _is_cut_off(self, name: str, key: Array) -> bool:
+        """Return whether the written numbers are the right ones without their further digits."""
+        answer, sign = self.answers[name], np.where(key < 0, -1.0, 1.0)
+        left, margin = sign * (key - answer.values), rounding(key) + single_precision_error(key)
+        return bool(((left >= -margin) & (left <= answer.tolerance + margin))[np.isfinite(answer.values)].all())
+
+    def _has_fewer_decimals(self, answer: SheetAnswer, key: Array, expected: Array) -> bool:
+        """Return whether a number that agrees has fewer decimals than the sheet asks for, and needs them.
+
+        It does not need the zeros at its end, which spreadsheets and programs leave out.
+        """
+        if self.asked.decimals is None:
+            return False
+        half = 0.5 * 10.0**-self.asked.decimals
+        few = answer.tolerance > (1 + SAME_SIZE) * (2 if self.cut else 1) * half
+        needless = np.abs(answer.values - key) <= half + rounding(key) + single_precision_error(key)
+        needless |= np.abs(answer.values - expected) <= 2 * half
+        return bool((few & ~needless)[np.isfinite(answer.values)].any())
 
     def is_nearly_right(self, quantity: Quantity) -> bool:
         """Return whether cutting off digits, here and before, could explain a wrong quantity of a sheet."""
@@ -199,10 +243,10 @@ class Judge:
         self._assume(quantity, values, np.where(exact & written, np.minimum(tolerance, slack), tolerance))
 
 
-def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer]) -> Judge:
+def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer], asked: Asked = ANYTHING) -> Judge:
     """Judge a sheet's numbers as rounded, or as cut off after their last digit if that makes fewer wrong."""
-    judge = Judge(chain, answers)
-    cut_judge = Judge(chain, answers, cut=True) if any(map(judge.is_nearly_right, judge.wrong)) else judge
+    judge = Judge(chain, answers, asked=asked)
+    cut_judge = Judge(chain, answers, cut=True, asked=asked) if any(map(judge.is_nearly_right, judge.wrong)) else judge
     no_longer_wrong = set(judge.wrong) - set(cut_judge.wrong)
     fewer = len(cut_judge.wrong) < len(judge.wrong)
     return cut_judge if fewer and all(map(cut_judge.is_towards_zero, no_longer_wrong)) else judge

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from gatewise.errors import FileError
 from gatewise.grading import sheet
+from gatewise.grading.asked import Asked
 from gatewise.grading.chain import Chain
 from gatewise.grading.handout import KEY, KEYS
 from gatewise.grading.problem import Problem, read_problem
@@ -14,6 +16,7 @@ from gatewise.grading.roster import Student
 from gatewise.languages.language import LANGUAGES
 from gatewise.render import text
 
+MOST_DECIMALS = 15
 LISTS = ("roster", "asked", "worked", "heads")  # of texts in a key
 
 
@@ -27,6 +30,13 @@ class Key:
     worked: tuple[str, ...]
     problem: Problem
     lang: str = "en"  # of the hand-outs
+    decimals: int | None = None  # that the sheet asks for
+    decimals_required: bool = False  # for a point
+
+    @property
+    def request(self) -> Asked:
+        """What the student's sheet asks for."""
+        return Asked(self.asked, self.decimals, self.decimals_required)
 
     def chain(self) -> Chain:
         """Return the student's run to compare the answers with, or raise FileError if it lacks a line of the key."""
@@ -70,4 +80,8 @@ def read(path: Path) -> Key:
     student, lang = Student(more["student"], path.stem, cells, heads), more.get("lang", "en")
     if lang not in LANGUAGES:
         raise FileError(f"cannot read {path}: its lang must be one of {', '.join(LANGUAGES)}")
-    return Key(student, place, asked, worked, read_problem(key_sheet), lang)
+    decimals = more.get("decimals")
+    if decimals is not None and not (isinstance(decimals, Decimal) and decimals in range(MOST_DECIMALS + 1)):
+        raise FileError(f"cannot read {path}: its decimals must be a whole number from 0 to {MOST_DECIMALS}")
+    digits = (None if decimals is None else int(decimals)), more.get("decimals_required") is True
+    return Key(student, place, asked, worked, read_problem(key_sheet), lang, *digits)

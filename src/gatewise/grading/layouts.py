@@ -13,7 +13,6 @@ from gatewise.files import tables
 from gatewise.grading.numerals import is_blank, is_number
 
 HEADS = ("quantity", "name", "gate", "variable", "symbol", "line")  # the first cell of a line of column heads
-ABOUT = (*HEADS, "student", "group", "date", "course", "seed")  # lines that are not about a quantity
 UNITS, STEPS, VALUES = (
     ("unit", "units", "neuron", "einheit"),
     ("step", "steps", "t", "time", "time step"),
@@ -115,7 +114,7 @@ def iterate_pieces(path: Path, text: str, separator: str | None = None) -> Itera
                 yield SheetPiece(
                     row.line, assignment["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
                 )
-            elif assignment["name"].strip().casefold() not in ABOUT:
+            elif assignment["name"].strip().casefold() not in HEADS:
                 name = assignment["name"].strip()
                 written, index = _join_bracket_lines(_text_after_sign(assignment), rows, index)
                 rows_below = [] if written else _matrix_below(name, rows, index)
@@ -127,7 +126,7 @@ def iterate_pieces(path: Path, text: str, separator: str | None = None) -> Itera
             yield from table
             continue
         head = _table_head(rows, index)
-        if head is None and row.cells[0].casefold() not in ABOUT and not _labels_columns(row.cells):
+        if head is None and row.cells[0].casefold() not in HEADS and not _labels_columns(row.cells):
             name, *numbers = row.cells
             rows_below = [] if any(numbers) else _matrix_below(name, rows, index)
             yield from rows_below or [_split_unit(SheetPiece(row.line, name, numbers, row=True))]

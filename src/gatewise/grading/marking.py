@@ -13,20 +13,32 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError, one_of
 from gatewise.grading import sheet as sheets
+from gatewise.grading.asked import ANYTHING, Asked
 from gatewise.grading.causes import CauseSearch
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.error_propagation import rounding
 from gatewise.grading.judging import Judge, judge_rounded_or_cut
-from gatewise.grading.matching import match_answers, shape_fault
-from gatewise.grading.sheet import Fault, Sheet
-from gatewise.grading.verdicts import COARSE, EARNING, FOLLOWS, ONCE, REPEATS, WRONG, Cause, Verdict
+from gatewise.grading.matching import match_answers, padded_with_blanks, shape_fault
+from gatewise.grading.reversing import judge_reversed, verdicts_on_reversed
+from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
+from gatewise.grading.verdicts import (
+    COARSE,
+    EARNING,
+    FOLLOWS,
+    INCOMPLETE,
+    ONCE,
+    REPEATS,
+    WRONG,
+    Cause,
+    Verdict,
+)
 from gatewise.languages.language import require_language
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 
 MOST_UNEXPLAINED = 3  # wrong quantities; of more, most of them unexplained, only the first is explained
-SAME_SLIP = "follows from the same slip"
+SAME_SLIP = "this repeats the slip made in"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +53,8 @@ class Marking:
         The name of the file with the answers.
     faults : tuple of Fault
         The lines that could not be read: no numbers, an unknown name, a wrong shape.
+    decimals : int or None
+        The decimals that the sheet asks for, if it does.
 
     Examples
     --------
@@ -54,6 +68,7 @@ class Marking:
     verdicts: tuple[Verdict, ...]
     source: str = "the answers"
     faults: tuple[Fault, ...] = ()
+    decimals: int | None = None
 
     @property
     def first(self) -> Verdict | None:
@@ -62,8 +77,8 @@ class Marking:
 
     @property
     def correct(self) -> bool:
-        """Whether every written line is right or close, and could be read."""
-        return not self.count(FOLLOWS, COARSE, WRONG) and not self.faults
+        """Whether every line with a number is complete, right or close, and every line could be read."""
+        return not self.count(FOLLOWS, COARSE, INCOMPLETE, WRONG) and not self.faults
 
     def count(self, *statuses: str) -> int:
         """Return the number of quantities with any of these statuses."""
@@ -169,19 +184,42 @@ def check(
         sheet = sheets.read(answers)
     else:
         raise OptionError(f"answers must be arrays by name or the path of a sheet, not {type(answers).__name__}")
-    answers_by_name, faults = match_answers(chain, sheet)
-    with np.errstate(all="ignore"):  # numbers of any size are written
-        verdicts = _explain_verdicts(judge_rounded_or_cut(chain, answers_by_name))
+    return mark_sheet(sheet, chain, repeat)
+
+
+def mark_sheet(sheet: Sheet, chain: Chain, repeat: str = ONCE, asked: Asked = ANYTHING) -> Marking:
+    """Return the marked sheet; `asked` is what it asks for, if it belongs to an exercise."""
+    answers, faults = match_answers(chain, sheet, asked)
+    verdicts = _judge_and_explain(chain, answers, asked)
+    padded = {
+        name: answer
+        for name in (verdict.name for verdict in verdicts if _has_strange_shape(verdict))
+        if (answer := padded_with_blanks(answers[name], chain.by_name[name].key.shape)) is not None
+    }
+    if padded:
+        answers |= padded
+        verdicts = _judge_and_explain(chain, answers, asked)
     if repeat == ONCE:
         verdicts = _count_repeats_once(verdicts)
-    strange = [
-        verdict for verdict in verdicts if verdict.status == WRONG and verdict.written is None and not verdict.causes
-    ]
-    faults += [
-        shape_fault(verdict.name, answers_by_name[verdict.name], chain.by_name[verdict.name]) for verdict in strange
-    ]
+    strange = [*filter(_has_strange_shape, verdicts)]
+    faults += [shape_fault(verdict.name, answers[verdict.name], chain.by_name[verdict.name]) for verdict in strange]
     faults.sort(key=_line_number)
-    return Marking(tuple(verdict for verdict in verdicts if verdict not in strange), sheet.source, tuple(faults))
+    read = tuple(verdict for verdict in verdicts if verdict not in strange)
+    return Marking(read, sheet.source, tuple(faults), asked.decimals)
+
+
+def _judge_and_explain(chain: Chain, answers: Mapping[str, SheetAnswer], asked: Asked) -> list[Verdict]:
+    with np.errstate(all="ignore"):  # numbers of any size are written
+        judge = judge_rounded_or_cut(chain, answers, asked)
+        turned = judge_reversed(judge)
+        if turned is None:
+            return _explain_verdicts(judge)
+        explained = {verdict.name: verdict for verdict in _explain_verdicts(turned)}
+        return list(verdicts_on_reversed(judge, explained))
+
+
+def _has_strange_shape(verdict: Verdict) -> bool:
+    return verdict.status == WRONG and verdict.written is None and not verdict.causes
 
 
 def _line_number(fault: Fault) -> int:
@@ -196,8 +234,9 @@ def _count_repeats_once(verdicts: Sequence[Verdict]) -> list[Verdict]:
         families = [cause.family for cause in verdict.causes if cause.family is not None]
         first = next((first_lines[family] for family in families if family in first_lines), None)
         if first is not None:
-            reason = f"it {SAME_SLIP} as {first}"
-            verdict = Verdict(verdict.name, verdict.equation, FOLLOWS, reason=reason)
+            status = INCOMPLETE if verdict.blank else FOLLOWS
+            reason = f"{SAME_SLIP} {first}"
+            verdict = Verdict(verdict.name, verdict.equation, status, reason=reason, blank=verdict.blank)
         first_lines |= {family: first or verdict.name for family in families if family not in first_lines}
         counted.append(verdict)
     return counted
@@ -205,7 +244,9 @@ def _count_repeats_once(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def _explain_verdicts(judge: Judge) -> list[Verdict]:
     wrong = [quantity.name for quantity in judge.wrong]
-    judges = [judge, Judge(judge.chain, judge.written, wrong, cut=judge.cut)] if len(wrong) > 1 else [judge]
+    judges = [judge]
+    if len(wrong) > 1:
+        judges.append(Judge(judge.chain, judge.written, wrong, cut=judge.cut, asked=judge.asked))
     turns = count()
     searches = [CauseSearch(judge_used, wrong, turns) for judge_used in judges if wrong]
     verdicts, explained, unexplained = [], 0, 0

@@ -9,22 +9,29 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.grading import names
+from gatewise.grading.asked import ANYTHING, Asked
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.problem import INPUTS
 from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
 from gatewise.render.text import clean
 
+_OF_SYMBOLS = re.compile(r"[_^\\\[{]")  # in the names of quantities, and hardly in a heading
 
-def match_answers(chain: Chain, sheet: Sheet) -> tuple[dict[str, SheetAnswer], list[Fault]]:
-    """Return a sheet's answers by the names of the run's quantities, and faults for all its other lines."""
+
+def match_answers(chain: Chain, sheet: Sheet, asked: Asked = ANYTHING) -> tuple[dict[str, SheetAnswer], list[Fault]]:
+    """Return a sheet's answers by the names of the run's quantities, and faults for all its other lines.
+
+    A heading, such as a name or a date, is neither: see `_without_headings`.
+    """
     answers: dict[str, SheetAnswer] = {}
-    sheet = gather_indexed(chain, sheet)
+    sheet = _without_headings(chain, gather_indexed(chain, sheet))
     faults, names_by_quantity = list(sheet.faults), dict[str, str]()
+    allowed, known = _allowed_names(chain, sheet, asked), list(chain.by_name if asked.names is None else asked.names)
     for name, answer in sheet.answers.items():
         place = _line_of(answer)
         quantity = chain.named(name)
         if quantity is None:
-            faults.append(Fault(place, name, _describe_unknown(chain, clean(name))))
+            faults.append(Fault(place, name, _describe_unknown(clean(name), allowed, known)))
         elif quantity.name in names_by_quantity:
             faults.append(
                 Fault(place, name, f"{name!r} and {names_by_quantity[quantity.name]!r} are the same quantity")
@@ -85,6 +92,48 @@ def _gather_rows(key: Array, by_index: dict[int, SheetAnswer]) -> SheetAnswer | 
     return SheetAnswer(numbers[0], np.nan_to_num(numbers[1]), next(iter(by_index.values())).place)
 
 
+def _without_headings(chain: Chain, sheet: Sheet) -> Sheet:
+    """Return a sheet without its headings: lines that name no quantity and have no numbers of one.
+
+    A heading may have a single number, as in Homework 3. If no line names a quantity, all lines are kept, since then
+    nothing tells which are headings.
+    """
+
+    def names_quantity(name: str) -> bool:
+        indexed = names.split_index(name)
+        return chain.named(name) is not None or (indexed is not None and chain.named(indexed[0]) is not None)
+
+    if not any(map(names_quantity, (*sheet.answers, *(fault.name for fault in sheet.faults)))):
+        return sheet
+
+    def is_heading(name: str, has_numbers: bool, is_empty: bool) -> bool:
+        if has_numbers or names_quantity(name) or _is_given(name):
+            return False
+        return is_empty or not (_OF_SYMBOLS.search(name) or names.suggestion(name, chain.by_name))
+
+    answers = {
+        name: answer
+        for name, answer in sheet.answers.items()
+        if not is_heading(name, np.isfinite(answer.values).sum() > 1, answer.blank)
+    }
+    faults = tuple(fault for fault in sheet.faults if not is_heading(fault.name, fault.has_numbers, is_empty=False))
+    return replace(sheet, answers=answers, faults=faults)
+
+
+def _is_given(name: str) -> bool:
+    """Return whether a name is that of something that an exercise gives."""
+    return name.partition("[")[0] in INPUTS or name[:2] in ("W_", "b_")
+
+
+def _allowed_names(chain: Chain, sheet: Sheet, asked: Asked) -> list[str]:
+    """Return the names that a line of a sheet may have; of the backward pass only if the sheet goes that far."""
+    if asked.names is not None:
+        return [name for name in chain.by_name if name in asked.names]
+    quantities = [quantity for name in sheet.answers if (quantity := chain.named(name)) is not None]
+    goes_back = any(quantity.backward for quantity in quantities) or not quantities
+    return [name for name, quantity in chain.by_name.items() if goes_back or not quantity.backward]
+
+
 def _line_of(answer: SheetAnswer) -> str:
     """Return the line of a sheet that an answer stands on; empty if it has none."""
     return answer.place if re.search(r"(?:line|cell) \d+$", answer.place) else ""
@@ -95,14 +144,14 @@ def shape_fault(name: str, answer: SheetAnswer, quantity: Quantity) -> Fault:
     return Fault(_line_of(answer), name, f"{name!r} has shape {answer.values.shape}; it must be {quantity.key.shape}")
 
 
-def _describe_unknown(chain: Chain, name: str) -> str:
+def _describe_unknown(name: str, allowed_names: list[str], known_names: list[str]) -> str:
     """Return the fault of a sheet's name that means no asked quantity, with a suggestion if one resembles it."""
-    known_names, short_name = list(chain.by_name), name if len(name) <= 40 else f"{name[:40]}…"
-    if name.partition("[")[0] in INPUTS or name[:2] in ("W_", "b_"):
+    short_name = name if len(name) <= 40 else f"{name[:40]}…"
+    if _is_given(name):
         return f"{short_name!r} is given, not asked"
-    if (similar := names.suggestion(name, chain.by_name)) is not None:
+    if (similar := names.suggestion(name, known_names)) is not None:
         return f"there is no quantity {short_name!r}; did you mean {similar!r}?"
-    allowed = known_names if len(known_names) <= 24 else [*known_names[:20], "…", known_names[-1]]
+    allowed = allowed_names if len(allowed_names) <= 24 else [*allowed_names[:20], "…", allowed_names[-1]]
     return f"there is no quantity {short_name!r}; allowed: {', '.join(allowed)}"
 
 
@@ -126,4 +175,15 @@ def _fit_shape(chain: Chain, quantity: Quantity, answer: SheetAnswer) -> SheetAn
     is_unsummed = quantity.summed and values.shape == (chain.batch, *shape)
     if np.isfinite(values).all() and (is_transposed or is_unsummed or values.shape in chain.shapes(quantity)):
         return fitted
-    return None
+    return padded_with_blanks(fitted, shape)
+
+
+def padded_with_blanks(answer: SheetAnswer, shape: tuple[int, ...]) -> SheetAnswer | None:
+    """Return a sheet's answer with blanks behind its rows, which are too short; None if it has another fault."""
+    values, tolerance = answer.values, answer.tolerance
+    if values.ndim < len(shape) and shape[:-1] in ((), (1,)):  # a single number or row
+        values, tolerance = (array.reshape(*shape[:-1], -1) for array in (values, tolerance))
+    if not shape or values.ndim != len(shape) or values.shape[:-1] != shape[:-1] or values.shape[-1] > shape[-1]:
+        return None
+    missing = [(0, 0)] * (values.ndim - 1) + [(0, shape[-1] - values.shape[-1])]
+    return SheetAnswer(np.pad(values, missing, constant_values=np.nan), np.pad(tolerance, missing), answer.place)

@@ -22,8 +22,8 @@ from gatewise.render.html_pieces import text as html_text
 from gatewise.render.text import clean, left_of, short, wrap
 from gatewise.showing import counted
 
-FORMAT, VERSION = "gatewise marking", 2  # one version only ever gets keys added
-SYMBOLS = dict(zip(STATUSES, "✓↳≈?✗–", strict=True))  # beside the words
+FORMAT, VERSION = "gatewise marking", 3  # one version only ever gets keys added
+SYMBOLS = dict(zip(STATUSES, "✓↳≈?◐✗–", strict=True))  # beside the words
 HEADS = "verdict", "line", "written", "right"
 MOST_FAULTS = 20  # lines that could not be read, one by one
 MOST_TITLE = 80  # columns
@@ -31,7 +31,7 @@ STYLE = "marking.css", "gatewise.grading"
 KEYS: dict[type, tuple[str, ...]] = {  # of JSON
     Verdict: (
         *("name", "status", "equation", "entry", "others", "written", "right", "expected"),
-        *("causes", "more", "digits", "reason"),
+        *("causes", "more", "digits", "reason", "blank"),
     ),
     Cause: ("kind", "says", "tier"),
     Fault: ("place", "name", "says"),

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gatewise.errors import join_names
-from gatewise.grading.marking import Marking
+from gatewise.grading.marking import SAME_SLIP, Marking
 from gatewise.grading.sheet import Fault
-from gatewise.grading.verdicts import CLOSE, COARSE, MISSING, RIGHT, WRONG, Verdict, describe_counts
+from gatewise.grading.verdicts import CLOSE, COARSE, INCOMPLETE, MISSING, RIGHT, WRONG, Verdict, describe_counts
 from gatewise.languages.translation import feedback_in
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
@@ -54,18 +54,19 @@ def _english_sentences(marking: Marking) -> list[Sentence]:
     else:
         place = marking.verdicts.index(first)
         so_far, opening = _describe_right_start(marking.verdicts[:place]), "The first wrong line is"
-        paragraphs = [(so_far, *_describe_wrong(f"{' ' * bool(so_far)}{opening}", first)), (explain(first),)]
-        paragraphs += _describe_other_wrong(marking.verdicts[place + 1 :])
+        paragraphs = [
+            (so_far, *_describe_wrong(f"{' ' * bool(so_far)}{opening}", first)),
+            (explain(first, marking.decimals),),
+        ]
+        paragraphs += _describe_other_wrong(marking.verdicts[place + 1 :], marking.decimals)
     if not {verdict.status for verdict in marking.verdicts} <= {RIGHT} and marking.count(MISSING) < len(
         marking.verdicts
     ):
         paragraphs.append((f"{counted(len(marking.verdicts), 'line')}: {describe_counts(marking.verdicts)}.",))
+    paragraphs += [(sentence,) for sentence in _describe_blanks(marking.verdicts)]
     paragraphs += [(sentence,) for sentence in _describe_reasons(marking.verdicts)]
     if marking.faults and marking.count(MISSING) < len(marking.verdicts):
-        without = "it" if len(marking.faults) == 1 else "them"
-        paragraphs.append(
-            (f"{counted(len(marking.faults), 'line')} could not be read; the rest was checked without {without}.",)
-        )
+        paragraphs.append((f"{counted(len(marking.faults), 'line')} could not be read. The others were checked.",))
     return paragraphs
 
 
@@ -87,23 +88,37 @@ def describe_fault(fault: Fault, lang: str = "en") -> str:
     return clean(f"{feedback_in(lang, place)}: {says}" if place else says)
 
 
-def explain(verdict: Verdict) -> str:
-    """Return a sentence about the possible mistakes that made a line of a sheet wrong."""
+def explain(verdict: Verdict, decimals: int | None = None) -> str:
+    """Return sentences about the possible mistakes that made a line of a sheet wrong; it asks for so many decimals."""
     if not verdict.causes:
-        if verdict.digits is None:
-            too_few = "Too few numbers are written to tell the cause."
-            return too_few if verdict.more else "No known mistake gives these numbers."
-        return f"Too few digits are written to tell the cause; {counted(verdict.digits, 'decimal')} would do."
+        return _explain_without_cause(verdict, decimals)
     first, *others = (clean(str(cause)) for cause in verdict.causes)
     opening = {
-        "likely": "Its likely cause:",
-        "structural": "A possible cause:",
-        "one entry": "It looks like a slip in one entry:",
-    }[verdict.causes[0].tier]
-    listed = "; or ".join([first, *others])
-    gives = ("That mistake gives", "Either mistake gives", "Each of these mistakes gives")[min(len(others), 2)]
-    more = f"; {counted(verdict.more, 'other mistake')} would do so too" if verdict.more else ""
-    return f"{opening} {listed}. {gives} exactly these numbers{more}."
+        "likely": "Likely cause:",
+        "structural": "Possible cause:",
+        "one entry": "This looks like a slip:",
+        "possible": "This may be a slip:",
+    }
+    listed = ", or ".join([first, *others])
+    gives = ("This mistake gives", "Either mistake gives", "Each of these mistakes gives")[min(len(others), 2)]
+    more = ""
+    if verdict.more:
+        more = f" So {'does' if verdict.more == 1 else 'do'} {counted(verdict.more, 'other mistake')}."
+    return f"{opening[verdict.causes[0].tier]} {listed}. {gives} exactly these numbers.{more}"
+
+
+def _explain_without_cause(verdict: Verdict, decimals: int | None) -> str:
+    if verdict.digits is None:
+        if not verdict.more:
+            return "No known mistake gives these numbers."
+        few = "Too few numbers are written to tell what went wrong."
+        return few if verdict.gaps else "Several mistakes could give these numbers."
+    if decimals is None:
+        return f"There aren't enough digits to tell what went wrong. Give {counted(verdict.digits, 'decimal')}."
+    if verdict.digits <= decimals:
+        return f"The sheet asks for {counted(decimals, 'decimal')}. They would tell what went wrong."
+    more = "Only more digits than the sheet asks for can tell what went wrong."
+    return f"{more} Give {counted(verdict.digits, 'decimal')}."
 
 
 def format_pair(written: float, right: float) -> tuple[str, str]:
@@ -118,7 +133,12 @@ def format_pair(written: float, right: float) -> tuple[str, str]:
 
 def _describe_right_start(before: Sequence[Verdict]) -> str:
     right = [verdict.name for verdict in before if verdict.status in (RIGHT, CLOSE)]
-    return "" if not right else f"{right[0]} is right." if len(right) == 1 else f"Right up to {right[-1]}."
+    if len(right) < 2:
+        return f"{right[0]} is right." if right else ""
+    is_whole = len(right) == len(before)
+    return (
+        f"Everything up to {right[-1]} is right." if is_whole else f"{len(right):,} lines up to {right[-1]} are right."
+    )
 
 
 def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
@@ -127,26 +147,23 @@ def _describe_wrong(opening: str, verdict: Verdict) -> Sentence:
     line = (f"{opening} ", equation) if itself else (f"{opening} ", f"{clean(verdict.name)} (", equation, ")")
     if verdict.written is None or verdict.right is None:
         return *line, f": {clean(verdict.entry)}."
-    where = f", at {clean(verdict.entry)}" if verdict.entry else ""
-    others = f"; {_describe_others(verdict)}" if verdict.others else ""
+    you = f"At {clean(verdict.entry)}, you" if verdict.entry else "You"
+    others = f" Also wrong: {_join_names(verdict.others)}." if verdict.others else ""
     if verdict.expected is None:
         written, right = format_pair(verdict.written, verdict.right)
-        return *line, f"{where}: {written} was written where {right} is right{others}."
+        return *line, f". {you} wrote {written}; it should be {right}.{others}"
     written, expected = format_pair(verdict.written, verdict.expected)
-    return *line, f"{where}: {written} was written where {expected} follows from the earlier numbers{others}."
-
-
-def _describe_others(verdict: Verdict) -> str:
-    """Return a clause about the other wrong entries of a line: unit 0 is wrong, too."""
-    return f"{_join_names(verdict.others)} {'is' if len(verdict.others) == 1 else 'are'} wrong, too"
+    return *line, f". {you} wrote {written}; your earlier numbers give {expected}.{others}"
 
 
 def _describe_nothing_wrong(marking: Marking) -> str:
-    right, coarse, missing = (marking.count(status) for status in (RIGHT, COARSE, MISSING))
+    right, coarse, incomplete, missing = (marking.count(status) for status in (RIGHT, COARSE, INCOMPLETE, MISSING))
     if missing == len(marking.verdicts):
         return "No written line could be read." if marking.faults else "Nothing is written yet."
-    if coarse:
-        return f"No line is wrong, but {counted(coarse, 'line')} {'needs' if coarse == 1 else 'need'} more digits."
+    flaws = [f"{counted(coarse, 'line')} {'needs' if coarse == 1 else 'need'} more digits"] * bool(coarse)
+    flaws += [f"{counted(incomplete, 'line')} {'is' if incomplete == 1 else 'are'} incomplete"] * bool(incomplete)
+    if flaws:
+        return f"No line is wrong, but {'. '.join(flaws)}."
     if right + missing < len(marking.verdicts):
         return "No line is wrong."
     which = "line that could be read" if marking.faults else "written line" if missing else "line"
@@ -154,33 +171,49 @@ def _describe_nothing_wrong(marking: Marking) -> str:
     return f"The {which} is right." if right == 1 else f"{every} {which.replace('line', 'lines')} are right."
 
 
-def _describe_other_wrong(after: Sequence[Verdict]) -> Iterator[Sentence]:
+def _describe_other_wrong(after: Sequence[Verdict], decimals: int | None) -> Iterator[Sentence]:
     wrong = [verdict for verdict in after if verdict.status == WRONG]
     for verdict in wrong[:MOST_FURTHER]:
-        yield *_describe_wrong("Another wrong line is", verdict), f" {explain(verdict)}"
+        yield *_describe_wrong("Another wrong line is", verdict), f" {explain(verdict, decimals)}"
     if len(wrong) > MOST_FURTHER:
         yield (f"Also wrong: {_join_names([verdict.name for verdict in wrong[MOST_FURTHER:]])}.",)
 
 
+def _describe_blanks(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yield a sentence about the blank entries of a marked sheet's lines, for all lines with the same ones."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for verdict in verdicts:
+        if verdict.blank:
+            names.setdefault(verdict.blank, []).append(verdict.name)
+    for blank, lines in names.items():
+        yield f"Still blank: {_join_names(blank)} in {_join_names(lines)}."
+
+
 def _describe_reasons(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Yield each reason why lines of a marked sheet are close or right once, with its lines."""
+    """Yield each reason why lines of a marked sheet are close, too coarse or right once, with its lines."""
     names: dict[str, list[str]] = {}
     for verdict in verdicts:
-        if verdict.reason:
+        if verdict.reason and verdict.status != MISSING:
             names.setdefault(clean(verdict.reason), []).append(verdict.name)
     for reason, lines in names.items():
-        yield f"{'On' if len(lines) == 1 else 'On each of'} {_join_names(lines)}: {reason}."
+        if reason.startswith(SAME_SLIP):
+            repeat = f"repeat{'s' * (len(lines) == 1)}"
+            yield f"{_join_names(lines)} {reason.replace('this repeats', repeat, 1)}."
+        else:
+            yield f"Note on {_join_names(lines)}: {reason}."
 
 
 def _line_notes(verdict: Verdict) -> Iterator[str]:
     """Yield the notes beside a line in the table of a marked sheet: other entries, expected number, causes, reason."""
     if verdict.others:
-        yield _describe_others(verdict)
+        yield f"also wrong: {_join_names(verdict.others)}"
+    if verdict.blank:
+        yield f"still blank: {_join_names(verdict.blank)}"
     if verdict.expected is not None and verdict.written is not None:
-        yield f"{format_pair(verdict.written, verdict.expected)[1]} follows from the earlier numbers"
+        yield f"your earlier numbers give {format_pair(verdict.written, verdict.expected)[1]}"
     if verdict.causes:
-        more = f"; or {counted(verdict.more, 'other mistake')}" if verdict.more else ""
-        yield "; or ".join(map(str, verdict.causes)) + more
+        more = f", or {counted(verdict.more, 'other mistake')}" if verdict.more else ""
+        yield ", or ".join(map(str, verdict.causes)) + more
     if verdict.digits is not None:
         yield f"{counted(verdict.digits, 'decimal')} would tell the cause"
     if verdict.reason:

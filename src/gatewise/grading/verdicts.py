@@ -1,4 +1,4 @@
-"""The verdict on one line of a sheet, one of six, and the possible causes of a mistake."""
+"""The verdict on one line of a sheet, one of seven, and the possible causes of a mistake."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gatewise.arrays import Array
 from gatewise.grading.edits.edit import LIKELY
 
 RIGHT, FOLLOWS, CLOSE = "right", "right from a wrong line", "close"
-COARSE, WRONG, MISSING = "too coarse", "wrong", "missing"
+COARSE, INCOMPLETE, WRONG, MISSING = "too coarse", "incomplete", "wrong", "missing"
 EARNING = (RIGHT, FOLLOWS, CLOSE)  # the points of a line
 ONCE, EVERY = REPEATS = ("once", "every")  # how often one mistake costs points
-STATUSES = (*EARNING, COARSE, WRONG, MISSING)
+STATUSES = (*EARNING, COARSE, INCOMPLETE, WRONG, MISSING)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Cause:
         Its class of mistakes.
     says : str
         The mistake in words; `str` gives them.
-    tier : {"likely", "structural", "one entry"}
+    tier : {"likely", "structural", "one entry", "possible"}
     predicted : array
         The quantity with that mistake, computed from the person's own numbers.
     family : hashable
@@ -53,14 +53,19 @@ class Verdict:
     name : str
     equation : str
         As text.
-    status : {"right", "right from a wrong line", "close", "too coarse", "wrong", "missing"}
+    status : {"right", "right from a wrong line", "close", "too coarse", "incomplete", "wrong", "missing"}
         ``right``: within half a unit in the last digit; ``right from a wrong line``: computed correctly from earlier
         numbers, one of which is wrong, or with an earlier slip; ``close``: off by what the reason explains; ``too
-        coarse``: too few digits to decide.
+        coarse``: too few digits to decide, or fewer than the sheet asks for; ``incomplete``: an entry is blank, and
+        no other is wrong.
     entry : str
         Of a wrong quantity: the entry with the largest error, or the fault of its shape.
     others : tuple of str
         Its other wrong entries.
+    blank : tuple of str
+        Its entries in which nothing is written, if others are.
+    gaps : bool
+        Whether a line that it follows from is not on the sheet.
     written, right : float or None
         That entry as it was written, and its correct value.
     expected : float or None
@@ -72,7 +77,7 @@ class Verdict:
     digits : int or None
         If too few digits are written to tell the cause: the number of decimals that would do.
     reason : str
-        Why a line is close, or right in spite of a slip; otherwise empty.
+        Why a line is close or too coarse, or right in spite of a slip; otherwise empty.
     """
 
     name: str
@@ -87,6 +92,8 @@ class Verdict:
     digits: int | None = None
     reason: str = ""
     others: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
+    gaps: bool = False
 
 
 def describe_counts(verdicts: Iterable[Verdict]) -> str:

@@ -21,6 +21,7 @@ SAME = 1e-10  # of a number, and of its scale squared: right sides whose numbers
 Path = tuple[int, ...]  # to a part of a formula: the index of a part, of a part of that, and so on
 LIKELY, STRUCTURAL, ONE_ENTRY = "likely", "structural", "one entry"
 TIERS = (LIKELY, STRUCTURAL, ONE_ENTRY)  # in which causes are named
+POSSIBLE = "possible"  # the tier of a slip in one entry that unrelated numbers would fit, too
 
 
 @dataclass(frozen=True)

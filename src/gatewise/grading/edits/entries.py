@@ -66,7 +66,7 @@ def number_edits(
     """Yield the slips in writing the number of one entry, 1 in `selector`: of `value` to within a tolerance."""
     right = equation.right
     slips: list[tuple[str, str, Formula]] = [
-        ("sign lost", "the sign is lost", tree.Negative(right)),
+        ("one wrong sign", "the sign is wrong", tree.Negative(right)),
         ("power of ten", "the decimal point is one place too far to the right", times(Number(10.0), right)),
         ("power of ten", "the decimal point is one place too far to the left", times(Number(0.1), right)),
     ]
@@ -111,20 +111,21 @@ def exchange_edits(
 def writing_slips(
     expected: Array, written: Array, wrong: Mask, tolerance: Array, margin: Array, is_matrix: bool
 ) -> Iterator[tuple[str, str, Array, float]]:
-    """Yield the wrong numbers that people write down for right ones by a slip: a lost sign, exchanged digits.
+    """Yield the wrong numbers that people write down for right ones by a slip: a wrong sign, exchanged digits.
 
     Each is a kind, its words, the numbers that it gives, and the factor by which their error grows. `tolerance` is half
     of the last digit of each number, `margin` the largest error of a right one; a row of a matrix belongs to one unit.
     """
     several = wrong.sum() > 1
     entries = "numbers" if several else "number"
-    yield "sign lost", f"the sign of the {entries} is lost", np.where(wrong, -expected, expected), 1.0
+    clause = "the signs are wrong" if several else "the sign is wrong"
+    yield "one wrong sign", clause, np.where(wrong, -expected, expected), 1.0
     for power in (signed for k in range(1, MOST_POWER + 1) for signed in (k, -k)):
         clause = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
         yield "power of ten", clause, np.where(wrong, expected * 10.0**power, expected), 10.0 ** max(0, power)
     if several:
         for value in swap_entries(expected, wrong):
-            yield "another unit", "two numbers have changed places", value, 1.0
+            yield "another unit", "two numbers are swapped", value, 1.0
         return
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
     *row, column = place or (0,)

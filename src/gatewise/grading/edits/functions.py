@@ -32,6 +32,11 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
         return
     (argument,) = node.arguments
     function = _NAMES.get(node.activation, node.activation.name)
+    kind, clause = "no nonlinearity", "the nonlinearity is missing from {}"
+    if path:
+        kind = "no tanh on the cell"
+        clause = f"the {node.activation.name} of {argument_name(argument)} is missing from {{}}"
+    yield EquationEdit(kind, clause, argument, LIKELY)
     for other, name in _NAMES.items():
         if other == node.activation:
             continue
@@ -42,11 +47,6 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
     scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
     clause = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {function} in {{}}"
     yield EquationEdit("scaled sigmoid", clause, scaled, LIKELY)
-    kind, clause = "no nonlinearity", "the nonlinearity is missing from {}"
-    if path:
-        kind = "no tanh on the cell"
-        clause = f"the {node.activation.name} of {argument_name(argument)} is missing from {{}}"
-    yield EquationEdit(kind, clause, argument, LIKELY)
 
 
 def _misread_exponentials(activation: Activation, argument: Formula) -> Iterator[EquationEdit]:
