@@ -14,9 +14,9 @@ EQUATIONS = {
     "f": "f = σ(a_f)",
     "i": "i = σ(a_i)",
     "g": "g = tanh(a_g)",
-    "c": "c = f * c_prev + i * g",
+    "c": "c = f ⊙ c_prev + i ⊙ g",
     "o": "o = σ(a_o)",
-    "h": "h = o * tanh(c)",
+    "h": "h = o ⊙ tanh(c)",
     "dW_f": "dW_f = da_f · zᵀ",
 }
 CUT = "the digits are cut off, not rounded"

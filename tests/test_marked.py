@@ -41,7 +41,7 @@ SAID = {
         "Note on i and g: the digits are cut off, not rounded.",
     ],
     "incomplete": [
-        "f is right. The first wrong line is h = o * tanh(c). At unit 0, you wrote 0.5; it should be 0.25.",
+        "f is right. The first wrong line is h = o ⊙ tanh(c). At unit 0, you wrote 0.5; it should be 0.25.",
         "No known mistake gives these numbers.",
         "3 lines: 1 right, 1 incomplete, 1 wrong.",
         "Still blank: unit 1 in i and h.",
@@ -64,13 +64,13 @@ SAID = {
         " tell what went wrong.",
         "Another wrong line is g = tanh(a_g). At unit 0, you wrote 0.5; it should be 0.25. Only more digits than the"
         " sheet asks for can tell what went wrong. Give 6 decimals.",
-        "Another wrong line is c = f * c_prev + i * g. At unit 0, you wrote 0.5; it should be 0.25. This may be a slip:"
+        "Another wrong line is c = f ⊙ c_prev + i ⊙ g. At unit 0, you wrote 0.5; it should be 0.25. This may be a slip:"
         " two digits are exchanged in unit 0. This mistake gives exactly these numbers.",
         "Also wrong: o.",
         "5 lines: 5 wrong.",
     ],
     "one mistake": [
-        "Everything up to g is right. The first wrong line is c = f * c_prev + i * g. At unit 1, you wrote 0.1408; it"
+        "Everything up to g is right. The first wrong line is c = f ⊙ c_prev + i ⊙ g. At unit 1, you wrote 0.1408; it"
         " should be 0.130812.",
         "Likely cause: c uses the hidden state h_prev instead of c_prev. This mistake gives exactly these numbers.",
         "6 lines: 4 right, 1 right from a wrong line, 1 wrong.",
@@ -94,11 +94,11 @@ SAID = {
         "3 lines: 2 right, 1 wrong.",
     ],
     "two mistakes": [
-        "f[0] is right. The first wrong line is c[0] (c = f * c_prev + i * g). At unit 0, you wrote 0.2; it should be"
+        "f[0] is right. The first wrong line is c[0] (c = f ⊙ c_prev + i ⊙ g). At unit 0, you wrote 0.2; it should be"
         " 0.1.",
         "Likely cause: c uses the hidden state h_prev instead of c_prev, or the bias is missing from a_f. Either"
         " mistake gives exactly these numbers.",
-        "Another wrong line is c[1] (c = f * c_prev + i * g). At unit 1, you wrote -0.3; your earlier numbers give"
+        "Another wrong line is c[1] (c = f ⊙ c_prev + i ⊙ g). At unit 1, you wrote -0.3; your earlier numbers give"
         " 0.12. There aren't enough digits to tell what went wrong. Give 6 decimals.",
         "Another wrong line is dW_f = da_f · zᵀ: its shape is (5, 2), not (2, 5). No known mistake gives these"
         " numbers.",

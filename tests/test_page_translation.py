@@ -135,7 +135,7 @@ def test_what_somebody_named_is_not_translated() -> None:
 @pytest.mark.parametrize(
     ("mistake", "german"),
     [
-        ("the term f * c_prev is missing from {}", "fehlt in {} der Summand f * c_prev"),
+        ("the term f ⊙ c_prev is missing from {}", "fehlt in {} der Summand f ⊙ c_prev"),
         ("the tanh of the cell state is missing from {}", "fehlt in {} der tanh des Zellzustands"),
         ("the clip is missing from {}", "fehlt in {} die Begrenzung"),
         ("the bias has the wrong sign in {}", "hat in {} der Bias das falsche Vorzeichen"),

@@ -101,8 +101,8 @@ def test_the_head_has_formulas():
     ("value", "said"),
     [
         (0.5, "keeps 50.0\xa0% of its old cell state"),
-        (0.1, "keeps 10.0\xa0% of its old cell state (nearly closed)"),
-        (0.9, "keeps 90.0\xa0% of its old cell state (nearly open)"),
+        (0.1, "keeps 10.0\xa0% of its old cell state (its gate is nearly closed)"),
+        (0.9, "keeps 90.0\xa0% of its old cell state (its gate is nearly open)"),
         (1.5, "multiplies its old cell state by 1.5"),
         (-0.5, "multiplies its old cell state by -0.5"),
         (np.inf, "multiplies its old cell state by inf"),

@@ -298,3 +298,16 @@ def test_every_link_of_a_page_leads_somewhere(page):
             assert target[1:] in anchors, target
         elif "://" not in target:
             assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_minutes_of_the_lesson_are_enough_for_what_is_computed_in_them():
+    """A student computes a product a minute, with two minutes to spare in each part; nobody hurries."""
+    lesson = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+)–(\d+) \| \[.*?\]\((#.*?)\) \| (.*?) \|", lesson, re.MULTILINE)
+    assert [int(start) for start, *_ in rows] == [0, *(int(end) for _, end, *_ in rows[:-1])]
+    assert int(rows[-1][1]) == 45
+    for start, end, anchor, work in rows:
+        assert f"\n## {start}-{end}: " in lesson
+        assert anchor.startswith(f"#{start}-{end}-")
+        assert int(end) - int(start) >= sum(map(int, re.findall(r"\d+", work))) + 2 * bool(re.search(r"\d", work))
+    assert "gatewise page" in lesson.partition(f"## {rows[0][1]}-")[0]

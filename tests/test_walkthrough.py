@@ -118,11 +118,11 @@ def test_with_peepholes_the_output_gate_comes_after_the_cell_state_it_sees():
         ([0.493, 0.5], "Unit 0 keeps 49.3 % of its old cell state; unit 1 keeps 50.0 % of its old cell state."),
         (
             [0.0, 1.0],
-            "Unit 0 keeps 0 % of its old cell state (nearly closed); unit 1 keeps 100 % of its old cell state",
+            "Unit 0 keeps 0 % of its old cell state (its gate is nearly closed); unit 1 keeps 100 % of its old cell",
         ),
         (
             [0.00004, 0.99996],
-            "Unit 0 keeps 0.004 % of its old cell state (nearly closed); unit 1 keeps 99.996 % of its old",
+            "Unit 0 keeps 0.004 % of its old cell state (its gate is nearly closed); unit 1 keeps 99.996 % of its old",
         ),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_percentage_never_says_nothing_or_everything_when_it_is_not():
     [
         (f.less(f.Symbol("q"), f.Number(-2.0)), "q - (-2)"),
         (f.add(f.Number(-1.0), f.times(f.Number(-2.0), f.Number(-3.0))), "-1 - 2×(-3)"),
-        (f.times(f.less(f.ONE, f.Symbol("k", "c")), f.Symbol("c_new")), "(1 - k_c) * c_new"),
+        (f.times(f.less(f.ONE, f.Symbol("k", "c")), f.Symbol("c_new")), "(1 - k_c) ⊙ c_new"),
         (f.Power(f.less(f.Symbol("q"), f.Symbol("μ", "q")), f.TWO), "(q - μ_q)^2"),
         (nonlinearities.textbook(Activation("sigmoid")), "1 / (1 + e^(-a))"),
         (nonlinearities.textbook(Activation("hard_sigmoid", 0.2, 0.5)), "max(0, min(1, 0.2×a + 0.5))"),
@@ -481,3 +481,54 @@ def test_a_gate_that_is_clipped_passes_on_nothing(bound):
     p = gw.LSTMCell(3, 2, rng=0, dtype=np.float64, variant=gw.Variant(gate_clip=bound)).parameters
     told = sentences(gw.walk(run_of(p, 1).step(0), backward=True), "d_forget_gate")
     assert ("passes on 0 % of" in told) == (bound is not None)
+
+
+PERCENTAGES = {  # of each, what is divided by what, in a step's numbers
+    r"keeps ([\d.]+) % of its old cell state": lambda step, k: step.forget_gate[k],
+    r"lets in ([\d.]+) % of its candidate": lambda step, k: step.input_gate[k],
+    r"outputs ([\d.]+) % of the tanh of its cell state": lambda step, k: (
+        step.hidden_state[k] / np.tanh(step.cell_state[k])
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_percentage_of_a_walk_is_that_of_its_step(seed):
+    """What a gate keeps, lets in and outputs is computed from the numbers on both of its sides."""
+    rng = np.random.default_rng(seed)
+    cell = gw.LSTMCell(3, 3, rng=seed, dtype=np.float64)
+    step = cell.step(rng.normal(size=3), gw.State(rng.normal(size=3), rng.normal(size=3)))
+    said = " ".join(str(gw.walk(step)).replace("\xa0", " ").split())
+    checked = 0
+    for words, share in PERCENTAGES.items():
+        for unit, shown in re.findall(rf"[Uu]nit (\d) {words}", said):
+            decimals = len(shown.partition(".")[2])
+            assert abs(float(shown) - 100 * share(step, int(unit))) <= 0.5 * 10.0**-decimals + 1e-9
+            checked += 1
+    assert checked == said.count(" % of ") == 9
+    kept = step.forget_gate * step.previous.c
+    np.testing.assert_allclose(step.cell_state, kept + step.input_gate * step.candidate, rtol=1e-12)
+    np.testing.assert_allclose(step.hidden_state, step.output_gate * np.tanh(step.cell_state), rtol=1e-12)
+
+
+def test_an_output_gate_speaks_of_the_nonlinearity_of_its_cell():
+    variant = gw.Variant(cell_activation="softsign")
+    step = gw.LSTMCell(3, 2, rng=1, variant=variant, dtype=np.float64).step([0.5, -1, 2])
+    assert "of the softsign of its cell state" in " ".join(str(gw.walk(step)).split())
+
+
+@pytest.mark.parametrize("walked", ["", "--example lesson", "--example latch", "--example lesson --backward --steps 3"])
+def test_the_weights_are_shown_before_every_line_that_uses_them(walked, capsys):
+    main(["walk", *walked.split()])
+    shown = capsys.readouterr().out
+    assert "The weights and biases of each gate" in shown
+    assert shown.index("Each row belongs to a unit") < shown.index("a_f = ")
+
+
+@pytest.mark.parametrize("name", cases.VARIANTS)
+def test_vectors_are_multiplied_by_one_sign_in_text(name):
+    """That of mathematics, ⊙; the star is that of code."""
+    for backward in (False, True):
+        shown = str(gw.walk(trace_of(name, None).step(0), backward=backward))
+        assert " ⊙ " in shown
+        assert "*" not in shown

@@ -259,7 +259,7 @@ def test_the_diagram_is_an_image_with_a_name_and_a_description(tab, pages):
     nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
     (image,) = [node for node in nodes if not node["ignored"] and node["role"]["value"] == "image"]
     assert image["name"]["value"] == "The cell: its gates and states"
-    assert "c = f * c_prev + i * g." in image["description"]["value"]
+    assert "c = f ⊙ c_prev + i ⊙ g." in image["description"]["value"]
 
 
 @pytest.mark.parametrize("name", ["forward", "latch", "large", "every switch"])

@@ -1,4 +1,4 @@
-"""What a sheet asks for: its lines, and the decimals of their numbers."""
+"""The lines that a sheet asks for, and the decimals of their numbers."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def feedback_in(lang: str, text: str, sections: tuple[str, ...] = FEEDBACK) -> s
 
     Examples
     --------
-    >>> feedback_in("de", "the term f * c_prev is missing from c at every step")
-    'vielleicht fehlt in c in jedem Schritt der Summand f * c_prev'
+    >>> feedback_in("de", "the term f ⊙ c_prev is missing from c at every step")
+    'vielleicht fehlt in c in jedem Schritt der Summand f ⊙ c_prev'
     """
     start, core, end = re.fullmatch(r"(\s*)(.*?)(\s*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     if "feedback" not in words_in(lang):

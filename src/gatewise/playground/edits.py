@@ -44,7 +44,7 @@ def edits(scene: Scene) -> Object:
         "edits": [
             {
                 "kind": edit.kind,
-                "words": edit.words.replace(" * ", " × ").replace("^2", "²"),  # formulas as the page writes them
+                "words": edit.words.replace("^2", "²"),  # formulas as the page writes them
                 "target": text.formula(left),
                 "form": numbers[edit.right],
             }

@@ -113,7 +113,9 @@ def _formula_pieces(node: Formula) -> Iterator[FormulaPiece]:
             first, *others = factors(node)
             yield from _formula_pieces(first) if isinstance(first, Number) else _factor_pieces(first)
             for factor in others:
-                sign = FormulaPiece(operator(mathml.times(node)), "×" if of_numbers(node, bracketed=True) else "* ")
+                sign = FormulaPiece(
+                    operator(mathml.times(node)), "×" if of_numbers(node, bracketed=True) else f"{mathml.times(node)} "
+                )
                 yield from _enclosed(sign, list(_factor_pieces(factor)))
         case tree.Quotient(over, under):
             yield from _factor_pieces(over)

@@ -103,7 +103,8 @@ class _TerminalWriter:
                 yield from self._equation_lines(block)
             case layout.Definitions():
                 for definition in block:
-                    yield from self._wrapped(f"{definition.name}(a) = {glued(definition.right)}", 3, 7)
+                    right = glued(definition.right).replace("⊙", "·")  # of single numbers
+                    yield from self._wrapped(f"{definition.name}(a) = {right}", 3, 7)
             case Facts(items):
                 names = [clean(name) for name, _ in items]
                 width = max(map(cell_len, names))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from rich.cells import cell_len, set_cell_size
 
-from gatewise.render.writing import MOST_TERMS, LeftOut, elided, loose, loose_behind, of_numbers, signed
+from gatewise.render.writing import MOST_TERMS, LeftOut, elided, entrywise, loose, loose_behind, of_numbers, signed
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import Formula, Number, Symbol, factors
 from gatewise.walkthrough.numbers import GLUE, number
@@ -24,6 +24,7 @@ SPELLED = str.maketrans(
         "σ": "sigmoid",
         "·": "@",
         "×": "*",
+        "⊙": "*",
         "−": "-",
         "→": "->",
         "…": "...",
@@ -49,7 +50,7 @@ def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
     Examples
     --------
     >>> formula(tree.Sum((tree.Product((Symbol("f"), Symbol("c_prev"))), tree.Negative(Number(0.5)))))
-    'f * c_prev - 0.5'
+    'f ⊙ c_prev - 0.5'
     """
     return TextWriter(most).write(node).replace(GLUE, " ")
 
@@ -126,7 +127,7 @@ class TextWriter:
 
     def times(self, node: tree.Product, bracketed: bool) -> str:
         """Return the sign between the factors of a product."""
-        return "×" if of_numbers(node, bracketed=bracketed) else " * "
+        return " ⊙ " if entrywise(node) and not of_numbers(node, bracketed=bracketed) else "×"
 
     def transposed(self, matrix: Formula) -> str:
         """Return a matrix or a vector transposed, as text."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -80,7 +79,7 @@ def walk(
     notation : {"gatewise", "notebook", "olah", "pytorch", "keras"}
         Whose symbols and matrix shapes are used.
     short : bool
-        Show at most 4 decimals, and the numbers of the steps before the tables of weights.
+        Show at most 4 decimals.
 
     Returns
     -------
@@ -138,8 +137,7 @@ def walk(
     if not brief:  # what is the same at every step
         makers.append(lambda: [setting.activations(p, backward)])
         makers.append(lambda: [setting.sizes(steps[0], facts or {})])
-        if not short:
-            makers.append(lambda: [setting.weights(first)])
+        makers.append(lambda: [setting.weights(first)])
     if brief or (len(steps) > 1 and at is None):
         edits = "" if trace is None else trace.edits_said()
         makers.append(lambda: [setting.sequence(bound, times, every=every_step, edits=edits)])
@@ -151,8 +149,6 @@ def walk(
     else:
         of_steps = [partial(_forward_sections, bound, place) for place in worked]
         makers += setting.with_rest(of_steps, worked, times)
-    if short and not brief:
-        makers.append(lambda: [replace(setting.weights(first), time="all steps" if len(steps) > 1 else None)])
     folded = backward and not every_step and len(worked) > UNFOLDED
     sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
     title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)

@@ -29,7 +29,7 @@ PURPOSES = {
     "input_gate": "how much of the candidate each unit lets in",
     "forget_gate": "how much of the old cell state each unit keeps",
     "candidate": "what each unit would write into its cell state",
-    "output_gate": "how much of the cell state each unit puts out",
+    "output_gate": "how much of its memory each unit reveals",
 }
 Equations = tuple[Assignment, ...]
 
@@ -120,7 +120,7 @@ def _hidden_state_section(bound: BoundStep, equations: Equations) -> Section:
         units, name = range(bound.p.recurrent_size), "h{}".format
         if bound.expanded:  # a projected entry takes from every unit: all are expanded
             blocks += [Expanded(H, k, bound.step.terms("hidden_state", k), RECURRENT) for k in units]
-    title = "The new hidden state: what the cell puts out"
+    title = "The new hidden state: what the cell outputs"
     return _explained_section(bound, "hidden_state", title, blocks, "h", units, name)
 
 

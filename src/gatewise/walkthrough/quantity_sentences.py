@@ -95,9 +95,9 @@ INPUT: Words = (
     X,
     " is the new input, ",
     H_PREV,
-    " what the cell put out one step ago, and ",
+    " is the previous output, and ",
     C_PREV,
-    " its memory of the past.",
+    " is the previous memory.",
 )
 FROM_LATER = " from the next step, or from the loss if there is none."
 ARRIVING: Words = (
@@ -157,8 +157,9 @@ def along_the_cell(program: Program) -> Formula:
 def quantity_sentences(program: Program) -> Mapping[str, QuantitySentence]:
     """Return a walkthrough's sentences about a program's units, by the key of the section that they are in."""
     form = program.form
+    gates = patterns.GATES | {"o": patterns.output_gate(form.variant.activation("c").name)}
     sentences = {
-        NAMES[index(k)]: QuantitySentence(patterns.GATES[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
+        NAMES[index(k)]: QuantitySentence(gates[k], {"value": Symbol(k), "extreme": Symbol(k)}, Symbol(k))
         for k in "ifgo"
     }
     raw = program.assignments[form.raw_cell].right

@@ -96,8 +96,8 @@ def _is_share(value: Formula) -> Formula:
 _VALUE = Symbol("value")
 _SHARE = _is_share(_VALUE)
 _IS_NAN = Wording("is NaN, because something that it is computed from is NaN", _not(Holds(_VALUE, "≤", _VALUE)))
-_CLOSED = Wording(" (nearly closed)", times(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
-_OPEN = Wording(" (nearly open)", times(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
+_CLOSED = Wording(" (its gate is nearly closed)", times(_SHARE, Holds(_VALUE, "≤", Number(0.1))))
+_OPEN = Wording(" (its gate is nearly open)", times(_SHARE, Holds(Number(0.9), "≤", _VALUE)))
 
 
 def _gate_pattern(share: str, multiple: str, quantity: str) -> SentencePattern:
@@ -112,7 +112,6 @@ GATES = {
         "keeps {value:percent} of its old cell state", "multiplies its old cell state by", "forget gate"
     ),
     "i": _gate_pattern("lets in {value:percent} of its candidate", "multiplies its candidate by", "input gate"),
-    "o": _gate_pattern("puts out {value:percent} of its cell state", "multiplies what it puts out by", "output gate"),
     "g": SentencePattern(
         (
             (
@@ -125,7 +124,13 @@ GATES = {
         "candidate",
     ),
 }
-HIDDEN_STATE = SentencePattern(((Wording("puts out {value:number}"),),), "new hidden state")
+HIDDEN_STATE = SentencePattern(((Wording("outputs {value:number}"),),), "new hidden state")
+
+
+def output_gate(activation: str) -> SentencePattern:
+    """Return the pattern of the sentence about an output gate; its share is of the cell state under a nonlinearity."""
+    share = f"outputs {{value:percent}} of the {activation} of its cell state"
+    return _gate_pattern(share, "multiplies its output by", "output gate")
 
 
 def cell_state(clip: float | None, zoneout: bool) -> SentencePattern:
@@ -173,7 +178,8 @@ CELL_BACKWARD = SentencePattern(
     (
         (
             Wording(
-                "receives {value:number}: {later:number} along the cell state, {through:number} through this step's h"
+                "receives {value:number}: {later:number} along the cell state and {through:number} through this"
+                " step's h"
             ),
         ),
     ),

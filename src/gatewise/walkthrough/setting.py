@@ -44,7 +44,7 @@ def activations(p: Parameters, backward: bool) -> Section:
     blocks.append(NumberTable("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
     if "sigmoid" in {activation.name for activation in used}:
         blocks.append(
-            Sentence("A gate that uses σ lies between 0 (closed) and 1 (open); a pre-activation of 0 gives 0.5.")
+            Sentence("A gate that uses σ lies between 0 (closed) and 1 (open). A pre-activation of 0 gives 0.5.")
         )
     if backward:
         blocks.append(Sentence(("The derivatives are written in terms of the output ", Symbol("y"), ".")))
@@ -69,8 +69,8 @@ def sizes(step: Step, facts: Mapping[str, object]) -> Section:
     items += [(name, str(value)) for name, value in facts.items()]
     h, x = p.recurrent_size, p.input_size
     each = f"Each of the {p.hidden_size} units" if p.hidden_size > 1 else "The unit"
-    each += f" has a cell state, its memory, and gates that see {h + x} numbers: {h} of "
-    says = (each, H_PREV, f" and {x} of ", X, ".")
+    each += f" has a cell state, its memory. Each gate sees {h + x} numbers: {h} from "
+    says = (each, H_PREV, f" and {x} from ", X, ".")
     return Section("sizes", "The cell", (Facts(tuple(items)), Sentence(says)))
 
 

@@ -19,7 +19,7 @@ _NAMES = {
     SIGMOID: "a sigmoid",
     TANH: "tanh",
     HARD[0]: "a hard sigmoid (a / 6 + 0.5)",
-    HARD[1]: "a hard sigmoid (0.2 * a + 0.5)",
+    HARD[1]: "a hard sigmoid (0.2 × a + 0.5)",
     Activation("relu"): "ReLU",
 }
 _COMPUTED = "the derivative is computed with {} instead of {} in {{}}"
@@ -45,7 +45,7 @@ def change_nonlinearities(scene: Scene, equation: Assignment, path: Path, node: 
         yield EquationEdit(kind, f"{name} is used instead of {replaced} in {{}}", apply(other, argument), LIKELY)
     yield from _misread_exponentials(node.activation, argument)
     scaled = less(times(TWO, apply(SIGMOID, argument)), ONE)
-    clause = f"a scaled sigmoid (2 * σ(a) - 1) is used instead of {function} in {{}}"
+    clause = f"a scaled sigmoid (2 × σ(a) - 1) is used instead of {function} in {{}}"
     yield EquationEdit("scaled sigmoid", clause, scaled, LIKELY)
 
 
