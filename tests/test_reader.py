@@ -71,7 +71,7 @@ def test_the_chapters_ask_for_that_unit_and_say_its_numbers():
     assert reader.SENTENCE[step:].startswith("you")
     assert f"bias of {network().lstm.layers[0][0].parameters.bias[1, UNIT]:.2f}" in FORGETTING["text"][0]
     whole, broken = (net.trace(np.array(reader.tokens(reader.SENTENCE))).lstm[0] for net in (network(), shut(UNIT)))
-    assert f"forget gate open it held {whole.cell_state[step, UNIT]:.4f}" in FORGETTING["after"]
+    assert f"own bias it held {whole.cell_state[step, UNIT]:.4f}" in FORGETTING["after"]
     new = broken.input_gate[step, UNIT] * broken.candidate[step, UNIT]
     assert broken.cell_state[step, UNIT] == pytest.approx(new, abs=1e-8)
 

@@ -9,11 +9,11 @@ const {verdictSentence} = await import(pathToFileURL(`${assets}/judge/verdicts.j
 const {docs, cases, phrases, grader} = JSON.parse(readFileSync(file, "utf8"));
 const models = docs.map(doc => createModel(doc));
 
-const found = cases.map(({doc, ref, typed, backward, unseen}) => {
+const found = cases.map(({doc, ref, typed, backward, unseen, usual}) => {
   const model = models[doc];
   const {program} = docs[doc].wiring.layers[ref.layer][ref.direction];
   const mistakes = docs[doc].edits[program];
-  const judging = {mistakes, grader, backward, ...(unseen ? {unseen: new Set(unseen)} : {})};
+  const judging = {mistakes, grader, backward, usual, ...(unseen ? {unseen: new Set(unseen)} : {})};
   const verdicts = judgeLines(model, ref, typed, judging);
   const said = Object.entries(verdicts).map(([name, one]) => [name, {...one, says: verdictSentence(one, phrases)}]);
   return Object.fromEntries(said);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from peers.browser import Page
@@ -33,6 +34,11 @@ def hyphenated(value: Any) -> Any:
 def prose(text: str) -> str:
     """Return a text of the page as it is seen: its quantities without backticks, and with indices for underscores."""
     return hyphenated(text.replace("`", "").replace("_", ""))
+
+
+def literal(text: str) -> str:
+    """Return the longest part of a text of a chapter that has no slot in it, as it is seen."""
+    return max(map(prose, re.split(r"\{[^}]*\}", text)), key=len)
 
 
 class Reader:

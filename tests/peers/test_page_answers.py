@@ -24,6 +24,112 @@ Plain = dict[str, Any]
 Verdict = tuple[float, float, str, str]  # the number and half a unit of its last digit; the status and the sentence
 
 ASKED = [chapter for chapter in lesson.chapters() if "tolerance" in chapter["ask"]]
+# What a learner may think, by chapter: what is typed then, and words of the sentence that explains it.
+MISCONCEPTIONS = {
+    "gate": {
+        "0.0025": "left out the bias",
+        "0": "is the sum",
+        "0.0": "is the sum",
+        "0.9975": "when `write` is 0",
+        "50": "50 %",
+        "1": "fully open",
+        "1.0": "fully open",
+        "-3": "between 0 and 1",
+        "1.2": "between 0 and 1",
+        "6": "between 0 and 1",
+    },
+    "memory": {
+        "0.4939": "only the part the cell keeps",
+        "0.27": "only the new part",
+        "1.52": "passes its gate first",
+        "0.5939": "not the bit itself",
+        "1.031": "input gate first",
+        "1.256": "forget gate first",
+        "0.9877": "before step 3",
+        "0.537": "the candidate",
+        "1": "all or nothing",
+        "0": "neither empty nor full",
+    },
+    "write": {
+        "0.9877": "the old bit",
+        "-1": "not the bit",
+        "0.9926": "lost the sign",
+        "0.9902": "negative number",
+        "0": "writes the new",
+        "-0.9926": "only the new part",
+        "-0.9951": "the candidate",
+        "1": "a bit of 1",
+        "-0.0049": "still in your sum",
+    },
+    "output": {
+        "0.9756": "left out tanh",
+        "0.7522": "That is tanh",
+        "0.752": "That is tanh",
+        "0.98": "the cell state",
+        "1": "nearly open",
+        "0.9975": "the output gate",
+        "0": "opens",
+    },
+    "sequence": {
+        "0.5262": "One step is missing",
+        "0.41": "too many",
+        "0.4669": "left of 1",
+        "0.8743": "after one step",
+        "0.28": "subtracted",
+        "0.9926": "what step 0 wrote",
+        "0.88": "one gate",
+        "0": "slowly",
+        "1": "loses a part",
+    },
+    "backward": {
+        "0.9975": "left out the slope",
+        "0.4342": "slope of tanh",
+        "0.434": "slope of tanh",
+        "0.5644": "used tanh²",
+        "0.2472": "squares",
+        "1": "is `dh`",
+        "0": "open at step 6",
+    },
+    "vanishing": {
+        "0.0312": "is missing",
+        "0.0078": "too many",
+        "0.4987": "one step back",
+        "0": "not 0",
+        "0.5": "one gate",
+        "0.9973": "at step 6",
+        "0.1662": "divided by six",
+        "1": "loses a part",
+    },
+    "marks": {"4": "Count from 0", "0": "spaces", "6": "wavers"},
+    "forgetting": {"1.5539": "own bias", "0": "something new", "1": "not fully open"},
+    "update": {
+        "0.8964": "along the gradient",
+        "0.7311": "left out the learning rate",
+        "0.0551": "That is the step",
+        "0.8413": "before the update",
+        "0.11": "the gradient",
+        "-0.0551": "the change",
+        "0.42": "Multiply the gradient",
+    },
+    "bias": {
+        "0.0897": "missing",
+        "0.8808": "one gate",
+        "0.88": "one gate",
+        "17.6": "added",
+        "0": "not 0",
+        "1": "takes a part",
+        "0.0696": "too many",
+        "0.000001": "bias 0",
+    },
+    "clipping": {
+        "0.1044": "Divide by the norm",
+        "0.1": "not each entry",
+        "0.057": "That is the step",
+        "1.0444": "before clipping",
+        "0.0182": "the factor",
+        "0": "not 0",
+    },
+}
 LATCH = {chapter["key"]: chapter for chapter in ASKED if chapter.get("scene", "latch") == "latch"}
 PLAIN = language.words_in("en")["lesson"]
 
@@ -40,15 +146,21 @@ def mistaken(key: str) -> list[float]:
     at = {name: float(run[name][ask["step"], 0]) for name in ("c", "f")}
     c, f = run["c"][:, 0], at["f"]
     before = float(c[ask["step"] - 1])
+    g, i = float(run["g"][ask["step"], 0]), float(run["i"][ask["step"], 0])
+    dc6 = float(run["dc"][6, 0])
     return {
-        "gate": [sigmoid(-6), 0, sigmoid(6), 50],
-        "memory": [0.5 * before, 0.5 * math.tanh(0.6), before + math.tanh(0.6), 0.5 * before + 0.1],
-        "write": [before, before - sigmoid(6) * math.tanh(3), -1],
-        "output": [sigmoid(6) * at["c"], math.tanh(at["c"]), at["c"]],
-        "sequence": [c[0] * f**5, c[0] * f**7, f**6, c[0] * f],
+        "gate": [sigmoid(-6), 0, sigmoid(6), 50, 1],
+        "memory": [
+            *(0.5 * before, 0.5 * math.tanh(0.6), before + math.tanh(0.6), 0.5 * before + 0.1),
+            *(0.5 * before + math.tanh(0.6), before + 0.5 * math.tanh(0.6), before, math.tanh(0.6), 1, 0),
+        ],
+        "write": [before, before - sigmoid(6) * math.tanh(3), -1, sigmoid(6) * math.tanh(3), -at["c"], i * g, g, 0, 1],
+        "output": [sigmoid(6) * at["c"], math.tanh(at["c"]), at["c"], sigmoid(6), 1, 0],
+        "sequence": [c[0] * f**5, c[0] * f**7, f**6, c[0] * f, c[0] - 6 * (1 - f), c[0], f, 0, 1],
         "backward": [sigmoid(6), 1 - math.tanh(at["c"]) ** 2]
-        + [sigmoid(6) * one for one in (math.tanh(at["c"]) ** 2, 1 - math.tanh(at["c"]))],
-        "vanishing": [float(run["dc"][6, 0]) / 2**halves for halves in (5, 7, 1)],
+        + [sigmoid(6) * one for one in (math.tanh(at["c"]) ** 2, 1 - math.tanh(at["c"]))]
+        + [1, 0],
+        "vanishing": [dc6 / 2**5, dc6 / 2**7, dc6 / 2, 0, 0.5, dc6, dc6 / 6, 1],
     }[key]
 
 
@@ -97,7 +209,9 @@ def agrees(verdict: Verdict, number: float) -> bool:
 
 @pytest.mark.parametrize("key", LATCH)
 def test_a_chapter_computes_the_wrong_answers_that_it_expects(key: str) -> None:
+    right = verdicts()[key][0]["right"]
     found = [one["value"] for one in verdicts()[key][0]["mistakes"]]
+    assert all(abs(number - right) > lesson.TOLERANCE for number in found)
     assert found == pytest.approx(mistaken(key), abs=1e-12)
 
 
@@ -147,7 +261,7 @@ def test_each_mistake_has_its_own_sentence_at_two_digits_and_more(key: str) -> N
 @pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
 def test_one_answer_has_one_sentence(key: str) -> None:
     chapter, found = verdicts()[key]
-    own = {one["says"] for one in chapter["mistakes"]}
+    own = {one["says"] for one in chapter["mistakes"]} | {PLAIN["no gate"]}
     for _, _, status, says in found:
         if status == "right":
             assert says.startswith("Right: ")
@@ -170,12 +284,33 @@ def test_a_number_may_be_written_as_people_write_it(key: str) -> None:
     assert [status for _, status, _, _ in found] == ["right"] * (len(texts) - 3) + ["unread"] * 3
 
 
+@pytest.mark.parametrize("key", MISCONCEPTIONS)
+def test_a_misconception_is_explained_however_close_its_number_is(key: str) -> None:
+    expected = MISCONCEPTIONS[key]
+    found = {text: (status, says) for text, status, says, _ in answered({key: [*expected]})[key]["verdicts"]}
+    assert {text: status for text, (status, _) in found.items()} == dict.fromkeys(expected, "expected")
+    assert [(text, says) for text, (_, says) in found.items() if expected[text] not in says] == []
+
+
+def test_every_chapter_that_asks_for_a_number_has_misconceptions() -> None:
+    assert [*MISCONCEPTIONS] == [chapter["key"] for chapter in ASKED]
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED if chapter["key"] not in ("gate", "marks")])
+def test_one_tolerance_holds_on_the_whole_page(key: str) -> None:
+    right = answered({})[key]["right"]
+    texts = [f"{right:.2f}", f"{right:.3f}", f"{right:.4f}", f"{right:.6f}"]
+    statuses = [status for _, status, _, _ in answered({key: texts})[key]["verdicts"]]
+    assert statuses == ["right" if float(texts[0]) == right else "coarse", "right", "right", "right"]
+
+
 def test_halves_are_written_in_every_way() -> None:
     texts = ["0.5", ".5", "0,5", "50 %", "50%", "1/2", "½", "5e-1", "0.50", "+0.5"]
     assert {status for _, status, _, _ in answered({"gate": texts})["gate"]["verdicts"]} == {"right"}
     chapter = answered({"gate": ["0", "0.0", "1"]})["gate"]
     own = next(one["says"] for one in chapter["mistakes"] if one["value"] == 0)
-    assert [says for *_, says, _ in chapter["verdicts"]] == [own, own, PLAIN["coarse"]]
+    open_wide = next(one["says"] for one in chapter["mistakes"] if one["value"] == 1)
+    assert [says for *_, says, _ in chapter["verdicts"]] == [own, own, open_wide]
 
 
 def test_a_unit_is_a_number_and_no_measurement() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from peers.page_files import CELL, edited, numbers
-from peers.reader import Reader, prose, seen, shown
+from peers.reader import Reader, literal, prose, seen, shown
 
 from gatewise.playground import lesson
 
@@ -35,24 +35,39 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
         reader.sees("#margin .count", f"Chapter {number + 1} of {COUNT}")
     assert reader.says("#margin h2") == chapter["title"]
     assert len(reader.says("#margin .question")) > 20
-    assert predict(reader, "12.345") == "Not yet."
+    wrong = "A gate is between 0 and 1." if ask["name"] == "f" else "Not yet."
+    assert predict(reader, "12.345") == wrong
     hidden = "[...document.querySelectorAll('#stage, #strip, #step, #number')].map(one => one.innerText).join(' ')"
     if number:  # of the first, the number is that of a changed input too
         assert shown(right) not in reader.ask(hidden)
     assert "?" in reader.ask(hidden).split()
-    reader.click("#margin button", "Show me the first line")
-    first = reader.says("#margin .equation [role=math]", nth=1)
-    assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .equation [role=math]')}.ariaLabel")
-    assert not number or shown(right) not in first
-    assert predict(reader, shown(right)) == prose(f"Right: {shown(right)}. {chapter['after']}")
-    assert not reader.has("#margin button", "Show me the first line")
-    assert not reader.has("#margin .equation [role=math]")
+    for level in (1, 2, 3):
+        reader.click("#margin button", f"Hint {level} of 3")
+        assert reader.ask("document.querySelectorAll('#margin .hints li').length") == level
+    assert reader.says("#margin .hints li") == prose(chapter["hints"][0])
+    assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .hints [role=math]')}.ariaLabel")
+    assert not number or shown(right) not in reader.says("#margin .hints")
+    said = predict(reader, shown(right))
+    assert said.startswith(f"Right: {shown(right)}. ")
+    assert literal(chapter["after"]) in said
+    assert "{" not in said
+    assert not reader.has("#margin button", "Hint")
+    assert not reader.has("#margin .hints [role=math]")
     assert shown(right) in reader.ask(hidden)
     assert "?" not in reader.ask(hidden).split()
-    reader.click("#margin button", "Ask me again")
+    texts = [reader.says(f"#margin .{one}") for one in ("lesson", "question")]
+    reader.click("#margin button", "Ask again")
     reader.tab.wait_until(f"{hidden}.includes('?')")
+    assert [reader.says(f"#margin .{one}") for one in ("lesson", "question")] != texts
+    assert predict(reader, shown(right)) != said
+    drawn = [
+        one if isinstance(one, dict) else chapter["edits"][n] | {"value": one}
+        for n, one in enumerate(chapter["draws"][0]["edits"])
+    ]
+    edits = [(one["name"], one["step"], one["at"], one["value"]) for one in drawn]
+    another = float(numbers(edited(edits))[ask["name"]][ask["step"], 0])
     reader.click("#margin button", "Show it")
-    reader.sees("#margin .verdict", f"It is {shown(right)[:5]}")
+    reader.sees("#margin .verdict", f"It is {shown(another)[:5]}")
 
 
 def test_a_wrong_number_has_one_sentence_and_one_with_too_few_digits_is_close(reader, pages):
@@ -76,25 +91,25 @@ def test_progress_is_shown_and_kept_in_the_address_and_the_end_says_what_was_lea
     reader.click("#margin .answer input")
     reader.type("3")
     reader.click("#margin button", "Show it")
-    reader.sees("#margin nav button", "Chapter 1: A gate, answered")
-    reader.sees("#margin nav button", "Chapter 2: Memory, shown")
+    reader.sees("#margin nav button", "Chapter 1: A gate, solved")
+    reader.sees("#margin nav button", "Chapter 2: Memory, looked up")
     address = reader.ask("location.href.split('#')[0]") + reader.hash()
     assert "progress=rs" in address
     reader.open(address)
-    reader.sees("#margin nav button", "Chapter 1: A gate, answered")
+    reader.sees("#margin nav button", "Chapter 1: A gate, solved")
     for number in (COUNT, 1):
         reader.click("#margin nav button", f"Chapter {number}")
         reader.tab.wait_until(f"location.hash.includes('chapter={number - 1}&')")
     reader.ask("history.back()")  # does not undo an answer
     reader.sees("#margin .count", f"Chapter {COUNT}")
-    reader.sees("#margin nav button", "Chapter 1: A gate, answered")
+    reader.sees("#margin nav button", "Chapter 1: A gate, solved")
     assert not reader.has("#margin .learned h3")
     reader.click("#margin button", "Show it")
-    reader.sees("#margin .learned", f"You answered 1 of {COUNT} chapters; 2 you were shown.")
+    reader.sees("#margin .learned", f"You solved 1 of {COUNT} chapters without help, and looked up 2.")
     said = [prose(one["learned"]) for one in (chapters[0], chapters[1], chapters[-1])]
     assert reader.ask("[...document.querySelectorAll('#margin .learned li')].map(one => one.textContent)") == said
     left = ", ".join(str(n + 1) for n in range(2, COUNT - 1))
-    assert reader.says("#margin .learned p").endswith(f"Left, above: {left}.")
+    assert reader.says("#margin .learned p").endswith(f"Still open: {left}.")
 
 
 def test_the_numbers_of_a_drawn_cell_are_its_beginning_and_no_changes(reader, pages):
@@ -141,7 +156,7 @@ def test_the_lines_of_a_step_fade_until_all_are_ones_own(reader, pages):
             reader.type(f"{values[name][0, 0]:.6f}")
             reader.keys("Enter")
             reader.sees(f"#margin #answer-{name}-line-verdict", "Right")
-        reader.sees("#margin .outcome", "All your lines hold.")
+        reader.sees("#margin .outcome", "All your lines are right.")
     reader.click("#margin #answer-a_f-line")
     reader.type("9.5")
     reader.keys("Enter")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from peers import node
 from peers.reader import Reader, seen
 from peers.test_page_axe import chapter_addresses
 from test_pages import shades
@@ -132,6 +133,29 @@ def test_stage_and_strip_stand_in_every_scene_and_chapter(reader, pages, languag
             check_first_view(reader, width, height, f"{view}, below")
 
 
+WORDS_OF_CHAPTERS = "#margin .question, #margin .answer input, #margin .answer button, #margin .verdict"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1440, 900)])
+@pytest.mark.parametrize("language", ["teaching", "german"])
+def test_question_field_and_feedback_are_in_view_in_every_chapter(reader, pages, language, width, height):
+    for name, address in chapter_addresses().items():
+        reader.open(pages(language) + address, width=width, height=height)
+        reader.sees("#margin .question")
+        reader.tab.rest()
+        for press in (False, True):
+            if press:
+                reader.ask("(one => { one.value = '0.123'; one.form.requestSubmit(); })"
+                           "(document.querySelector('#margin .answer input'))")  # fmt: skip
+                reader.tab.rest()
+            tops = reader.ask(f"""[...document.querySelectorAll("{WORDS_OF_CHAPTERS}")]
+                .filter(one => one.checkVisibility() && one.textContent + one.tagName !== "P")
+                .map(one => (b => [b.top, b.bottom, document.elementFromPoint(b.left + 2, b.top + b.height / 2)
+                    ?.closest(".asking") !== null])(one.getBoundingClientRect()))""")
+            assert len(tops) >= 3 + press, name
+            assert all(0 <= top < bottom <= height and is_uppermost for top, bottom, is_uppermost in tops), name
+
+
 @pytest.mark.parametrize("height", [600, 643, 700, 800])
 def test_a_strip_shows_whole_rows(reader, pages, height):
     for view in ("#v1", "#v1&step=40&unit=3&level=step"):
@@ -142,6 +166,27 @@ def test_a_strip_shows_whole_rows(reader, pages, height):
         rows = (seen_height - 6 - 22) / ((all_height - 22) / 40)  # less what is around it, and the axis
         assert rows == pytest.approx(round(rows), abs=0.2)
         assert 10 < rows < 40.5
+
+
+# Nothing overlaps in the drawing, also where each number is as long as it may be.
+
+CROSSINGS = (node.SCRIPTS / "crossings.mjs").read_text(encoding="utf-8").replace("export function", "return function")
+ACROSS = [*chapter_addresses().values(), "#v1&step=3&level=step&backward=1&show=dc", "#v1&scene=reader&step=30&unit=3"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 800), (768, 1024), (1280, 800), (1920, 1080)])
+@pytest.mark.parametrize("language", ["teaching", "german"])
+def test_no_text_of_the_stage_overlaps_another_or_an_arrow(reader, pages, language, width, height):
+    found = {}
+    for address in ACROSS:
+        reader.open(pages(language) + address, width=width, height=height)
+        reader.sees("#stage svg")
+        reader.tab.rest()
+        found |= {
+            (address, longest): reader.ask(f"(() => {{{CROSSINGS}}})()({longest!r})")
+            for longest in ("", "\u22120.8888")
+        }
+    assert {key: crossings for key, crossings in found.items() if crossings} == {}
 
 
 # The stage: what goes in, and what is lit.
@@ -170,7 +215,7 @@ def test_input_and_hidden_state_lead_into_every_gate_and_the_hidden_state_comes_
     assert (len(valves), len(heads)) == (3, 4)  # and the candidate
     for x, bottom in valves:
         assert any(abs(x - at) < 2 and 0 <= top - bottom < 12 for at, top in heads), (x, bottom, heads)
-    for name in ("x", "before h"):
+    for name in ("x", "previous h"):
         assert reader.has(".caption[role=button]", name)
 
 

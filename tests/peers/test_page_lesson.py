@@ -240,3 +240,30 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
     }
     found = judged(tmp_path, [case(0, 6, {"h": text}, "h", unseen=["h"]) for text in texts])
     assert {text: one["h"]["status"] for text, one in zip(texts, found, strict=True)} == texts
+
+
+USUAL = {"missing bias": "is missing from", "order of [h; x]": "[x; h]", "wrong sign": "wrong sign"}
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_a_worked_line_of_a_cell_of_one_digit_says_that_bias_order_or_sign_is_wrong(tmp_path: Path, kind: str) -> None:
+    rng, docs, cases = np.random.default_rng(5), [], []
+    for _ in range(40):
+        weight, bias, x, h = (
+            rng.choice([-1, 1], size=size) * rng.integers(1, 10, size=size) / 10
+            for size in ((4, 1, 4), (4, 1), (1, 3), 1)
+        )
+        run = Run(gw.LSTMCell.from_parameters(gw.Parameters(weight, bias)), x, gw.State(h, h))
+        name, gate = next(
+            (name, n) for n, name in enumerate(("a_i", "a_f", "a_g", "a_o")) if rng.random() < 0.4 or n == 3
+        )
+        z, w, b = np.array([h[0], *x[0]]), weight[gate, 0], bias[gate, 0]
+        slip = {"missing bias": w @ z, "order of [h; x]": w @ np.roll(z, -1) + b, "wrong sign": w @ z - b}[kind]
+        if abs(slip - (w @ z + b)) > 0.05:  # else the slip makes no difference that two digits show
+            cases.append(case(len(docs), 0, {name: written(float(slip), 4)}, name, usual=True))
+            docs.append(run.doc)
+    data = {"docs": docs, "cases": cases, "phrases": language.words_in("en")["lesson"], "grader": lesson.grader()}
+    said = [next(iter(one.values()))["says"] for one in node.answer("judge.mjs", tmp_path, data)]
+    assert len(said) > 30
+    named = [says for says in said if USUAL[kind] in says]
+    assert len(named) >= 0.9 * len(said), [says for says in said if says not in named]

@@ -16,9 +16,11 @@ FUNCTIONS = ("no tanh on the cell", "no nonlinearity", "forgotten derivative")
 PARTS = ("missing clip", "missing projection", "missing division", "missing layer norm")
 STATES = ("old cell for the new", "new cell for the old", "hidden for cell", "cell for hidden")
 GATES = ("another gate", "another gate's weights", "another gate's bias", "forget and input exchanged")
+ORDER = ("order of [h; x]",)
 OTHERS = ("one minus a gate", "sigmoid for tanh", "tanh for sigmoid", "order of operations", "doubled bias")
 SLOPES = ("derivative of the sum", "derivative twice", "another gradient")
-SLIPS = (*FUNCTIONS, *TERMS, *PARTS, *STATES, "wrong sign", *GATES, *OTHERS, *SLOPES)  # of learners, likeliest first
+USUAL = ("missing bias", *ORDER, "wrong sign")  # told even if few digits cannot tell them from others
+SLIPS = (*FUNCTIONS, *TERMS, *PARTS, *STATES, "wrong sign", *ORDER, *GATES, *OTHERS, *SLOPES)  # the likeliest first
 
 
 def of_wiring(wiring: Wiring) -> list[Object]:
@@ -34,7 +36,8 @@ def edits(scene: Scene) -> Object:
     -------
     dict
         ``edits``: each with its ``kind``, its ``words`` (``{}`` stands for the equation), its ``target``, and the
-        number of the right side that it makes, ``form``. ``forms``: these right sides, as trees.
+        number of the right side that it makes, ``form``. ``forms``: these right sides, as trees. ``usual``: kinds that
+        a person is told even if few digits cannot tell them from others.
     """
     every = [(edit, left) for left, edits in enumerate_edits(scene).items() for edit in edits if edit.tier == LIKELY]
     likely = sorted((pair for pair in every if pair[0].kind in SLIPS), key=lambda pair: SLIPS.index(pair[0].kind))
@@ -50,5 +53,6 @@ def edits(scene: Scene) -> Object:
             }
             for edit, left in likely
         ],
+        "usual": USUAL,
         "forms": [formula_tree(right) for right in forms],
     }

@@ -1,11 +1,17 @@
 """The chapters beside the teaching page, and the constants by which a page judges numbers.
 
-A chapter's ``ask`` is a number: the quantity ``name`` at a ``step`` and entry ``at``. It is right within ``tolerance``,
-once its digits separate it from every one of ``mistakes``, the wrong answers that the chapter expects. Each has a
-``value`` and a sentence, ``says``. A value is a number, or a sum of products: ``[["f", "c_prev"], [-1, "g"]]`` is
-f * c_prev - g, of numbers and of quantities of the asked unit. Other entries are written ``x[1]``, ``W_f[0,2]``. The
-quantities are those of the asked step in the cell as the chapter supposes it; of another ``step``, or with more
-``edits``, if the mistake has these. A chapter's ``right`` is asked for in the place of that number: a unit's number.
+A chapter's ``ask`` is a number: the quantity ``name`` at a ``step`` and entry ``at``. An answer is right if it is
+within `TOLERANCE`, has as many digits, and equals none of ``mistakes``, the wrong answers that the chapter expects.
+Each has a ``value`` and a sentence, ``says``. A value is a number, or a sum of products: ``[["f", "c_prev"], [-1,
+"g"]]`` is f * c_prev - g, of numbers and of quantities of the asked unit. Other entries are written ``x[1]`` and
+``W_f[0,2]``, other steps ``f@1``. The quantities are those of the asked step in the cell as the chapter supposes it; of
+another ``step``, or with more ``edits``, if the mistake has these. If a chapter has a ``right``, it asks for that.
+
+``draws`` are other numbers for the same question. Asking again takes the next of them: values for ``edits`` in their
+order (whole edits, if the chapter has none); or, if the chapter has a ``right``, another one, ``put`` and values for
+``mistakes``. Texts have slots: ``{0}`` is the value of the first edit, ``{f}`` a quantity at the asked step, ``{f@1}``
+at step 1, and other names are those of ``put``. ``hints`` are where to look, and, in a chapter with a ``right``, the
+formula with names and with numbers; the page adds both to the others.
 """
 
 from __future__ import annotations
@@ -24,6 +30,7 @@ from gatewise.languages import language
 from gatewise.playground.assembly import asset
 
 FILE = "chapters.json"
+TOLERANCE = 0.0005  # of every number that a chapter of the page asks for: three decimals
 
 
 @cache
@@ -39,7 +46,9 @@ def chapters(lang: str = "en") -> list[dict[str, Any]]:
 
 def _with_texts(chapter: dict[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
     pairs = zip(chapter.get("mistakes", ()), texts.get("mistakes", ()), strict=True)
-    return {**chapter, **texts, "mistakes": [{**mistake, "says": sentence} for mistake, sentence in pairs]}
+    mistakes = [{**mistake, "says": sentence} for mistake, sentence in pairs]
+    tolerance = {} if "lines" in chapter["ask"] else {"tolerance": TOLERANCE}
+    return {**chapter, **texts, "ask": chapter["ask"] | tolerance, "mistakes": mistakes}
 
 
 def grader() -> dict[str, float]:
@@ -50,6 +59,7 @@ def grader() -> dict[str, float]:
         "single_share": SINGLE_SHARE,
         "least_single": LEAST_SINGLE,
         "vague": VAGUE,
+        "tolerance": TOLERANCE,
         "most_units": MOST_UNITS,
         "most_share": MOST_SHARE,
         "fewest_cut": FEWEST_CUT,

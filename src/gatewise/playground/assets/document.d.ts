@@ -199,6 +199,8 @@ type SomeWords = Words | Pick<Words, "names" | "sayings" | "of">;
 interface Mistakes {
   edits: {kind: string; words: string; target: string; form: number}[];
   forms: Tree[];
+  /** Kinds that are told even where few digits cannot tell them from others. */
+  usual: string[];
 }
 /** The constants of the grader: see playground/lesson.py. */
 interface Grader {
@@ -207,6 +209,8 @@ interface Grader {
   single_share: number;
   least_single: number;
   vague: number;
+  /** In which a number of the page is right: it needs as many digits. */
+  tolerance: number;
   most_units: number;
   most_share: number;
   fewest_cut: number;
@@ -239,6 +243,12 @@ interface Chapter {
   right?: number;
   ask: {name?: string; lines?: number; step: number; at: number[]; tolerance?: number; also?: string[]; hide?: Hide[]};
   mistakes: ChapterMistake[];
+  /** The question, where it has other numbers. */
+  again?: string;
+  draws?: {edits?: (number | ChapterEdit)[]; right?: number; put?: Record<string, number>; mistakes?: number[]}[];
+  put?: Record<string, number>;
+  /** Where to look; and where no line of the step is asked for, its formula with names, and with numbers. */
+  hints?: string[];
 }
 
 /** All that a page computes with. */

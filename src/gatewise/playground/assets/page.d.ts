@@ -194,6 +194,8 @@ interface State extends Place {
   edits: Edit[];
   /** The edits that the chapter supposes. */
   premise: Edit[];
+  /** Which of its numbers the chapter asks with: see `draws` in playground/lesson.py. */
+  draw: number;
   playing: boolean;
   answer: Answer | null;
   /** Of each chapter, "r" if it was answered right, "s" if its number was shown, "-" if neither. */
@@ -222,7 +224,7 @@ interface Lesson {
   progress: string;
   /** Draws a scene, or another document of it, with a part of its first state; without it, the address says it. */
   enter: (scene: string, part?: ((page: Opening) => Partial<State>) | null, doc?: SceneDocument) => void;
-  atChapter: (page: Opening, number: number, edits?: Edit[]) => Partial<State>;
+  atChapter: (page: Opening, number: number, edits?: Edit[], draw?: number) => Partial<State>;
 }
 interface Page extends Opening {
   /** Aborted once the page is closed: for listeners and timers outside of the views' own elements. */
@@ -296,6 +298,8 @@ interface Caption {
   anchor: "start" | "middle" | "end";
   /** Whether the words stand above the number. */
   lines?: boolean;
+  /** Whether the number stands below the letter. */
+  stacked?: boolean;
 }
 interface Gauge {
   x: number;

@@ -17,8 +17,8 @@ import {placeOf} from "./lines.js";
 /** @typedef {{kind: string, words: string, line: string, tree: Tree, near: number}} Cause the line's place in the cone */
 
 /** The likely cause of a wrong number, or null. @param {Wrong} wrong @param {number} searches how many there are
- * @returns {Cause | null} */
-export function causeOf(wrong, searches) {
+ * @param {boolean} usual whether a usual slip counts that few digits cannot tell from others @returns {Cause | null} */
+export function causeOf(wrong, searches, usual) {
   const {lines, name, typed, grader} = wrong;
   const place = placeOf(lines.shape(name), wrong.at);
   const expected = /** @type {Float64Array} */ (wrong.values.get(name))[place];
@@ -35,7 +35,9 @@ export function causeOf(wrong, searches) {
     hits.push({predicted, chance});
     if (Math.abs(predicted - typed.value) <= margin && chance < 1) fits.push({cause, chance});
   }
-  return likeliest(wrong, fits, chancesOfDistinct(hits, grader), grader.bound / searches);
+  const likely = likeliest(wrong, fits, chancesOfDistinct(hits, grader), grader.bound / searches);
+  const slips = usual ? fits.filter(({cause}) => wrong.mistakes.usual.includes(cause.kind)) : [];
+  return likely ?? likeliest(wrong, slips, [], Infinity);
 }
 
 /** The chances of distinct numbers: those that are equal but for rounding are hit together.

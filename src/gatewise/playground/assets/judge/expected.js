@@ -1,7 +1,9 @@
 /** A number against what a chapter expects: the right one, and wrong ones that have a sentence each. */
 
-const COARSEST = 25; // tolerances in half a unit of the last digit of a number that may be a mistake's
-const NEAR = 5; // tolerances that a number is off which was rounded too early
+const COARSEST = 25; // tolerances in half a unit of the last digit of a number that may be a mistake's,
+const COARSEST_SHARE = 0.01; // or so much of that number
+const NEAR = 10; // tolerances that a number is off which was rounded too early,
+const NEAR_SHARE = 0.05; // and the most of the right number
 
 /** Whether two numbers are at most so far apart, or as far but for rounding. @param {number} first @param {number} second
  * @param {number} room */
@@ -15,8 +17,9 @@ export const areWithin = (first, second, room) => Math.abs(first - second) <= ro
  */
 
 /**
- * Judge a number of a chapter: one that a mistake gives; right, if its digits separate the right number from every
- * mistake; too coarse; one that a mistake may give; near; or wrong.
+ * Judge a number of a chapter. A mistake comes first, however close it is: its number exactly, or the one that is nearest
+ * in the digits that were typed. A number is right if it and its digits are within the tolerance; close, if it agrees with
+ * the right one in too few digits; near, if it was rounded too early; or wrong.
  * @param {WrittenNumeral} typed @param {Expectation} expectation
  * @returns {Pick<Verdict, "status" | "says">}
  */
@@ -30,9 +33,15 @@ export function judgeExpected({value, tolerance: half}, {right, tolerance, mista
   if (exact) return {status: "expected", says: exact.says};
   const isNearest = nearest === undefined || distance(right) < distance(nearest.value);
   const isSeparate = !mistakes.some(mistake => isWithin(mistake.value, half));
-  if (isWithin(right, tolerance) && isNearest && isSeparate) return {status: "right", says: ""};
-  if (isWithin(right, half)) return {status: "coarse", says: ""};
-  const room = half <= COARSEST * tolerance ? Math.max(half, tolerance) : tolerance;
+  const isFine = areWithin(half, 0, tolerance) || isWithin(right, 0);
+  if (isWithin(right, tolerance) && isFine && isNearest && isSeparate) return {status: "right", says: ""};
+  const coarsest = Math.max(COARSEST * tolerance, COARSEST_SHARE * Math.abs(value));
+  const room = half <= coarsest ? Math.max(half, tolerance) : tolerance;
+  if (nearest && !isNearest && half <= tolerance && isWithin(nearest.value, room)) {
+    return {status: "expected", says: nearest.says};
+  }
+  if (isWithin(right, Math.max(half, tolerance))) return {status: "coarse", says: ""};
   if (nearest && isWithin(nearest.value, room)) return {status: "expected", says: nearest.says};
-  return {status: isWithin(right, NEAR * tolerance) ? "near" : "wrong", says: ""};
+  const isNear = isWithin(right, NEAR * tolerance) && isWithin(right, NEAR_SHARE * Math.abs(right));
+  return {status: isNear ? "near" : "wrong", says: ""};
 }

@@ -25,6 +25,7 @@ import {writtenNumber} from "./numerals.js";
  * @property {Grader} grader the constants of gatewise.grading
  * @property {boolean} backward whether the number belongs to the backward pass
  * @property {Set<string>} [unseen] the lines that the person does not see; by default none is seen
+ * @property {boolean} [usual] whether a usual slip is told that few digits cannot tell from others
  */
 /**
  * @typedef {object} Sheet
@@ -65,8 +66,9 @@ export function judgeLines(model, ref, typed, judging) {
     verdicts[name] = {...verdictOf(sheet, name, status), text: typed[name]};
   }
   const wrong = Object.values(verdicts).filter(verdict => verdict.status === "wrong");
-  const {mistakes} = judging;
-  if (mistakes) for (const verdict of wrong) verdict.cause = searched(sheet, mistakes, verdict.name, wrong.length);
+  const {mistakes, usual = false} = judging;
+  const count = wrong.length;
+  if (mistakes) for (const verdict of wrong) verdict.cause = searched(sheet, mistakes, verdict.name, count, usual);
   return verdicts;
 }
 
@@ -192,9 +194,9 @@ function coneOf(lines, names, known) {
 
 /**
  * Search for the cause of a wrong number among the lines that the person does not see.
- * @param {Sheet} sheet @param {Mistakes} mistakes @param {string} name @param {number} searches
+ * @param {Sheet} sheet @param {Mistakes} mistakes @param {string} name @param {number} searches @param {boolean} usual
  */
-function searched(sheet, mistakes, name, searches) {
+function searched(sheet, mistakes, name, searches, usual) {
   const {lines, ref, grader, numbers, values, unseen} = sheet;
   const place = placeOf(lines.shape(name), ref.at);
   const typed = /** @type {WrittenNumeral} */ (numbers.get(name));
@@ -206,5 +208,5 @@ function searched(sheet, mistakes, name, searches) {
   const margin = typed.tolerance + (sheet.loose.get(name)?.[place] ?? 0) + rounding;
   const cone = coneOf(lines, [name], known);
   const wrong = {lines, mistakes, grader, name, typed, values: before, cone, at: ref.at, margin};
-  return causeOf(wrong, searches);
+  return causeOf(wrong, searches, usual);
 }

@@ -16,7 +16,10 @@ const IN_THOUSANDS = /^[1-9][0-9]{0,2},[0-9]{3}$/;
 function plainNumeral(text) {
   const plain = text
     .replace(FULL_WIDTH, sign => String.fromCharCode(sign.charCodeAt(0) - 0xfee0))
-    .replace(RAISED_EXPONENT, (_, raised) => `10^${[...raised].map(sign => "0123456789-+"[RAISED.indexOf(sign)]).join("")}`)
+    .replace(
+      RAISED_EXPONENT,
+      (_, raised) => `10^${[...raised].map(sign => "0123456789-+"[RAISED.indexOf(sign)]).join("")}`,
+    )
     .replace(MINUS_SIGNS, "-")
     .replace(/\s+/g, " ")
     .replace(TIMES_SIGNS, "*")

@@ -12,7 +12,9 @@ export function phrase(phrases, key, put = {}) {
 export function verdictSentence({status, says, right, text, from, cause}, phrases) {
   if (status === "expected") return says;
   const key = status === "wrong" && from.length ? "wrong after" : status;
-  const put = {right: figure(right), typed: text.trim(), from: from.join(", ")};
+  const said = status === "follows" && from.length > 1 ? "follows several" : key;
+  const last = from.length > 1 ? [from.slice(-2).join(` ${phrase(phrases, "and")} `)] : from;
+  const put = {right: figure(right), typed: text.trim(), from: [...from.slice(0, -2), ...last].join(", ")};
   const slip = cause && phrase(phrases, "slip", {cause: cause.words.replaceAll("{}", cause.line)});
-  return [phrase(phrases, key, put), status === "wrong" && slip].filter(Boolean).join(" ");
+  return [phrase(phrases, said, put), status === "wrong" && slip].filter(Boolean).join(" ");
 }

@@ -17,11 +17,11 @@ export function proseNodes(page, text) {
 /**
  * A field for one number.
  * @param {Page} page @param {string} name of the line @param {string} label
- * @param {{expect?: () => Expectation | null, begin?: () => void, compact?: boolean, after?: string}} [options] called
+ * @param {{expect?: () => Expectation | null, begin?: () => void, compact?: boolean, after?: () => string}} [options] called
  *   before it is judged, and when somebody comes to it; what is said once it is known
  * @returns {AnswerField}
  */
-export function answerField(page, name, label, {expect, begin, compact = false, after = ""} = {}) {
+export function answerField(page, name, label, {expect, begin, compact = false, after = () => ""} = {}) {
   const id = `answer-${name.replace(/\W/g, "-")}${compact ? "-line" : ""}`;
   const result = el("p", {class: "verdict", id: `${id}-verdict`});
   const input = numberField({
@@ -70,7 +70,8 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
   };
 }
 
-/** The text under a field. @param {Page} page @param {string} name @param {Answer | null} answer @param {string} after */
+/** The text under a field. @param {Page} page @param {string} name @param {Answer | null} answer
+ * @param {() => string} after */
 function verdictText(page, name, answer, after) {
   if (answer === null) return "";
   const verdict = answer.judged[name];
@@ -79,7 +80,7 @@ function verdictText(page, name, answer, after) {
     const right = figure(answer.right ?? page.model.number({...answer.ref, name, at: answer.ref.at}));
     sentences.push(pagePhrase(page, "shown", {right}));
   }
-  if (answer.shown || isHeld(verdict)) sentences.push(after);
+  if (answer.shown || isHeld(verdict)) sentences.push(after());
   return sentences.filter(Boolean).join(" ");
 }
 

@@ -1,10 +1,14 @@
 /** The beginning of a chapter: its edits and its question. */
+import {figure} from "../engine/figures.js";
 import {areWithin} from "../judge/expected.js";
 import {openedRef} from "./detail.js";
+import {sameEdits} from "./hash.js";
 import {drawnEdits} from "./random_cell.js";
 import {originalState} from "./start.js";
 import {askedLines} from "./worksheet.js";
 import {question} from "./visibility.js";
+
+const SLOT = /\{([^{}]+)\}/g;
 
 /** The chapters of all scenes. @param {Pick<Page, "doc">} page @returns {Chapter[]} */
 export function chaptersOf({doc}) {
@@ -17,9 +21,44 @@ export function isOfAnyText(page, number) {
   return number !== null && chaptersOf(page)[number]?.right !== undefined;
 }
 
-/** The edits that a chapter supposes. @param {Opening} page @param {number} number @returns {Edit[]} */
-function editsOfChapter(page, number) {
-  const {edits, ask} = chaptersOf(page)[number];
+/**
+ * A chapter as it is asked: as it was made (0), or with the numbers of one of its draws.
+ * @param {Pick<Page, "doc">} page @param {number} number @param {number} draw @returns {Chapter}
+ */
+export function drawnChapter(page, number, draw) {
+  const chapter = chaptersOf(page)[number];
+  const drawn = chapter.draws?.[draw - 1];
+  if (drawn === undefined) return chapter;
+  const {edits: made, mistakes} = chapter;
+  const {edits: values = [], mistakes: wrong = []} = drawn;
+  const base = made === "drawn" ? [] : made;
+  const edits = values.map((value, n) => (typeof value === "number" ? {...base[n], value} : value));
+  return {
+    ...chapter,
+    question: chapter.again ?? chapter.question,
+    right: drawn.right ?? chapter.right,
+    put: drawn.put,
+    edits: edits.length ? edits : made,
+    mistakes: mistakes.map((mistake, n) => ({...mistake, value: wrong[n] ?? mistake.value})),
+  };
+}
+
+/** The next of a chapter's draws. @param {Page} page @param {number} number */
+export function nextDraw({doc, store}, number) {
+  return (store.state.draw + 1) % (1 + (doc.chapters?.[number].draws?.length ?? 0));
+}
+
+/** The draw whose edits are among some; the first one where none is. @param {Opening} page @param {number} number
+ * @param {Edit[]} edits */
+function drawOf(page, number, edits) {
+  const draws = chaptersOf(page)[number].draws ?? [];
+  const isIn = (/** @type {Edit} */ edit) => edits.some(other => sameEdits([edit], [other]));
+  return 1 + draws.findIndex((drawn, n) => drawn.edits && editsOfChapter(page, number, n + 1).every(isIn));
+}
+
+/** The edits that a chapter supposes. @param {Opening} page @param {number} number @param {number} draw @returns {Edit[]} */
+function editsOfChapter(page, number, draw) {
+  const {edits, ask} = drawnChapter(page, number, draw);
   if (edits === "drawn") return drawnEdits(page.model, ask.step);
   return edits.map(editOf);
 }
@@ -33,14 +72,10 @@ function editOf({name, step, at, value}) {
  * @param {Page} page @param {number} number @returns {Expectation | null} */
 export function expectationOf(page, number) {
   const {model, store} = page;
-  const {ask, mistakes, right: stated} = chaptersOf(page)[number];
+  const {ask, mistakes, right: stated} = drawnChapter(page, number, store.state.draw);
   if (ask.tolerance === undefined) return null;
-  /** @param {number | string} factor @param {number} step @returns {number} */
-  const numberOf = (factor, step) => {
-    if (typeof factor === "number") return factor;
-    const ref = openedRef(model, {layer: 0, direction: 0, unit: ask.at[0], step, detail: factor});
-    return ref === null ? Number.NaN : model.number(ref);
-  };
+  /** @param {number | string} factor @param {number} step */
+  const numberOf = (factor, step) => (typeof factor === "number" ? factor : numberIn(model, ask, factor, step));
   const numbers = mistakes.map(({value, step = ask.step, edits = [], says}) => {
     if (typeof value === "number") return {value, says};
     model.edit([...store.state.premise, ...edits.map(editOf)]);
@@ -52,7 +87,35 @@ export function expectationOf(page, number) {
   model.edit(store.state.premise);
   const {name = "", tolerance} = ask;
   const right = stated ?? numberOf(name, ask.step);
-  return {right, tolerance, mistakes: numbers.filter(({value}) => !areWithin(value, right, tolerance))}; // or it is right
+  const others = numbers.filter(({value}) => !areWithin(value, right, tolerance)); // or it is right
+  return {right, tolerance, mistakes: others.map(({value, says}) => ({value, says: filledText(page, number, says)}))};
+}
+
+/** A number of a cell by its name, at a step that stands behind it or else is given. @param {Model} model
+ * @param {Chapter["ask"]} ask @param {string} name @param {number} otherwise */
+function numberIn(model, {at}, name, otherwise) {
+  const [detail, step = otherwise] = name.split("@");
+  const ref = openedRef(model, {layer: 0, direction: 0, unit: at[0], step: Number(step), detail});
+  return ref === null ? Number.NaN : model.number(ref);
+}
+
+/**
+ * A text of a chapter with numbers in its slots: those of the chapter, or of the cell as the chapter supposes it.
+ * @param {Page} page @param {number} number @param {string} text
+ */
+export function filledText(page, number, text) {
+  const {model, store} = page;
+  const {ask, edits, put = {}} = drawnChapter(page, number, store.state.draw);
+  const given = edits === "drawn" ? [] : edits.map(({value}) => value);
+  const written = (/** @type {number} */ value) => figure(value).replace("-", "−");
+  const known = text.replace(SLOT, (slot, name) =>
+    name in given || name in put ? written(given[name] ?? put[name]) : slot,
+  );
+  if (!known.includes("{")) return known;
+  model.edit(edits === "drawn" ? store.state.premise : edits.map(editOf));
+  const filled = known.replace(SLOT, (_, name) => written(numberIn(model, ask, name, ask.step)));
+  model.edit(store.state.edits);
+  return filled;
 }
 
 /** @param {Chapter["ask"]} ask */
@@ -60,9 +123,9 @@ export function askedRef({name = "", step, at}) {
   return {layer: 0, direction: 0, name, step, at};
 }
 
-/** The question of a chapter. @param {Opening} page @param {number} number */
-export function questionOf(page, number) {
-  const {ask, focus, right} = chaptersOf(page)[number];
+/** The question of a chapter. @param {Opening} page @param {number} number @param {number} [draw] */
+export function questionOf(page, number, draw = 0) {
+  const {ask, focus, right} = drawnChapter(page, number, draw);
   const ref = askedRef(ask);
   if (ask.lines) return {...askedLines(page, ref, ask.lines, Boolean(focus.backward)), chapter: number};
   const answer = question(page, ref, [ref.name], ask.hide);
@@ -73,17 +136,20 @@ export function questionOf(page, number) {
 /**
  * The part of a state that a chapter sets when it begins: its edits, to which going back leads, and its question. With
  * other edits, it has begun if its own are among them.
- * @param {Opening} page @param {number} number @param {Edit[]} [others] @returns {Partial<State>}
+ * @param {Opening} page @param {number} number @param {Edit[]} [others]
+ * @param {number} [draw] of its numbers @returns {Partial<State>}
  */
-export function atChapter(page, number, others) {
-  const supposed = editsOfChapter(page, number);
+export function atChapter(page, number, others, draw = drawOf(page, number, others ?? [])) {
+  const supposed = editsOfChapter(page, number, draw);
   const edits = others ?? supposed;
   const isIn = (/** @type {Edit} */ edit) => edits.some(({ref}) => JSON.stringify(ref) === JSON.stringify(edit.ref));
   const isHere = chaptersOf(page)[number].ask.step < page.model.steps;
-  const begun = {edits, chapter: number, ...(page.doc.reads && !isOfAnyText(page, number) ? {own: {}} : {})};
+  const {own} = chaptersOf(page)[number].focus;
+  const settings = page.doc.reads && !isOfAnyText(page, number) ? {own: {}} : own && !others ? {own} : {};
+  const begun = {edits, draw, chapter: number, ...settings};
   if (!isHere || !supposed.every(isIn)) return begun;
   const premise = chaptersOf(page)[number].edits === "drawn" ? edits : supposed;
-  return {...begun, premise, answer: questionOf(page, number)};
+  return {...begun, premise, answer: questionOf(page, number, draw)};
 }
 
 /** The first line of what a chapter asks for: the first hidden one that leads there. @param {Page} page
@@ -98,8 +164,8 @@ export function firstLine(page, number) {
 }
 
 /** The state in which a chapter begins: its focus, its edits, and its number hidden. @param {Opening} page
- * @param {number} number @returns {Partial<State>} */
-export function beginning(page, number) {
+ * @param {number} number @param {number} [draw] @returns {Partial<State>} */
+export function beginning(page, number, draw = 0) {
   const chapter = chaptersOf(page)[number];
   const {model} = page;
   const {step = 0} = chapter.focus;
@@ -115,6 +181,6 @@ export function beginning(page, number) {
     detail: chapter.ask.name ?? model.roles({layer: 0, direction: 0}).hidden_state,
     ...chapter.focus,
     ...(step < model.steps ? {} : {step: model.steps - 1}),
-    ...atChapter(page, number),
+    ...atChapter(page, number, undefined, draw),
   };
 }

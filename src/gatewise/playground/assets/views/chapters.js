@@ -1,14 +1,24 @@
 /** The chapters beside the page: a few sentences, and a number to predict. What they say lies in the words of each language. */
 import {button, el, reveal, setAttributes, setText} from "./dom.js";
 import {answerField, isOpen, proseNodes, showButton} from "./answer_field.js";
-import {askedRef, beginning, chaptersOf, expectationOf, firstLine, questionOf} from "./chapter_start.js";
+import {
+  askedRef,
+  beginning,
+  chaptersOf,
+  drawnChapter,
+  expectationOf,
+  filledText,
+  firstLine,
+  nextDraw,
+  questionOf,
+} from "./chapter_start.js";
 import {sameEdits} from "./hash.js";
 import {worksheet} from "./worksheet.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
 import {originalState} from "./start.js";
-import {isAnswered} from "./visibility.js";
+import {isAnswered, isHeld} from "./visibility.js";
 
 const MARKS = {r: "answered", s: "given up", "-": null};
 
@@ -37,36 +47,35 @@ export function chaptersView(page) {
     });
   }
   list.append(...buttons.map(opener => el("li", {}, opener)));
-  /** @type {number | null} */
-  let drawn = null;
+  let drawn = "";
   /** @type {(state: State) => void} */
   let update = () => {};
 
-  /** @param {number} number */
-  function open(number) {
-    const isAgain = number === drawn;
+  /** @param {number} number @param {number} [draw] of its numbers */
+  function open(number, draw = 0) {
+    const isAgain = number === page.store.state.chapter;
     const {scene} = chapters[number];
     const isDrawn = page.lesson?.scenes.some(doc => doc === page.doc && doc.scene === scene);
-    if (isDrawn) page.store.change(beginning(page, number));
+    if (isDrawn) page.store.change(beginning(page, number, draw));
     else page.lesson?.enter(scene, opening => beginning(opening, number));
     const goal = `#margin ${isAgain ? "input" : "h2"}`;
     setTimeout(() => /** @type {HTMLElement | null} */ (document.querySelector(goal))?.focus());
   }
 
   page.store.show(state => {
-    const {chapter} = state;
+    const {chapter, draw} = state;
     if (page.lesson) page.lesson.progress = state.progress;
     reveal(element, chapter !== null && chapters.length > 0);
     if (chapter === null || !chapters[chapter]) {
       if (state.answer !== null && state.answer.chapter !== null) page.store.change({answer: null});
-      drawn = null;
+      drawn = "";
       return;
     }
-    if (chapter !== drawn) {
+    if (drawn !== `${chapter} ${draw}`) {
       const view = drawChapter(page, chapter, open);
       body.replaceChildren(...view.nodes);
       update = view.update;
-      drawn = chapter;
+      drawn = `${chapter} ${draw}`;
     }
     const progress = progressOf(state);
     if (progress !== state.progress) page.store.change({progress});
@@ -74,7 +83,7 @@ export function chaptersView(page) {
     const isAsked = isOpen(state.answer) && state.answer?.chapter === chapter;
     if (isAsked && !isSupposed(chapters[chapter], state)) page.store.change({answer: null});
     const asks = chapters[chapter].ask.lines && state.answer?.chapter !== chapter;
-    if (asks) page.store.change({answer: questionOf(page, chapter)});
+    if (asks) page.store.change({answer: questionOf(page, chapter, draw)});
     update(state);
   });
   return element;
@@ -93,29 +102,34 @@ function progressOf({progress, answer, chapter}) {
   return mark === "-" ? progress : progress.padEnd(chapter, "-").slice(0, chapter) + mark + progress.slice(chapter + 1);
 }
 
-/** @param {Page} page @param {number} number @param {(number: number) => void} open */
+/** @param {Page} page @param {number} number @param {(number: number, draw?: number) => void} open */
 function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
-  const {title, text, question, ask, right, focus} = chapters[number];
+  const {title, text, question, ask, focus, edits, draws} = drawnChapter(page, number, page.store.state.draw);
   const closing = el("div", {class: "learned"});
-  const again = button(() => open(number), {});
+  const askAgain = () => {
+    const {state} = page.store;
+    open(number, isSupposed(chapters[number], state) ? nextDraw(page, number) : state.draw);
+  };
+  const again = button(askAgain, {});
   const isLast = number + 1 === chapters.length;
   const next = isLast ? null : button(() => open(number + 1), {}, pagePhrase(page, "next"));
   const show = showButton(page, "show", () => next ?? again);
-  const showLine = () => line.replaceChildren(...lineWithoutValue(page, firstLine(page, number)));
-  const hint = button(showLine, {}, pagePhrase(page, "hint"));
-  const line = el("p", {class: "equation", "aria-live": "polite"});
+  const hints = hintsView(page, number);
   const field = ask.lines ? worksheet(page, "lines-of-chapter") : oneField(page, number);
   const elsewhere = el("p", {}, pagePhrase(page, "elsewhere"));
-  const asked = el("p", {class: "question"}, ...proseNodes(page, question));
-  const lesson = el("div", {}, ...text.map(one => el("p", {}, ...proseNodes(page, one))), asked, field.element, line);
+  const prose = (/** @type {string} */ one) => proseNodes(page, filledText(page, number, one));
+  const asked = el("p", {class: "question"}, ...prose(question));
+  const controls = el("p", {class: "controls"}, hints.button, ask.lines ? null : show, again, next);
+  const asking = el("div", {class: "asking"}, asked, field.element, hints.element, controls);
+  const lesson = el("div", {class: "lesson"}, ...text.map(one => el("p", {}, ...prose(one))));
   return {
     nodes: [
       el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),
       el("h2", {tabindex: "-1"}, title),
       elsewhere,
       lesson,
-      el("p", {class: "controls"}, ask.lines ? null : hint, ask.lines ? null : show, again, next),
+      asking,
       closing,
     ],
     /** @param {State} state */
@@ -128,24 +142,65 @@ function drawChapter(page, number, open) {
       if (isHere && !state.begun && focus.own) page.store.change({begun: true});
       const isSettled = answer !== null && (answer.shown || isAnswered(answer));
       asked.hidden = field.element.hidden = !isHere && !isSettled;
-      const isWrong = ["wrong", "expected"].includes(answer?.judged[ask.name ?? ""]?.status ?? "");
       show.hidden = !isHere;
-      hint.hidden = right !== undefined || !isOpen(answer) || !isWrong;
-      if (hint.hidden) line.replaceChildren();
+      hints.update(state, isHere && !isSettled);
       next?.classList.toggle("primary", isSettled);
       again.classList.toggle("primary", !isHere && !isSettled);
       setText(again, pagePhrase(page, !isHere ? "start" : ask.lines ? "another cell" : "again"));
       closing.replaceChildren(...(isSettled && next === null ? lessonLearned(page, state) : []));
       show.disabled = !isOpen(answer);
       again.disabled = isHere && !ask.lines && !isSettled;
+      again.hidden = isHere && !draws?.length && edits !== "drawn"; // it has one answer
     },
   };
 }
 
-/** A line of a step with its numbers, but for its value. @param {Page} page @param {Ref} ref */
-function lineWithoutValue(page, ref) {
-  const lead = el("span", {class: "soft"}, ...proseNodes(page, `${spokenName(page, ref)}:`));
-  return [lead, el("br"), equationOf(page, ref), el("br"), substitutionOf(page, ref, ref.at[0], false)];
+/**
+ * The hints of a chapter, one more at each press: where to look, the formula with names, the formula with numbers. They
+ * are the chapter's own; the formulas are else those of the line that comes first.
+ * @param {Page} page @param {number} number
+ */
+function hintsView(page, number) {
+  const own = chaptersOf(page)[number].hints ?? [];
+  const list = el("ol", {class: "hints", "aria-live": "polite"});
+  let lead = "";
+  /** The line that the hints are of. @param {Answer | null} answer */
+  const lineOf = answer => {
+    const name = answer?.worked && answer.lines.find(one => !isHeld(answer.judged[one]));
+    return name && answer ? {...answer.ref, name} : firstLine(page, number);
+  };
+  /** @returns {Child[][]} */
+  function all() {
+    const prose = own.map(one => proseNodes(page, filledText(page, number, one)));
+    if (own.length > 1) return prose;
+    const ref = lineOf(page.store.state.answer);
+    return [...prose, [equationOf(page, ref)], [substitutionOf(page, ref, ref.at[0], false)]];
+  }
+  const press = () => {
+    const hints = all();
+    const next = hints[list.childElementCount];
+    if (next) list.append(el("li", {}, ...next));
+    write(hints.length);
+  };
+  const opener = button(press, {});
+  /** @param {number} count */
+  function write(count) {
+    const shown = list.childElementCount;
+    setText(opener, pagePhrase(page, "hint", {number: Math.min(shown + 1, count), count}));
+    opener.disabled = shown === count;
+  }
+  return {
+    element: list,
+    button: opener,
+    /** @param {State} state @param {boolean} isOpen */
+    update({answer}, isOpen) {
+      const now = answer?.worked ? `${lineOf(answer).name} ${answer.lines.length}` : "";
+      if (!isOpen || now !== lead) list.replaceChildren();
+      lead = now;
+      opener.hidden = !isOpen;
+      write(own.length > 1 ? own.length : own.length + 2);
+    },
+  };
 }
 
 /** What was seen in the chapters that were answered or shown, and which are left. @param {Page} page @param {State} state */
@@ -165,9 +220,15 @@ function oneField(page, number) {
   const chapter = chaptersOf(page)[number];
   const {store, model} = page;
   const ref = askedRef(chapter.ask);
+  /** @type {string | null} */
+  let said = null;
+  const after = () => {
+    said ??= filledText(page, number, chapter.after);
+    return said;
+  };
   /** Begin the chapter as soon as somebody types: hide its number, and make the edits that it supposes. */
   const begin = () => {
-    if (store.state.answer?.chapter !== number) store.change(beginning(page, number));
+    if (store.state.answer?.chapter !== number) store.change(beginning(page, number, store.state.draw));
   };
   /** Undo later changes: the question supposes nothing else. */
   const expect = () => {
@@ -179,7 +240,7 @@ function oneField(page, number) {
   };
   const key = chapter.right === undefined ? "field" : chapter.scene === "reader" ? "reader.unit" : "training.result";
   const label = pagePhrase(page, key, {name: spokenName(page, ref)});
-  const field = answerField(page, ref.name, label, {begin, expect, after: chapter.after});
+  const field = answerField(page, ref.name, label, {begin, expect, after});
   return {
     element: field.element,
     /** @param {State} state */

@@ -3,6 +3,7 @@ import {setText, svg} from "./dom.js";
 import {figure} from "../engine/figures.js";
 import {compact} from "../engine/figures.js";
 
+const LONGEST_LINE = 14; // characters of a caption
 const BORE = 26; // of a pipe that is full
 const HAIR = 1.5;
 const SPARE = 1.15; // an open vessel is somewhat higher than what it is made to hold
@@ -105,10 +106,11 @@ export function ticksOf({x}, level) {
  * @param {((event: Event) => void) | null} open what a press does
  */
 export function captionMark(place, quantity, open) {
-  const {x, y, anchor, lines} = place;
+  const {x, y, anchor, lines, stacked} = place;
   const words = svg("tspan");
-  const symbol = svg("tspan", {class: "letter", ...(lines ? {x, dy: "1.3em"} : {dx: "0.35em"})});
-  const value = svg("tspan", {class: "value", dx: "0.4em"});
+  const more = svg("tspan", {x, dy: "1.3em"}); // of a name that is too long for one line
+  const symbol = svg("tspan", {class: "letter", ...(lines ? {x, dy: "1.3em"} : stacked ? {} : {dx: "0.35em"})});
+  const value = svg("tspan", {class: "value", ...(stacked ? {x, dy: "1.2em"} : {dx: "0.4em"})});
   const text = svg(
     "text",
     {
@@ -130,6 +132,7 @@ export function captionMark(place, quantity, open) {
         : {}),
     },
     words,
+    more,
     symbol,
     value,
   );
@@ -138,7 +141,9 @@ export function captionMark(place, quantity, open) {
     /** @param {{name: string, letter: string, spoken: string, number: number | null, asked: boolean}} datum */
     update({name, letter: now, spoken, number, asked}) {
       const known = asked ? "?" : number === null ? "" : compact(number);
-      setText(words, name);
+      const end = lines && name.length > LONGEST_LINE ? name.lastIndexOf(" ") : -1;
+      setText(words, end < 0 ? name : name.slice(0, end));
+      setText(more, end < 0 ? "" : name.slice(end + 1));
       setText(symbol, now);
       setText(value, known);
       const others = spoken === name ? [] : [spoken];

@@ -1,4 +1,5 @@
 /** The scenes of a teaching page: their documents, and the buttons that choose one. */
+import {beginning, chaptersOf} from "./chapter_start.js";
 import {button, el} from "./dom.js";
 import {pagePhrase} from "./phrases.js";
 
@@ -12,9 +13,17 @@ export function scenesOf({scenes, ...first}) {
   }));
 }
 
+/** A scene as it opens: at its first chapter; the first scene untouched. @param {Opening} page @param {string} scene */
+function atFirst(page, scene) {
+  const chapter = chaptersOf(page).findIndex(one => one.scene === scene);
+  return chapter > 0 ? beginning(page, chapter) : {};
+}
+
 /** Buttons beside the title, which stay from scene to scene. @param {Lesson} lesson */
 export function sceneButtons({scenes, enter}) {
-  const buttons = scenes.map(({scene, title}) => button(() => isChosen(scene) || enter(scene, () => ({})), {}, title));
+  const buttons = scenes.map(({scene, title}) =>
+    button(() => isChosen(scene) || enter(scene, opening => atFirst(opening, scene)), {}, title),
+  );
   let chosen = "";
   const isChosen = (/** @type {string | null} */ scene) => chosen === (scene ?? scenes[0].scene);
   return {

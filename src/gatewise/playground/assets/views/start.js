@@ -33,6 +33,7 @@ export function originalState({doc, model, lesson}) {
     begun: false,
     edits: [],
     premise: [],
+    draw: 0,
     playing: false,
     answer: null,
     progress: lesson?.progress ?? "",

@@ -5,7 +5,7 @@
  * title, no level, bar, fill or point on a curve, and no sentence that tells it. Text in a live region leaves it out.
  * It is false for all numbers where nothing is asked, and again once the answer is right or was shown.
  */
-import {judgeExpected} from "../judge/expected.js";
+import {areWithin, judgeExpected} from "../judge/expected.js";
 import {judgeLines} from "../judge/judge.js";
 import {writtenNumber} from "../judge/numerals.js";
 
@@ -98,13 +98,38 @@ export function answerLine({doc, model, store}, name, text, expectation = null) 
   /** @type {Record<string, Verdict>} */
   const judged =
     right === undefined
-      ? judgeLines(model, ref, typed, {mistakes, grader: doc.grader, backward, unseen})
+      ? judgeLines(model, ref, typed, {mistakes, grader: doc.grader, backward, unseen, usual: answer.worked})
       : {[name]: {status, name, text, right, from: [], cause: null, says: ""}};
   if (expectation && number !== null && number !== "ambiguous") {
     Object.assign(judged[name], judgeExpected(number, expectation), {right: expectation.right});
   }
+  for (const verdict of Object.values(judged)) {
+    if (answer.worked && isTooShort(verdict, doc.grader)) verdict.status = "coarse";
+    if (!["wrong", "near"].includes(verdict.status)) continue;
+    const isImpossible = isNoGate(model, {...ref, name: verdict.name}, verdict.text);
+    if (isImpossible) Object.assign(verdict, {status: "expected", says: doc.phrases.lesson["no gate"]});
+  }
   store.change({answer: {...answer, typed, judged}});
   return judged[name] ?? null;
+}
+
+/** Whether a number that holds has too few digits. @param {Verdict} verdict @param {Grader} grader */
+function isTooShort({status, text, right}, {tolerance}) {
+  const number = writtenNumber(text);
+  if (!HOLDING.includes(status) || number === null || number === "ambiguous") return false;
+  return !areWithin(number.tolerance, 0, tolerance) && !areWithin(number.value, right, 0);
+}
+
+/** Whether a text is a number that a gate cannot be. @param {Model} model @param {Ref} ref @param {string} text */
+function isNoGate(model, ref, text) {
+  const roles = model.roles(ref);
+  const tree = model.equation(ref)?.right;
+  const isSigmoid = tree?.node === "call" && (tree.activation?.name ?? "").endsWith("sigmoid");
+  const number = writtenNumber(text);
+  if (number === null || number === "ambiguous" || !isSigmoid) return false;
+  return (
+    [roles.input_gate, roles.forget_gate, roles.output_gate].includes(ref.name) && Math.abs(number.value - 0.5) > 0.5
+  );
 }
 
 /** Show what was asked for. @param {Page} page */
