@@ -382,6 +382,20 @@ def test_the_page_in_the_documentation_is_the_page():
     assert is_built, "docs/page.html is another one: GATEWISE_UPDATE_GOLDEN=1 pytest tests/test_page.py builds it"
 
 
+def test_notes_on_a_page_name_no_options_of_the_command_line():
+    notes = [
+        "Note: an input of shape (3, 2) is 3 steps of 2 features (--axes time,feature).",
+        "Note: --input-of lstm: features are the LSTM's own, by position.",
+        "Note: the batch has 2 sequences; the page shows the first; --sequence picks one.",
+    ]
+    page = gw.page(gw.LSTM(1, 2, rng=0), np.ones((3, 1)), notes=notes)
+    assert Read(page.html).document["about"][:3] == [
+        "Note: an input of shape (3, 2) is 3 steps of 2 features.",
+        "Note: features are the LSTM's own, by position.",
+        "Note: the batch has 2 sequences; the page shows the first.",
+    ]
+
+
 # What is given to it.
 
 

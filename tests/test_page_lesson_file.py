@@ -23,7 +23,7 @@ from gatewise.cli.page import page as cli_page
 from gatewise.grading.problem import Problem
 from gatewise.languages import language
 from gatewise.playground import lesson_file
-from gatewise.playground.document import LEAVES, MOST_WORKED_OUT
+from gatewise.playground.document import MOST_WORKED_OUT
 from gatewise.playground.page import Page
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -313,7 +313,7 @@ def test_what_leaves_the_page_is_not_called_nothing() -> None:
     words = [*language.words_in("en")["title"].values(), *language.words_in("de")["title"].values()]
     told = [cli_page.__doc__ or "", gw.page.__doc__ or "", Page.__doc__ or "", *words]
     assert [text for text in told if re.search("nothing leaves|nichts verlässt", text, re.IGNORECASE)] == []
-    assert LEAVES.startswith("Nothing leaves the page but its height")  # which is told to a page that embeds it
+    assert language.words_in("en")["foot"]["sends"] == "This page sends no data."
 
 
 def test_the_documents_show_a_picture_of_the_page() -> None:

@@ -108,7 +108,7 @@ def test_nothing_but_the_height_is_told_and_only_in_a_frame(reader, pages, tmp_p
             assert isinstance(told["height"], int)
     reader.open(pages("teaching"))
     assert reader.ask("document.documentElement.className") == ""
-    assert reader.has("#foot", "Nothing leaves the page but its height, told to a page that embeds it.")
+    assert reader.has("#foot", "This page sends no data.")
 
 
 def test_a_notebook_whose_frame_has_one_height_is_told_nothing(reader, pages, tmp_path):

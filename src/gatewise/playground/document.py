@@ -7,6 +7,7 @@ the names of the program's masks, (time, Â·) each, and those of weights (D_i, â€
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -31,7 +32,7 @@ from gatewise.symbolic.wiring import WiredCell, Wiring
 
 FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
-LEAVES = "Nothing leaves the page but its height, told to a page that embeds it."
+OPTIONS = re.compile(r" \([^()]*--[a-z][^()]*\)|; [^;.]*--[a-z][^;.]*|--[a-z][\w-]* \w+: ")  # in a note of the command line
 Object = dict[str, Any]
 
 
@@ -79,7 +80,7 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "version": VERSION,
         "written_by": f"gatewise {version('gatewise')}",
         "title": clean(title),
-        "about": [*map(clean, notes), *_sentences_about(run)],
+        "about": [*(clean(OPTIONS.sub("", note)) for note in notes), *_sentences_about(run)],
         **computed(run, wiring, write),
         "words": words(wiring),
         "formulas": formulas(wiring),
@@ -129,7 +130,7 @@ def _sentences_about(run: SequenceRun) -> list[str]:
         name = "" if names is None else f" ({clean(names[run.sequence])})"
         sentences.append(f"This is sequence {run.sequence}{name} of a batch of {lstm.batch_size:,}, counted from 0.")
     weights = "Weights and input are float32; the page" if dtype == np.float32 else "The page"
-    return [*sentences, f"{weights} computes in float64.", LEAVES]
+    return [*sentences, f"{weights} computes in float64."]
 
 
 def _label_lists(run: SequenceRun) -> Object:

@@ -49,4 +49,5 @@ SCENES: Mapping[str, Callable[[str], Object]] = {"latch": latch_scene, "reader":
 def teaching(lang: str = "en") -> Object:
     """Return the document of the playground's teaching page in a language."""
     title = language.words_in(lang)["titles"]["page"]
-    return of_scenes(title, {name: scene(lang) for name, scene in SCENES.items()}, lesson.chapters(lang), lang)
+    scenes = {name: scene(lang) | {"about": []} for name, scene in SCENES.items()}  # the chapters say it
+    return of_scenes(title, scenes, lesson.chapters(lang), lang)

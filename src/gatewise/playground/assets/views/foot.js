@@ -19,11 +19,12 @@ export function footView(page) {
   };
   const source = button(takeSource, {}, pagePhrase(page, "foot.step"));
   const gates = button(() => handOver("gates.csv", "text/csv", gatesCsv(page)), {}, pagePhrase(page, "foot.gates"));
+  const {about, written_by: version} = page.doc;
   return el(
     "div",
     {class: "foot"},
     el("p", {class: "takeaway"}, `${pagePhrase(page, "foot.take")} `, source, " ", gates),
-    el("p", {}, page.doc.about.join(" ")),
-    el("p", {}, pagePhrase(page, "foot.address", {version: page.doc.written_by})),
+    about.length ? el("p", {}, [...about, pagePhrase(page, "foot.written", {version})].join(" ")) : null,
+    el("p", {}, pagePhrase(page, "foot.sends")),
   );
 }
