@@ -33,6 +33,14 @@ def axes_of(graph: Graph) -> Mapping[str, Axes]:
     return {}
 
 
+def probed(graph: Graph) -> GraphRun | None:
+    """Return a run of small inputs of zeros, for the types and the axes of values; None if the graph cannot run."""
+    if any(port.shape is None for port in graph.inputs):
+        return None
+    runs = (_run(graph, sizes) for sizes in SIZES)
+    return next((run for run in runs if run is not None), None)
+
+
 def _run(graph: Graph, sizes: tuple[int, ...]) -> GraphRun | None:
     """Return a run of zeros whose free axes have these sizes, by their places; None if it fails."""
     feeds = {}

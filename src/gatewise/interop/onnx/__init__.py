@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import onnx
 
     from gatewise.network.graph import Graph
+    from gatewise.network.graph_network import GraphNetwork
 
 __all__ = [
     "capture",
@@ -99,19 +100,19 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
 
 
 def write(
-    model: Network | LSTM,
+    model: Network | LSTM | GraphNetwork,
     path: str | os.PathLike[str] | None = None,
     *,
     gates: bool = False,
     stream: bool = False,
-    opset: int = 17,
+    opset: int | None = None,
     overwrite: bool = False,
 ) -> onnx.ModelProto:
     """Write a network or an LSTM as an ONNX model, and return the model.
 
     Parameters
     ----------
-    model : Network or LSTM
+    model : Network, LSTM or GraphNetwork
     path : path, optional
         Of the file; by default none is written.
     gates : bool
@@ -119,8 +120,8 @@ def write(
         cannot express is written in standard operators then.
     stream : bool
         One step, with the state as inputs and outputs.
-    opset : int
-        14 to 22.
+    opset : int, optional
+        14 to 22, by default 17; of a GraphNetwork 20 to 22, by default 20.
     overwrite : bool
         Replace `path` even if it was read: see `gatewise.save`.
 
@@ -132,8 +133,9 @@ def write(
         layer. With several layers their names end in ``_0``, ``_1`` … With `stream` they are X and Y without the time,
         and h_in, c_in, h_out and c_out (layer, batch, ·), of each layer by itself where layers differ in size. With
         `gates` also input_gate, forget_gate, candidate, output_gate, cell_state and hidden_state (time, batch, ·); with
-        several cells, their names end in the layer and the direction: ``forget_gate_0_backward``. Labels and windows
-        are not in it.
+        several cells, their names end in the layer and the direction: ``forget_gate_0_backward``. Windows are not in
+        it. A GraphNetwork keeps the names and axes of its inputs and outputs. Names of features and outputs, and their
+        units, are metadata: JSON under ``features``, ``outputs`` and ``units``.
 
     Raises
     ------
@@ -142,11 +144,24 @@ def write(
     FileError
         If the file cannot be written; an existing one is then left as it was.
     """
-    proto: onnx.ModelProto = model_of(model, gates=gates, stream=stream, opset=opset)
+    proto: onnx.ModelProto = _model(model, gates=gates, stream=stream, opset=opset)
     if path is not None:
         with storage.beside(path, overwrite=overwrite) as temporary:
             temporary.write_bytes(proto.SerializeToString())
     return proto
+
+
+def _model(model: Any, *, gates: bool, stream: bool, opset: int | None) -> Any:
+    if isinstance(model, (Network, LSTM)):
+        return model_of(model, gates=gates, stream=stream, opset=17 if opset is None else opset)
+    from gatewise.interop.onnx.graph_writing import model_of_graph  # which most files do without
+    from gatewise.network.graph_network import GraphNetwork
+
+    if not isinstance(model, GraphNetwork):
+        raise OptionError(f"write takes a Network, an LSTM or a GraphNetwork, not {type(model).__name__}")
+    if gates:
+        raise OptionError("gates=True writes the gates of an LSTM or a Network; this network is a graph of operations")
+    return model_of_graph(model, stream=stream, opset=20 if opset is None else opset)
 
 
 def capture(

@@ -51,7 +51,7 @@ def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) ->
     starts, finals = _add_start(graph, network, groups, x, stream=stream), list[Sequence[str]]()
     for layer in range(lstm.num_layers):
         outputs, final = add_layer(graph, lstm, layer, read, starts[layer], gates=gates, stream=stream)
-        read = _merge_directions(graph, outputs, lstm.merge[layer], f"layer{_name_ending(lstm, layer)}")
+        read = merge_directions(graph, outputs, lstm.merge[layer], f"layer{_name_ending(lstm, layer)}")
         finals.append(final)
     _add_final(graph, lstm, groups, finals, stream=stream)
     if stream:
@@ -59,7 +59,7 @@ def model_of(model: LSTM | Network, *, gates: bool, stream: bool, opset: int) ->
     elif network.reads == "last":
         places = map(graph.constant, range(len(lstm.directions)))
         ends = [graph.node("Gather", [final[0], place], axis=0) for place in places]
-        read = _merge_directions(graph, ends, lstm.merge[-1], "last")
+        read = merge_directions(graph, ends, lstm.merge[-1], "last")
     if (head := head_of(network)) is not None:
         read = add_head(graph, head, read, "head", graph.slice(scaled, 0, network.skip, -1) if network.skip else "")
     graph.node("Identity", [read], "Y")
@@ -189,7 +189,7 @@ def write_gradients(gradients: LSTMGradients, lstm: LSTM) -> dict[str, Array]:
     return named
 
 
-def _merge_directions(graph: GraphWriter, outputs: list[str], how: str, name: str) -> str:
+def merge_directions(graph: GraphWriter, outputs: list[str], how: str, name: str) -> str:
     """Return the name of a layer's ONNX output, its directions merged; with ``none``, they are an axis."""
     if len(outputs) == 1:
         return outputs[0]
@@ -289,7 +289,7 @@ def add_layer(
     is_node = not plain_reason(alone)
     if gates:  # of which runtimes have none in double precision
         is_node &= lstm.dtype == np.float32 and (stream or all(can_accumulate(cell.variant) for cell in row))
-    outputs, finals = _add_lstm_node(graph, alone, x, start, end) if is_node else ([], [])
+    outputs, finals = add_lstm_node(graph, alone, x, start, end) if is_node else ([], [])
     written: list[list[str]] = []
     for place, cell in enumerate(row if gates else ()):
         p, backward = cell.parameters, lstm.directions[place] == "backward"
@@ -324,14 +324,14 @@ def _stored_of_node(graph: GraphWriter, p: Parameters, end: str, place: int) -> 
     return weight, graph.slice(B, 0, 4 * p.hidden_size)
 
 
-def _add_lstm_node(
-    graph: GraphWriter, lstm: LSTM, x: str, start: Sequence[str], end: str
+def add_lstm_node(
+    graph: GraphWriter, lstm: LSTM, x: str, start: Sequence[str], end: str, lengths: str = ""
 ) -> tuple[list[str], list[str]]:
     """Add an LSTM of one layer as a node; return the names of its directions' outputs, and of its final h and c."""
     (row,) = lstm.layers
     cells = [cell.parameters for cell in row]
     names = {role: graph.constant(array, f"{role}{end}") for role, array in node_arrays(cells, np.zeros_like).items()}
-    inputs = [x, names["W"], names["R"], names["B"], "", *start]
+    inputs = [x, names["W"], names["R"], names["B"], lengths, *start]
     if "P" in names:
         inputs.append(names["P"])
     raw, finals = f"layer{end}_raw", [graph.new_name(f"final_{letter}") for letter in "hc"]

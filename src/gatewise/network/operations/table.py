@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class Operation:
     has_body : bool
         Whether it runs a graph of its own, within the limits of the run.
     onnx, c : object or None
-        How writers express it.
+        How ONNX and C express it: see `onnx_forms` and `c_forms`. None if they cannot.
     """
 
     name: str
@@ -110,6 +110,13 @@ def add_operation(name: str, forward: Forward, vjp: Vjp | None, cost: Callable[.
     if name in OPERATIONS:
         raise ValueError(f"there are two operations {name!r}")
     OPERATIONS[name] = Operation(name, forward, vjp, cost, **more)
+
+
+def set_forms(**forms: Mapping[str, Any]) -> None:
+    """Complete rows of the table: ``onnx={"neg": …}`` gives how ONNX expresses an operation, ``c=…`` how C does."""
+    for field, by_name in forms.items():
+        for name, form in by_name.items():
+            OPERATIONS[name] = replace(OPERATIONS[name], **{field: form})
 
 
 def operation(
