@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from gatewise.c_header.products import sums
 from gatewise.c_header.stage_code import StageCode
 from gatewise.c_header.stages import stages_of
 from gatewise.network import Network
+
+LEAST, TIMES = 2e-6, 8  # what the error in float32 may be: this, or so many times that of NumPy's float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +73,44 @@ class HeaderParts:
         return "\n".join(["/*", *(f" * {line}".rstrip() for line in comment), " */", self.code])
 
 
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """What a caller of a header sees.
+
+    Attributes
+    ----------
+    name : str
+        With which every name in it begins.
+    inputs, outputs, gates : int
+        The numbers of a step.
+    states : tuple of tuple of (str, int)
+        The arrays of the state, each with its size, in groups that are declared together.
+    turns : bool
+        Whether the state also holds the direction in which large tables are read.
+    initial, rest : array or None
+        States, in order.
+    test : TestRun
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    gates: int
+    states: tuple[tuple[tuple[str, int], ...], ...]
+    turns: bool
+    initial: Array | None
+    rest: Array | None
+    test: TestRun
+
+    @property
+    def arrays(self) -> list[tuple[str, int]]:
+        """The arrays of the state."""
+        return [array for group in self.states for array in group]
+
+
 def header_parts(header: Header) -> HeaderParts:
     """Return the text of a header, but for its comment."""
-    network, p, upper = header.network, header.name, header.name.upper()
+    network, p = header.network, header.name
     stages = [StageCode(p, stage) for stage in stages_of(network)]
     tables = {name: array for stage in stages for name, array in stage.tables.items()} | _network_tables(header)
     work = {"sums": 0}  # first, where vectors are stored fastest
@@ -80,30 +118,61 @@ def header_parts(header: Header) -> HeaderParts:
     if network.branches:
         work |= {"z": network.lstm.input_size}
         work |= {f"f{n}": len(branch.features) for n, branch in enumerate(network.branches) if branch.layers}
+    sizes = cell_sizes(network)
+    interface = Interface(
+        p,
+        _inputs(network),
+        network.num_outputs,
+        sum(4 * c for _, c in sizes),
+        tuple(((f"h{n}", h), (f"c{n}", c)) for n, (h, c) in enumerate(sizes)),
+        any("s->turn" in stage.text for stage in stages),
+        header.initial,
+        header.rest,
+        header.test,
+    )
+    body = _step_body(header, stages, interface.turns)
+    return assembled(interface, stages, tables, work, body)
+
+
+def assembled(
+    interface: Interface,
+    stages: Sequence[StageCode],
+    tables: Mapping[str, Array],
+    work: dict[str, int],
+    body: Sequence[str],
+    functions: Iterable[str] = (),
+    places: Mapping[str, Array] | None = None,
+) -> HeaderParts:
+    """Return the text of a header whose step is a body of statements, but for its comment.
+
+    `functions` are those that the body calls beside its stages', `places` tables of whole numbers.
+    """
+    p, upper = interface.name, interface.name.upper()
     for stage in stages:
         work |= stage.work | {"sums": max(work.get("sums", 0), stage.work.get("sums", 0))}
     texts = [stage.text for stage in stages]
-    turns = any("s->turn" in text for text in texts)
-    functions = with_needed(set().union(*(stage.functions for stage in stages)))
+    needed = with_needed(set(functions).union(*(stage.functions for stage in stages)))
     parts = [
         f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
         "#include <string.h>",
-        _interface(header, turns),
+        _interface(interface),
         build_macros(p),
-        functions_of(p, functions, 1),
-        *(f"#if {upper}_LANES >= {width}\n{functions_of(p, functions, width)}\n#endif" for width in reversed(WIDTHS)),
+        functions_of(p, needed, 1),
+        *(f"#if {upper}_LANES >= {width}\n{functions_of(p, needed, width)}\n#endif" for width in reversed(WIDTHS)),
         sums(p, {(int(width), int(count)) for width, count in re.findall(r"_sum_(\d+)x(\d+)\(", "".join(texts))}),
         *(_table(upper, name, array) for name, array in tables.items()),
+        *(_places_table(name, array) for name, array in (places or {}).items()),
         _work(p, work),
         *texts,
-        *_step_functions(header, stages, turns),
-        *_state_functions(header, turns),
-        _test(header),
+        *_step_functions(interface, body),
+        *_state_functions(interface),
+        _test(interface),
         f"#endif /* {upper}_H */",
     ]
     flash = 4 * sum(np.size(array) for array in tables.values())
+    flash += sum(array.nbytes for array in (places or {}).values())
     code = "\n\n".join(part for part in parts if part) + "\n"
-    return HeaderParts(code, flash, sum(max(size, 1) for size in work.values()) + turns)
+    return HeaderParts(code, flash, sum(max(size, 1) for size in work.values()) + interface.turns)
 
 
 def cell_sizes(network: Network) -> list[tuple[int, int]]:
@@ -112,20 +181,25 @@ def cell_sizes(network: Network) -> list[tuple[int, int]]:
     return [(p.recurrent_size, p.hidden_size) for p in cells]
 
 
-def _interface(header: Header, turns: bool) -> str:
-    network, p, upper = header.network, header.name, header.name.upper()
-    sizes = cell_sizes(network)
-    members = " ".join(f"float h{n}[{h}], c{n}[{c}];" for n, (h, c) in enumerate(sizes))
-    members += " uint32_t turn;" * turns
-    gates = sum(4 * c for _, c in sizes)
+def _interface(interface: Interface) -> str:
+    p, upper = interface.name, interface.name.upper()
+    members = " ".join(f"float {', '.join(f'{name}[{size}]' for name, size in group)};" for group in interface.states)
+    members += " uint32_t turn;" * interface.turns
     return f"""\
-#define {upper}_INPUTS {_inputs(network)}
-#define {upper}_OUTPUTS {network.num_outputs}
-#define {upper}_STATES {sum(map(sum, sizes))}
-#define {upper}_GATES {gates}
-#define {upper}_HAS_REST {int(header.rest is not None)}
+#define {upper}_INPUTS {interface.inputs}
+#define {upper}_OUTPUTS {interface.outputs}
+#define {upper}_STATES {sum(size for _, size in interface.arrays)}
+#define {upper}_GATES {interface.gates}
+#define {upper}_HAS_REST {int(interface.rest is not None)}
 
 typedef struct {p}_state {{ {members} }} {p}_state;"""
+
+
+def _places_table(name: str, array: Array) -> str:
+    """Return the text of a table of whole numbers."""
+    lines = wrap(", ".join(map(str, array.tolist())), 108)
+    body = "\n    ".join(lines)
+    return f"static const {array.dtype.name}_t {name}[{array.size}] = {{\n    {body}\n}};"
 
 
 def _table(upper: str, name: str, array: Array) -> str:
@@ -170,8 +244,8 @@ def _network_tables(header: Header) -> dict[str, Array]:
     return tables
 
 
-def _step_functions(header: Header, stages: list[StageCode], turns: bool) -> Iterator[str]:
-    """Yield the functions that run a step, with and without its gates, and a block of steps."""
+def _step_body(header: Header, stages: list[StageCode], turns: bool) -> list[str]:
+    """Return the statements that run a step."""
     network, p, upper = header.network, header.name, header.name.upper()
     cells, head = [s for s in stages if s.stage.gates], [s for s in stages if s.stage.name == "head"]
     body = [f"    {upper}_ALIGNED {p}_work work;", f"    {p}_work *const t = &work;"]
@@ -207,6 +281,12 @@ def _step_functions(header: Header, stages: list[StageCode], turns: bool) -> Ite
         body.append(f"    memcpy(y, {source}, {network.num_outputs} * sizeof(float));")
     if turns:
         body.append("    s->turn ^= 1u;")
+    return body
+
+
+def _step_functions(interface: Interface, body: Sequence[str]) -> Iterator[str]:
+    """Yield the functions that run a step, with and without its gates, and a block of steps."""
+    p, upper = interface.name, interface.name.upper()
     statements = "\n".join(body)
     yield f"""\
 {upper}_ONE_BODY void {p}_run({p}_state *s, const float *x, float *y, float *gates)
@@ -247,30 +327,28 @@ def _scaling(header: Header) -> Iterator[str]:
         begin += branch.size
 
 
-def _state_functions(header: Header, turns: bool) -> Iterator[str]:
+def _state_functions(interface: Interface) -> Iterator[str]:
     """Yield the functions that set, read, write and check the state."""
-    p, sizes = header.name, cell_sizes(header.network)
+    p, turns = interface.name, interface.turns
     copies = {"get": ("flat + {at}", "s->{name}"), "set": ("s->{name}", "flat + {at}")}
     for verb, (target, source) in copies.items():
         at, lines = 0, list[str]()
-        for n, (h, c) in enumerate(sizes):
-            for name, size in ((f"h{n}", h), (f"c{n}", c)):
-                to, what = target.format(at=at, name=name), source.format(at=at, name=name)
-                lines.append(f"    memcpy({to}, {what}, {size} * sizeof(float));")
-                at += size
+        for name, size in interface.arrays:
+            to, what = target.format(at=at, name=name), source.format(at=at, name=name)
+            lines.append(f"    memcpy({to}, {what}, {size} * sizeof(float));")
+            at += size
         if turns and verb == "set":
             lines.append("    s->turn = 0u;")
         arguments = f"const {p}_state *s, float *flat" if verb == "get" else f"{p}_state *s, const float *flat"
         yield f"static inline void {p}_{verb}({arguments})\n{{\n" + "\n".join(lines) + "\n}"
-    reset = f"{p}_set(s, {p}_initial);" if header.initial is not None else "memset(s, 0, sizeof *s);"
+    reset = f"{p}_set(s, {p}_initial);" if interface.initial is not None else "memset(s, 0, sizeof *s);"
     yield f"static inline void {p}_reset({p}_state *s) {{ {reset} }}"
-    if header.rest is not None:
+    if interface.rest is not None:
         yield f"static inline void {p}_rest({p}_state *s) {{ {p}_set(s, {p}_at_rest); }}"
     infinite = "0x7f800000"  # the exponent of infinity and NaN; compared as bits, it survives -ffast-math
     loops = "\n".join(
         f"    for (k = 0; k < {size}; k++) found |= ({p}_bits_1(s->{name}[k]) & {infinite}) == {infinite};"
-        for n, (h, c) in enumerate(sizes)
-        for name, size in ((f"h{n}", h), (f"c{n}", c))
+        for name, size in interface.arrays
     )
     yield f"""\
 /* 1 if every number of the state is finite, else 0. A NaN stays, and y stays NaN, until the state is set. */
@@ -283,9 +361,9 @@ static inline int {p}_is_finite(const {p}_state *s)
 }}"""
 
 
-def _test(header: Header) -> str:
+def _test(interface: Interface) -> str:
     """Return the function that compares a build with the run in float64."""
-    p, upper, test = header.name, header.name.upper(), header.test
+    p, upper, test = interface.name, interface.name.upper(), interface.test
     steps = len(test.x)
     return f"""\
 #ifdef {upper}_TEST

@@ -24,6 +24,7 @@ PARAMETERS = {  # of the functions, by name
     "gates": "float *gates",
     "u": "size_t u",
     "lanes": "size_t lanes",
+    "to": "float *to",
 }
 
 

@@ -85,12 +85,12 @@ def stages_of(network: Network) -> Iterator[Stage]:
         yield from _branch_stages(network, features)
         read = Vector("t->z", network.lstm.input_size)
     for number, (cell,) in enumerate(lstm_wiring(network.lstm).cells):
-        yield _cell_stage(number, cell, read)
+        yield cell_stage(number, cell, read)
         read = Vector(f"s->h{number}", cell.parameters.recurrent_size)
     if (head := head_of(network)) is not None:
         if network.masked is not None:
             read = Vector("top", read.size)
-        yield _head_stage("head", head, read, Vector("y", network.num_outputs), features)
+        yield head_stage("head", head, read, Vector("y", network.num_outputs), features)
 
 
 def _branch_stages(network: Network, features: Vector) -> Iterator[Stage]:
@@ -99,11 +99,11 @@ def _branch_stages(network: Network, features: Vector) -> Iterator[Stage]:
     for number, branch in enumerate(network.branches):
         if branch.layers:
             gathered, target = Vector(f"t->f{number}", len(branch.features)), Vector(f"(t->z + {begin})", branch.size)
-            yield _head_stage(f"branch{number}", Head(dense_of(branch.layers)), gathered, target, features)
+            yield head_stage(f"branch{number}", Head(dense_of(branch.layers)), gathered, target, features)
         begin += branch.size
 
 
-def _cell_stage(number: int, cell: WiredCell, read: Vector) -> Stage:
+def cell_stage(number: int, cell: WiredCell, read: Vector) -> Stage:
     """Return the stage of a layer, which reads `read` and the state that it keeps."""
     p, program = cell.parameters, cell.sized
     form, hidden, recurrent = program.form, p.hidden_size, p.recurrent_size
@@ -125,8 +125,10 @@ def _cell_stage(number: int, cell: WiredCell, read: Vector) -> Stage:
     )
 
 
-def _head_stage(name: str, head: Head, read: Vector, target: Vector, features: Vector) -> Stage:
-    """Return the stage of dense layers, with a skip connection and a scaling where the head has these."""
-    inputs = {READ: read} | ({SKIPPED: Vector(features.pointer, head.skip)} if head.skip else {})
+def head_stage(name: str, head: Head, read: Vector, target: Vector, features: Vector | None = None) -> Stage:
+    """Return the stage of dense layers, with a skip connection from features and a scaling where it has these."""
+    inputs = {READ: read}
+    if head.skip and features is not None:
+        inputs[SKIPPED] = Vector(features.pointer, head.skip)
     axes = {symbol: axes for symbol, (axes, _) in head_inputs(head).items()}
     return Stage(name, head_forward(head), inputs, {OUTPUT: target}, constants(head), axes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.c_header.document import Header, TestRun, cell_sizes, header_parts
+from gatewise.c_header.document import LEAST, TIMES, Header, TestRun, cell_sizes, header_parts
+from gatewise.c_header.graph_header import graph_parts, signature
 from gatewise.c_header.rest import Rest, rest_of, silence_of
 from gatewise.c_header.stages import flat_state, require_forward
 from gatewise.cell import LSTMCell
@@ -22,10 +23,11 @@ from gatewise.errors import OptionError
 from gatewise.files.replacing import beside, path_of
 from gatewise.layers import LSTM
 from gatewise.network import Branch, Network
+from gatewise.network.graph_network import GraphNetwork
+from gatewise.network.step_graph import step_graph
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 NUMBERS = 512  # of a test run's input, about
-LEAST, TIMES = 2e-6, 8  # what the error in float32 may be: this, or so many times that of NumPy's float32
 USE = """\
 {name}_state state;  {name}_reset(&state);  then for each step {name}_step(&state, x, y)."""
 
@@ -63,7 +65,7 @@ class CHeader:
 
 
 def write_c(
-    network: Network | LSTM,
+    network: Network | LSTM | GraphNetwork,
     path: str | os.PathLike[str],
     *,
     name: str | None = None,
@@ -73,8 +75,9 @@ def write_c(
 
     Parameters
     ----------
-    network : Network or LSTM
-        Any that runs forward only. Weights are written as float32.
+    network : Network, LSTM or GraphNetwork
+        Any that runs forward only; of a graph of operations, any that is causal and whose operations C can express.
+        Weights are written as float32.
     path : path
         The file to write.
     name : str, optional
@@ -108,17 +111,38 @@ def write_c(
     ...     gw.write_c(gw.LSTM(1, 8, rng=0), f"{folder}/amp.h")
     <CHeader amp: 1,344 bytes of tables, 192 of state and work>
     """
-    whole = (
-        network if isinstance(network, Network) else Network(network if isinstance(network, LSTM) else _lstm(network))
-    )
     target = path_of(path)
-    header = c_header(whole, _default_name(target) if name is None else name, rest)
+    name = _default_name(target) if name is None else name
+    if isinstance(network, GraphNetwork):
+        header = graph_header(network, name, rest)
+    else:
+        header = c_header(network if isinstance(network, Network) else Network(_lstm(network)), name, rest)
     with beside(target) as temporary:
         temporary.write_text(header.text, encoding="ascii")
     return header
 
 
+def graph_header(network: GraphNetwork, name: str, rest: str | npt.ArrayLike = "silence") -> CHeader:
+    """Return a network that is a graph of operations as a header of C; see `write_c`."""
+    _require_name(name)
+    if not isinstance(rest, str) or rest not in ("silence", "none"):
+        raise OptionError("the state at rest is found for a Network alone; a graph of operations needs rest='none'")
+    parts, code, test, error = graph_parts(step_graph(network.graph), name)
+    ram = 4 * (sum(size for group in code.states for _, size in group) + parts.work)
+    sentences = ("No state at rest: it is not searched for in a graph of operations.",)
+    lines = [*signature(network, code), *_usage(name)]
+    comment = tuple(_comment(network, name, lines, (parts.flash, ram), error, test.tolerance, sentences))
+    return CHeader(parts.text(comment), name, parts.flash, ram, error, None, sentences)
+
+
+def _require_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise OptionError(f"name must be a letter, then letters, digits and underscores, 40 at most, not {name!r}")
+
+
 def _lstm(model: object) -> LSTM:
+    if isinstance(model, LSTM):
+        return model
     if isinstance(model, LSTMCell):
         return LSTM.from_cells(model)
     raise OptionError(f"a header is written of a Network or an LSTM, not of {type(model).__name__}")
@@ -132,8 +156,7 @@ def _default_name(path: Path) -> str:
 
 def c_header(network: Network, name: str, rest: str | npt.ArrayLike = "silence") -> CHeader:
     """Return a network as a header of C; see `write_c`."""
-    if not NAME.fullmatch(name):
-        raise OptionError(f"name must be a letter, then letters, digits and underscores, 40 at most, not {name!r}")
+    _require_name(name)
     require_forward(network)
     _require_finite(network)
     silence = silence_of(network, rest if isinstance(rest, str) else np.asarray(rest))
@@ -147,7 +170,12 @@ def c_header(network: Network, name: str, rest: str | npt.ArrayLike = "silence")
     sentences = (f"{about}{'; '.join(resting.sentences)}.", *_remarks(network))
     parts = header_parts(Header(single, name, initial, resting.state, test))
     ram = 4 * (sum(map(sum, cell_sizes(network))) + parts.work)
-    comment = tuple(_comment(network, name, (parts.flash, ram), error, test.tolerance, sentences))
+    labels = network.labels
+    names = [("Inputs", network.feature_names), ("Outputs", labels.outputs)]
+    lines = [f"{title}: {', '.join(values)}" for title, values in names if values and network.embedding is None]
+    comment = tuple(
+        _comment(network, name, [*lines, *_usage(name)], (parts.flash, ram), error, test.tolerance, sentences)
+    )
     return CHeader(parts.text(comment), name, parts.flash, ram, error, resting.state, sentences)
 
 
@@ -206,8 +234,27 @@ def _remarks(network: Network) -> Iterator[str]:
         yield f"A step whose input is {network.masked:g} leaves the state as it is."
 
 
+def _usage(name: str) -> list[str]:
+    """Return what a header says of its functions."""
+    return [
+        USE.format(name=name),
+        f"{name}_block runs n steps, bit for bit as {name}_step. Define {name.upper()}_WITH_GATES for"
+        f" {name}_step_gates, which also gives i, f, g and o of each layer; {name.upper()}_TEST for {name}_test;"
+        f" {name.upper()}_PLAIN for C without vectors; {name.upper()}_INTRINSICS for vectors as MSVC takes them.",
+        f"A NaN in x stays in the state, so y stays NaN until the next reset. {name}_is_finite checks the state.",
+        "Compile with -std=gnu99 or -ffp-contract=fast: without fused products it is slower. Link with -lm.",
+        "",
+    ]
+
+
 def _comment(
-    network: Network, name: str, sizes: tuple[int, int], error: float, tolerance: float, sentences: tuple[str, ...]
+    network: Network | GraphNetwork,
+    name: str,
+    about: Sequence[str],
+    sizes: tuple[int, int],
+    error: float,
+    tolerance: float,
+    sentences: tuple[str, ...],
 ) -> Iterator[str]:
     """Yield the lines of a header's comment."""
     flash, ram = sizes
@@ -216,17 +263,8 @@ def _comment(
         attributes = network.provenance.attributes()
         lines += [f"From {attributes['model_file']}", *str(attributes["model_sha256"]).splitlines()]
     lines += [f"Written by gatewise {version('gatewise')}. The licence of the weights is that of the model.", ""]
-    labels = network.labels
-    names = [("Inputs", network.feature_names), ("Outputs", labels.outputs)]
-    lines += [f"{title}: {', '.join(values)}" for title, values in names if values and network.embedding is None]
     lines += [
-        USE.format(name=name),
-        f"{name}_block runs n steps, bit for bit as {name}_step. Define {name.upper()}_WITH_GATES for"
-        f" {name}_step_gates, which also gives i, f, g and o of each layer; {name.upper()}_TEST for {name}_test;"
-        f" {name.upper()}_PLAIN for C without vectors; {name.upper()}_INTRINSICS for vectors as MSVC takes them.",
-        f"A NaN in x stays in the state, so y stays NaN until the next reset. {name}_is_finite checks the state.",
-        "Compile with -std=gnu99 or -ffp-contract=fast: without fused products it is slower. Link with -lm.",
-        "",
+        *about,
         f"Tables: {flash:,} bytes. State and work: {ram:,} bytes.",
         f"{name}_test allows an error of {tolerance:.1e} (relative above 1); NumPy's float32 has {error:.1e} there.",
         *sentences,
