@@ -214,6 +214,26 @@ def test_sizes_are_not_printed_and_paths_are_layers():
     assert lines[1:] == ["head: relu of x", "Exp: exp of head", "/Exp: output, Exp"]
 
 
+def test_long_paths_are_told_apart_and_lstms_of_one_layer_are_counted():
+    build = Builder()
+    x = build.input("x", (None, None, 4))
+    path = "/model/a_long_name_of_a_part/and_another_part"
+    y = build.add("relu", x, name=f"{path}/first/Relu")
+    y = build.add("exp", y, name=f"{path}/second/Exp")
+    lstm = gw.LSTM(4, 4, rng=0)
+    with build.layer("rnn"):
+        for place in range(2):
+            y = build.add("lstm", y, name=f"rnn.{place}", lstm=lstm)[0]
+            y = build.add("abs", y)
+    y = build.add("neg", y, name=f"/another{path}/first/Neg")
+    lines = str(GraphNetwork(build.graph([y]))).splitlines()
+    whole = path.lstrip("/")
+    assert lines[1] == f"{whole}/first: relu of x"  # since another path ends so
+    assert lines[2] == f"…/and_another_part/second: exp of {whole}/first"
+    assert lines[3].startswith("rnn: 2 × LSTM(input_size=4, hidden_size=4, dtype=float32), abs of …/and_another_part/s")
+    assert lines[4] == f"another{path}/first: neg of rnn"
+
+
 def test_a_long_network_is_cut():
     build = Builder()
     y: Any = build.input("x", (None,))

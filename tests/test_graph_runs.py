@@ -74,6 +74,15 @@ def test_inspect_shows_the_network_as_a_person_draws_it(answers, capsys):
     assert json.loads(output_of(capsys, "inspect", "model.onnx", "--json"))["layers"][0] == lines[0]
 
 
+def test_inspect_says_why_a_network_cannot_be_read(answers, capsys):
+    broken = model()
+    broken.graph.node[-1].input[0] = "nowhere"
+    save(broken, "broken.onnx")
+    text = text_of(capsys, "inspect", "broken.onnx")
+    assert "The whole network cannot read broken.onnx: there is nothing named 'nowhere' where it is read" in text
+    assert json.loads(output_of(capsys, "inspect", "broken.onnx", "--json"))["layers"] is None
+
+
 def test_verify_compares_the_outputs_of_the_network(answers, capsys):
     assert "the network, against y.npy: rounding" in text_of(capsys, "verify", "model.onnx", "x.npy", "y.npy")
     np.save("wrong.npy", answers + np.float32(1e-3))

@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter
 
 from gatewise.activations import Activation
 from gatewise.cli.models import FILE, FileSettings, inspect_file
-from gatewise.errors import join_names, shown
+from gatewise.errors import FileError, join_names, shown
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.interop.ledger import grouped
 from gatewise.showing import counted
@@ -84,7 +84,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "file": contents.path,
         "format": contents.format,
         "network": contents.network is not None,
-        "layers": None if contents.graph is None else [line.strip() for line in _graph_lines(contents)][2:],
+        "layers": _layers_json(contents),
         "lstms": [_lstm_json(entry) for entry in contents.lstms],
         "inputs": [asdict(graph_input) for graph_input in contents.inputs],
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
@@ -92,6 +92,13 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "calls": list(contents.calls),
         "ledger": [entry._asdict() for entry in contents.ledger],
     }
+
+
+def _layers_json(contents: Contents) -> list[str] | None:
+    from gatewise.opening.graph_runs import graph_network_of  # which most files do without
+
+    network = None if contents.graph is None else graph_network_of(contents)
+    return None if network is None else [line.strip() for line in str(network).splitlines()]
 
 
 def _lstm_json(entry: StoredLSTM) -> dict[str, Any]:
@@ -171,14 +178,19 @@ def lines(contents: Contents) -> Iterator[str]:
 
 
 def _graph_lines(contents: Contents) -> Iterator[str]:
-    """Yield what `gatewise inspect` prints of a network that only a graph describes: a line for each layer."""
-    from gatewise.opening.graph_runs import graph_network_of  # which most files do without
+    """Yield what `gatewise inspect` prints of a network that only a graph describes: its layers, or what is wrong."""
+    from gatewise.opening.graph_runs import graph_network, is_only_a_graph  # which most files do without
 
-    if (network := graph_network_of(contents)) is not None:
-        yield ""
-        yield "The whole network"
-        for line in str(network).splitlines():
-            yield from wrapped(line, "  ", "      ")
+    if not is_only_a_graph(contents):
+        return
+    yield ""
+    yield "The whole network"
+    try:
+        lines = str(graph_network(contents)).splitlines()
+    except FileError as problem:
+        lines = [str(problem)]
+    for line in lines:
+        yield from wrapped(line, "  ", "      ")
 
 
 def _uses(layer: str, names: Sequence[str]) -> str:

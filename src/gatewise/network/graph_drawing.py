@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from gatewise.errors import join_names, shown
 from gatewise.network.graph import Graph, Node
@@ -23,16 +24,17 @@ def drawing(graph: Graph) -> list[str]:
     owner = {port.name: port.name for port in graph.inputs}
     for label, nodes in blocks.items():
         owner |= {name: label for node in nodes for name in node.outputs}
-    lines = [f"{shown(item.name, MAX_NAME)}: input {item.shape_in_words}, {item.dtype}" for item in graph.inputs]
+    short = _short_names([*owner.values(), *graph.output_names, "a constant"])
+    lines = [f"{short[item.name]}: input {item.shape_in_words}, {item.dtype}" for item in graph.inputs]
     for label, nodes in [*blocks.items()][:MAX_DRAWN]:
         names = (name for node in nodes for name in node.inputs)
         read = dict.fromkeys(owner[name] for name in names if owner.get(name, label) != label)
-        sources = join_names((shown(name, MAX_NAME) for name in read), "and", most=5)
-        lines.append(f"{shown(label, MAX_NAME)}: {_in_words(nodes)}{f' of {sources}' if read else ''}")
+        sources = join_names((short[name] for name in read), "and", most=5)
+        lines.append(f"{short[label]}: {_in_words(nodes)}{f' of {sources}' if read else ''}")
     if len(blocks) > MAX_DRAWN:
         lines.append(f"… and {len(blocks) - MAX_DRAWN} more layers")
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
-        lines.append(f"{shown(name, MAX_NAME)}: output, {shown(owner.get(value, 'a constant'), MAX_NAME)}")
+        lines.append(f"{short[name]}: output, {short[owner.get(value, 'a constant')]}")
     return lines
 
 
@@ -40,6 +42,20 @@ def scope_of(node: Node) -> str:
     """Return the layer that a node is drawn in: of paths, as ONNX files have them, without the last name."""
     label = node.layer or node.name
     return label.rpartition("/")[0].lstrip("/") or label.lstrip("/")
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return what is printed of each name: of a long path its end, where no other path ends so."""
+    short = {name: _end_of(name) for name in names}
+    counts = Counter(short.values())
+    return {name: shown(name if counts[end] > 1 else end) for name, end in short.items()}
+
+
+def _end_of(name: str) -> str:
+    if len(name) <= MAX_NAME:
+        return name
+    end = name[1 - MAX_NAME :]
+    return f"…{end[min((place for place in map(end.find, '/.') if place >= 0), default=0) :]}"
 
 
 def _sizes(graph: Graph) -> set[str]:
@@ -63,4 +79,6 @@ def _in_words(nodes: Sequence[Node]) -> str:
             words.append(f"{node.settings['kind']} (not supported)")
         else:
             (moves if node.op in PLUMBING else words).append(node.op.replace("_", " "))
-    return join_names(dict.fromkeys(words or moves), most=6)
+    counts = Counter(words or moves)
+    several = (f"{count} × {word}" if count > 1 and word.startswith("LSTM") else word for word, count in counts.items())
+    return join_names(several, most=6)
