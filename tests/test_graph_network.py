@@ -150,6 +150,27 @@ def test_axes_that_do_not_begin_with_time_are_said_once_and_can_be_given_in_anot
         net(x[..., 0], axes="time,batch")
 
 
+def test_the_axes_of_tokens_order_the_outputs_too():
+    build, rng = Builder(), np.random.default_rng(0)
+    tokens = build.input("tokens", (None, None), np.int64)
+    x = build.add("transpose", build.add("gather", rng.normal(size=(7, 3)), tokens, axis=0), order=(1, 0, 2))
+    y = build.add("lstm", x, lstm=gw.LSTM(3, 4, rng=0, dtype=np.float64))[0]
+    net = GraphNetwork(build.graph([build.add("transpose", y, order=(1, 0, 2))]))
+    x = rng.integers(0, 7, (2, 5))
+    with pytest.warns(UserWarning, match="takes tokens as batch,time, as its file does"):
+        y = net(x)[0]
+    np.testing.assert_array_equal(net(x.T, axes="time,batch")[0], y.transpose(1, 0, 2))
+
+
+def test_axes_that_cannot_be_told_are_not_put_in_another_order():
+    build = Builder()
+    x = build.add("transpose", build.input("x", (5, 5, 3)), order=(1, 0, 2))  # of fixed sizes, which run in both orders
+    net = GraphNetwork(build.graph([build.add("lstm", x, lstm=gw.LSTM(3, 4, rng=0))[0]]))
+    net(np.ones((5, 5, 3)))
+    with pytest.raises(gw.OptionError, match="cannot tell the axes of the input 'x': give it as its file does"):
+        net(np.ones((5, 5, 3)), axes="time,batch,feature")
+
+
 def test_axes_that_begin_with_time_are_not_said():
     net = network()
     with warnings.catch_warnings():

@@ -345,6 +345,8 @@ class GraphNetwork:
             self._warn_of_axes()
         else:
             order = axis_names(axes)
+            if names and not any("time" in self._axes.get(name, ()) for name in names):
+                raise OptionError(f"gatewise cannot tell the axes of the input {names[0]!r}: give it as its file does")
             inputs = [
                 self._on_file_axes(port, value, order) for port, value in zip(self.graph.inputs, inputs, strict=False)
             ]
@@ -435,7 +437,9 @@ class GraphNetwork:
         local = self._axes.get(name)
         if axes is None or local is None or "" in local:
             return array
-        return array.transpose([local.index(axis) for axis in axis_names(axes) if axis in local])
+        order = [axis for axis in axis_names(axes) if axis in local]
+        order += [axis for axis in local if axis not in order]  # of tokens, which have no features
+        return array.transpose([local.index(axis) for axis in order])
 
     # How it is shown.
 
