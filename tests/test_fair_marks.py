@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from openpyxl import Workbook
 
+import gatewise as gw
 from gatewise.grading import classroom, grades, handout
-from gatewise.grading.exercise import Plan
+from gatewise.grading.chain import Chain
+from gatewise.grading.exercise import Plan, asked_quantities
 from gatewise.grading.grades import Mark
 from gatewise.grading.roster import Student
 
@@ -418,3 +420,47 @@ def test_a_product_that_was_left_out_is_found_nine_times_in_ten(seed, tmp_path):
             assert "Too few numbers" not in str(mark.marking)
     assert of >= 24
     assert found >= 0.9 * of
+
+
+# One misconception, everywhere.
+
+
+def work_back(given: Given, numbers: Numbers, *, swapped: bool) -> Numbers:
+    """Return the backward pass of a step, from a student's own numbers."""
+    n, dh = dict(numbers), given["dh"]
+    n["do"], n["dc"] = dh * np.tanh(n["c"]), dh * n["o"] * (1 - np.tanh(n["c"]) ** 2) + given["dc_next"]
+    n["df"], n["di"], n["dg"] = n["dc"] * given["c_prev"], n["dc"] * n["g"], n["dc"] * n["i"]
+    for k in GATES:
+        n[f"da_{k}"] = n[f"d{k}"] * (1 - n["g"] ** 2 if k == "g" else n[k] * (1 - n[k]))
+        n[f"dW_{k}"], n[f"db_{k}"] = np.outer(n[f"da_{k}"], n["z"]), n[f"da_{k}"]
+    n["dz"] = sum(given[f"W_{k}"].T @ n[f"da_{k}"] for k in GATES)
+    first = len(given["x"]) if swapped else len(given["h_prev"])
+    ends = n["dz"][:first], n["dz"][first:]
+    n["dx"], n["dh_prev"] = ends if swapped else ends[::-1]
+    return n | {"dc_prev": n["dc"] * n["f"]}
+
+
+MISCONCEPTIONS = {
+    "no bias anywhere": lambda given: work_back(given, work(given, bias=0), swapped=False),
+    "[x; h] for [h; x]": lambda given: work_back(given, work(given, swapped=True), swapped=True),
+    "units in reverse order": lambda given: {
+        name: value if name in ("z", "dz", "dx") else value[::-1]
+        for name, value in work_back(given, work(given), swapped=False).items()
+    },
+}
+
+
+@pytest.mark.parametrize("hidden", [2, 3])
+@pytest.mark.parametrize("what", MISCONCEPTIONS)
+def test_one_misconception_costs_one_point_forward_and_backward(what, hidden):
+    """On full sheets, and on those of gates and states alone."""
+    for seed in range(3):
+        plan = Plan(seed=seed, backward=True, hidden_size=hidden)
+        problem = plan.problem("Ada")
+        chain = Chain(problem.sequences(), problem.dh, problem.dc)
+        numbers = MISCONCEPTIONS[what](problem.given_arrays())
+        for names in ([line.name for line in asked_quantities(chain, True)], [*"figoch"]):
+            marking = gw.check({name: np.round(numbers[name], 6) for name in names}, chain, digits=6)
+            assert (marking.count("wrong"), marking.marks) == (1, len(names) - 1), str(marking)
+            every = gw.check({name: np.round(numbers[name], 6) for name in names}, chain, digits=6, repeat="every")
+            assert every.count("wrong") > 1 or what == "[x; h] for [h; x]"

@@ -276,7 +276,7 @@ def test_a_file_in_the_place_of_a_command_is_told_of_inspect(capsys):
 def test_a_model_given_to_check_is_told_of_inspect_and_verify(name, capsys):
     Path(name).touch()
     assert refusal_of(capsys, "check", name) == (
-        f"{name} is a model, not a sheet of answers; gatewise inspect says what is in it, and gatewise verify compares"
+        f"{name} is a model, not a sheet of answers. gatewise inspect shows what is in it. gatewise verify compares"
         " it with the outputs of its own framework"
     )
 

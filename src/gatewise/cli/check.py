@@ -38,21 +38,21 @@ def check(
     format: Annotated[MarkingFormat | None, Parameter(group=OUTPUT)] = None,
     lang: Annotated[Language | None, Parameter(group=OUTPUT)] = None,
 ) -> None:
-    """Check numbers that you worked out yourself: which is the first wrong one, what follows from it, and why.
+    """Check numbers that you worked out yourself: find the first wrong one, what follows from it, and its cause.
 
-    ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f; with
-    several steps, f[0], f[1] and so on. In a .csv file each line has a name and its numbers, separated by commas, or by
-    semicolons with decimal commas. A number is right if it is off by at most half a unit in its last digit. Each line
-    is right, right from a wrong line, close, too coarse, wrong or missing. The numbers are compared with the worked
-    example, or with the run that the options describe, as in gatewise walk. The exit code is 0 if all that is written
-    is right or close, and otherwise 1.
+    ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f. With
+    several steps they are f[0], f[1] and so on. In a .csv file, each line has a name and its numbers, separated by
+    commas, or by semicolons if the decimals have commas. A number is right if it is off by at most half a unit in its
+    last digit. Each line is right, right from a wrong line, close, too coarse, incomplete, wrong or missing. gatewise
+    compares the numbers with the worked example, or with the run that your options describe, as in gatewise walk. The
+    exit code is 0 if every line with numbers is complete, and right or close. Otherwise it is 1.
 
-    If ANSWERS is a folder that gatewise exercise made, the answers of all students are marked. Written into it are
-    marks.csv, a page about the class and a page for each student.
+    If ANSWERS is a folder that gatewise exercise made, gatewise marks the answers of all students. It writes marks.csv,
+    a page about the class and a page for each student into the folder.
 
     To compare a model file with the outputs of its own framework, use gatewise verify.
 
-    For example, get an empty sheet, fill it in, and have it checked:
+    For example, get an empty sheet, fill it in and check it:
 
         gatewise check answers.csv --template
         gatewise check answers.csv
@@ -60,13 +60,13 @@ def check(
     Parameters
     ----------
     weights
-        For the folder of an exercise: a .csv file with the points of each line (quantity, points); by default the
-        weights.csv in it.
+        For the folder of an exercise: a .csv file with the points of each line (quantity, points). Default: the
+        weights.csv in the folder.
     repeat
-        How often one mistake costs points that is made at several steps or in several gates: once, in its first line,
-        or in every line.
+        Whether a mistake that is made at several steps or in several gates costs points once, in its first line, or in
+        every line.
     template
-        Write an empty sheet to fill in to the file ANSWERS.
+        Write an empty sheet to the file ANSWERS.
     backward
         With --template: ask for the backward pass too.
     output
@@ -74,7 +74,7 @@ def check(
     format
         The format. Default: the one that the output file's suffix stands for, else text.
     lang
-        The language of a marked sheet, and of the pages of a class. Default: that of the exercise's sheets, else en.
+        The language of the marked sheet or the pages of a class. Default: the language of the exercise, else en.
     """
     from gatewise.errors import OptionError
     from gatewise.grading import classroom, grades, handout, sheet
@@ -96,12 +96,10 @@ def check(
     if weights is not None:
         raise OptionError("--weights belongs to the folder of an exercise")
     if backward and not template:
-        raise OptionError(
-            "--backward belongs to --template; whether answers include the backward pass is seen from them"
-        )
+        raise OptionError("--backward belongs to --template. Your answers show whether they include the backward pass")
     if not template and answers.suffix.lower() in MODELS:
         raise OptionError(
-            f"{answers} is a model, not a sheet of answers; gatewise inspect says what is in it, and gatewise verify"
+            f"{answers} is a model, not a sheet of answers. gatewise inspect shows what is in it. gatewise verify"
             " compares it with the outputs of its own framework"
         )
     if template:
@@ -112,7 +110,7 @@ def check(
     if template:
         chain = Chain(cell_run.steps, cell_run.dh, cell_run.dc)
         handout.write_template(answers, chain, backward)
-        print(f"{answers}: fill in what you have worked out, then give the same command without --template")
+        print(f"{answers}: fill in your numbers, then run the same command without --template")
         for quantity in [quantity for quantity in chain.quantities if quantity.term and backward][:1]:
             print(f"There {quantity.equation},\nand likewise the other sums.")
         return

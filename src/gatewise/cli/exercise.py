@@ -32,12 +32,12 @@ def exercise(
     lang: Annotated[Language, Parameter(group=CLASS)] = "en",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
-    """Make an exercise for a class: each student gets a cell with numbers of their own, and you get the keys.
+    """Make an exercise for a class: each student gets a cell with their own numbers, and you get the keys.
 
-    The numbers have one digit, so that a pocket calculator will do; no gate is saturated, and no two gates are alike.
-    The new folder holds three files to hand out to each student (a page to print, a notebook and an empty .csv file for
-    the answers), a key for each, a table of what each line is worth, and a place for the answers that come back;
-    gatewise check then marks the folder.
+    The numbers have one digit, so a pocket calculator is enough. No gate is saturated, and no two gates are alike. The
+    new folder holds three files for each student: a page to print, a notebook and an empty .csv file for the answers.
+    It also holds a key for each student, the points of each line, and a place for the answers that come back. Then
+    gatewise check marks the folder.
 
     For example:
 
@@ -47,34 +47,33 @@ def exercise(
     Parameters
     ----------
     students
-        A .csv file with one student per line. Column heads say where first name and surname are; without them the
-        first column is the name. Where two students have the same, the other columns belong to every name.
+        A .csv file with one student per line. Column heads tell first names from surnames. Without heads, the first
+        column is the name. If two students share a name, the other columns become part of it.
     output
         The folder to create.
     seed
-        Random seed: the same seed and student name give the same numbers. By default a new one is drawn and kept in
-        the folder.
+        Random seed. The same seed and student name give the same numbers. Default: a new seed, kept in the folder.
     input_size
         Number of input features.
     hidden_size
         Number of hidden units.
     projection_size
-        Size of the projected hidden state; by default there is no projection.
+        Size of the projected hidden state. Default: no projection.
     steps
-        Number of time steps: 1 to 3 are work enough by hand, and up to 1,000 are possible for who uses the notebook.
+        Number of time steps. By hand, 1 to 3 are enough work. Students who use the notebook can have up to 1,000.
     batch_size
-        Number of sequences in the batch; gradients with respect to the weights are summed over them.
+        Number of sequences in the batch. Gradients with respect to the weights are summed over them.
     backward
         Ask for the backward pass too.
     digits
-        Number of significant digits of the numbers that are given.
+        Number of significant digits of the given numbers.
     given
-        How many lines are worked for the student, with their numbers on the sheet: all but the last one, which is
-        asked (all), the first half (partly), or none. Begin with all, and fade. Lines that are worked are not marked.
+        How many lines are worked for the student, with their numbers on the sheet: every line except the last one
+        (all), the first half (partly), or none. Begin with all, and fade. Worked lines are not marked.
     require_decimals
         Whether a number earns its point only with the 4 decimals that the sheet asks for.
     lang
-        The language of the sheets to hand out.
+        The language of the sheets.
     """
     import secrets
 

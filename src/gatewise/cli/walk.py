@@ -66,8 +66,8 @@ def walk(
     """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
 
     Without options it shows the worked example: one step of a cell with three features and two units. If there are more
-    than 20 steps, or in text more than 3 backward, it shows a table of them and works through the first and the last;
-    --at shows another one, --every-step all of them. Units, layers and steps are counted from 0, as in Python.
+    than 20 steps, or in text more than 3 backward, it shows a table of them and works through the first and the last.
+    --at shows another step, and --every-step shows all of them. Units, layers and steps count from 0, as in Python.
 
     For example:
 
@@ -85,14 +85,14 @@ def walk(
     every_step
         Work through every step, however many there are.
     notation
-        Symbols and matrix shapes: gatewise's own, or those of the worked example (notebook), of Olah's
-        "Understanding LSTM Networks", of PyTorch's documentation or of Keras.
+        Symbols and matrix shapes: gatewise's own, or those of the worked example (notebook), Olah's "Understanding
+        LSTM Networks", PyTorch's documentation or Keras.
     backward
         Show the backward pass: the gradients of a loss with respect to every weight, input and previous state, through
         time if there are several steps.
     dy
         Gradient of the loss with respect to the output h of every step: numbers or a file as for --x, one row per step.
-        The default of --dh is then zero.
+        Then --dh is zero by default.
     output
         Write a file instead of printing.
     format

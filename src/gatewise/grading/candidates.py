@@ -21,6 +21,7 @@ from gatewise.grading.edits.entries import (
     unit_edits,
 )
 from gatewise.grading.edits.enumeration import enumerate_edits
+from gatewise.grading.edits.matrices import ORDER
 from gatewise.symbolic.formula import Formula, MatMul, Outer, nodes, symbols
 from gatewise.symbolic.functions import OVER_A_VECTOR
 
@@ -91,6 +92,8 @@ class Catalogue:
         place, applied = next(iter(mistake.items()))
         if applied.edit.tier == ONE_ENTRY:
             return None
+        if applied.edit.kind == ORDER:  # in z, in the sums and in the parts of dz: one misconception
+            return ORDER
         return words.family_key(applied.edit, place[0], self.chain.makers[place].backward)
 
     def describe(self, mistake: Mistake) -> str:

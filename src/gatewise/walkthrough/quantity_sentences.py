@@ -5,6 +5,7 @@ The sentences themselves are data, in `gatewise.walkthrough.sentences`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -74,9 +75,9 @@ class QuantitySentence:
             return self.pattern.fill(**entries)
 
         if len(units) <= patterns.MOST:
-            listed = "; ".join(f"{names(k)} {describe_unit(k)}" for k in units)
+            listed = "; ".join(f"{_subject(names(k))} {describe_unit(k)}" for k in units)
             text = fill_slots(patterns.EACH["listed"], {"listed": listed})
-            is_opening = self.pattern.begins and text.startswith("unit ")  # a unit's own name stays as it is
+            is_opening = self.pattern.begins and text.startswith("unit ")
             return text[0].upper() + text[1:] if is_opening else text
         compared, slots = variables["extreme"], {"count": len(units), "what": self.pattern.quantity}
         if not np.isfinite(compared).all():
@@ -87,6 +88,11 @@ class QuantitySentence:
             return fill_slots(patterns.EACH["alike"], slots | {"name": names(least), "said": describe_unit(least)})
         slots |= {"most": names(most), "most_said": describe_unit(most), "least": names(least)}
         return fill_slots(patterns.EACH["extremes"], slots | {"least_said": describe_unit(least)})
+
+
+def _subject(name: str) -> str:
+    """Return the name of a unit as the subject of a sentence: unit 0, or unit latch."""
+    return name if re.match(r"unit |h\d+$", name) else f"unit {name}"
 
 
 # Sentences that are the same whatever the numbers are.

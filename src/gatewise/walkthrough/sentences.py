@@ -215,7 +215,7 @@ CARRIED = SentencePattern(
     "product over the later steps",
     begins=False,
 )
-CARRIED_FROM = "Of a gradient at the cell state of {last}, this share reaches the cell state of {first}: "
+CARRIED_FROM = "This share of a gradient at the cell state of {last} reaches the cell state of {first}: "
 WEIGHTS = {
     "unfinite": "Not all of these gradients are finite.",
     "none": "All gradients with respect to the weights are 0: to first order, no weight changes the loss.",

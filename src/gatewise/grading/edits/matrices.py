@@ -23,7 +23,7 @@ from gatewise.symbolic.formula import (
 from gatewise.symbolic.program import Assignment
 from gatewise.symbolic.symbols import C_PREV, COLUMNS, DZ, H_PREV, C, H, X, Z
 
-_ORDER = "order of [h; x]"
+ORDER = "order of [h; x]"
 _ORDERED = "[x; h] is used instead of [h; x] in {}"
 _TRANSPOSED = "transposed weights"
 _READINGS = {
@@ -39,9 +39,9 @@ def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node:
     swapped = Concatenation((Slice(Z, recurrent, columns), Slice(Z, 0, recurrent)))
     match node:
         case Concatenation((h, x)) if equation.left == Z:
-            yield EquationEdit(_ORDER, "the order is [x; h] instead of [h; x] in {}", Concatenation((x, h)), LIKELY)
+            yield EquationEdit(ORDER, "the order is [x; h] instead of [h; x] in {}", Concatenation((x, h)), LIKELY)
         case Symbol() if node == Z:
-            yield EquationEdit(_ORDER, _ORDERED, swapped, LIKELY)
+            yield EquationEdit(ORDER, _ORDERED, swapped, LIKELY)
             for state in (C_PREV, H, C):
                 if scene.is_known_before(state, equation) and scene.program.axes[state] == scene.program.axes[H_PREV]:
                     mixed = Concatenation((state, Slice(Z, recurrent, columns)))
@@ -52,7 +52,7 @@ def reorder_combined_input(scene: Scene, equation: Assignment, path: Path, node:
                 yield EquationEdit("another shape", clause, part)
         case Slice(vector, int(start), int(stop)) if vector == DZ:
             other = Slice(DZ, 0, stop - start) if start else Slice(DZ, columns - stop, columns)
-            yield EquationEdit(_ORDER, "the wrong end of dz is taken for {}", other, LIKELY)
+            yield EquationEdit(ORDER, "the wrong end of dz is taken for {}", other, LIKELY)
 
 
 @of_each_part
