@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openpyxl import Workbook
+from program import exit_code
 
 import gatewise as gw
-from gatewise.grading import classroom, grades, handout
+from gatewise.grading import classroom, grades, handout, keys, verdict_sentences
+from gatewise.grading.asked import Asked
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import Plan, asked_quantities
 from gatewise.grading.grades import Mark
@@ -285,7 +287,9 @@ def test_coarser_numbers_earn_their_point_if_the_teacher_says_so(tmp_path):
     sheets = [next((tmp_path / "hw" / "sheets").glob("*.html")).read_text(encoding="utf-8")]
     make(tmp_path / "strict", ["Ada"], Plan(seed=30), hand_in)
     sheets.append(next((tmp_path / "strict" / "sheets").glob("*.html")).read_text(encoding="utf-8"))
-    assert ["A number with fewer decimals earns no point." in sheet for sheet in sheets] == [False, True]
+    assert [
+        "A number with fewer than 4 decimals earns its point only if it is exact." in sheet for sheet in sheets
+    ] == [False, True]
 
 
 def test_a_forward_exercise_never_speaks_of_the_backward_pass(tmp_path):
@@ -464,3 +468,16 @@ def test_one_misconception_costs_one_point_forward_and_backward(what, hidden):
             assert (marking.count("wrong"), marking.marks) == (1, len(names) - 1), str(marking)
             every = gw.check({name: np.round(numbers[name], 6) for name in names}, chain, digits=6, repeat="every")
             assert every.count("wrong") > 1 or what == "[x; h] for [h; x]"
+
+
+def test_the_command_lets_coarse_numbers_earn_points_only_if_it_is_told_to(here):
+    Path("class.csv").write_text("Ada\n", encoding="utf-8")
+    for options, required in (((), True), (("--accept-coarse",), False)):
+        folder = Path(f"hw {required}")
+        assert exit_code(["exercise", "--students", "class.csv", "-o", str(folder), *options]) == 0
+        assert keys.read(folder / "keys" / "Ada.json").request == Asked(tuple(LINES), 4, required)
+
+
+def test_a_right_number_is_shown_as_a_person_writes_it():
+    assert verdict_sentences.format_pair(0.1, 0.01 - 1e-17) == ("0.1", "0.01")
+    assert verdict_sentences.format_pair(0.5, 0.4999999) == ("0.5", "0.4999999")

@@ -28,7 +28,7 @@ def exercise(
     backward: Annotated[bool, Parameter(group=ASKED)] = False,
     digits: Annotated[Count, Parameter(group=ASKED)] = 1,
     given: Annotated[Worked, Parameter(group=ASKED)] = "none",
-    require_decimals: Annotated[bool, Parameter(group=ASKED)] = True,
+    accept_coarse: Annotated[bool, Parameter(group=ASKED)] = False,
     lang: Annotated[Language, Parameter(group=CLASS)] = "en",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
@@ -70,8 +70,9 @@ def exercise(
     given
         How many lines are worked for the student, with their numbers on the sheet: every line except the last one
         (all), the first half (partly), or none. Begin with all, and fade. Worked lines are not marked.
-    require_decimals
-        Whether a number earns its point only with the 4 decimals that the sheet asks for.
+    accept_coarse
+        Let numbers with fewer decimals than the sheet asks for earn their point too. Otherwise a number needs 4
+        decimals, unless it is exact.
     lang
         The language of the sheets.
     """
@@ -91,7 +92,7 @@ def exercise(
         backward=backward,
         digits=digits,
         worked=given,
-        require_decimals=require_decimals,
+        require_decimals=not accept_coarse,
         lang=lang,
         seed=secrets.randbelow(2**32) if seed is None else seed,
         variant=Variant(**switches_of(variant)),

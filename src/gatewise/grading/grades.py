@@ -100,7 +100,9 @@ def _no_cause(wrong: Verdict) -> str:
     """Return why a wrong line has no cause."""
     if wrong.digits is not None:
         return "more digits would tell"
-    return "no known mistake" if not wrong.more else "too few numbers to tell" if wrong.gaps else "several possible"
+    return (
+        "no known mistake" if not wrong.more else "too few numbers to tell" if wrong.gaps else "several possible causes"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,8 +74,9 @@ def instructions(plan: Plan, where: str) -> str:
     sequences = words["sequences"].format(n=plan.batch) if plan.batch > 1 else ""
     parts = {"backward": plan.backward, "times": plan.steps > 1, "faded": plan.worked != "none"}
     further = [words[name] for name, is_said in parts.items() if is_said]
-    task = [words["task"].format(decimals=ASKED_DECIMALS, where=where), *[words["coarse"]] * plan.require_decimals]
-    return " ".join([words["cell"].format(steps=steps, sequences=sequences), *further, *task])
+    task = [words["task"], words["coarse"]] if plan.require_decimals else [words["task"]]
+    in_words = (sentence.format(decimals=ASKED_DECIMALS, where=where) for sentence in task)
+    return " ".join([words["cell"].format(steps=steps, sequences=sequences), *further, *in_words])
 
 
 def given_arrays(problem: Problem, plan: Plan) -> dict[str, Array]:

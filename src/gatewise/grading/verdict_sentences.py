@@ -123,7 +123,7 @@ def _explain_without_cause(verdict: Verdict, decimals: int | None) -> str:
 
 def format_pair(written: float, right: float) -> tuple[str, str]:
     """Return the written and the right number as text, the latter with enough digits to differ."""
-    decimals = len(repr(written).partition(".")[2])
+    decimals, right = len(repr(written).partition(".")[2]), float(f"{right:.12g}")  # 0.01, not 0.0099999999999999
     for digits in (*range(min(decimals, 6) + 2, 9), 12, 16):
         first, second = number(written, max(digits, decimals)), number(right, digits)
         if first != second:
