@@ -23,6 +23,7 @@ OTHERS = [lang for lang in language.LANGUAGES if lang != "en"]
 BY_VALUE = {  # keys of which a part is computed
     "lesson": ("right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"),
     "percent": ("less", "more"),
+    "demo": ("plain", "lstm"),
     "merge": ("sum", "mul", "average"),
     "cells": ("forward", "backward", "layer"),
     "loss": ("of", "unit", "step"),

@@ -18,6 +18,7 @@ from gatewise.examples import latch
 from gatewise.playground import lesson, scenes
 
 ANSWERS = {
+    "Why gates?": "0.3799",
     "A gate": "0.5",
     "Memory": "0.7624",
     "Write, hold, release": "-0.9902",
@@ -78,7 +79,7 @@ def test_each_chapter_asks_after_a_few_sentences(chapter: dict[str, Any]) -> Non
     assert chapter["question"].count("`") % 2 == 0
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS[:7], ids=lambda one: one["title"])
+@pytest.mark.parametrize("chapter", CHAPTERS[1:8], ids=lambda one: one["title"])
 def test_what_a_chapter_asks_for_is_this_number(chapter: dict[str, Any]) -> None:
     right = named(chapter, chapter["ask"]["name"], chapter["ask"]["step"])
     assert f"{right:.4f}".rstrip("0") == ANSWERS[chapter["title"]]
@@ -90,9 +91,21 @@ def test_the_numbers_in_the_texts_are_those_of_the_latch() -> None:
     assert "the bias is 6" in texts["A gate"]
     assert "`write` has the weight −12" in texts["A gate"]
     assert (p.bias[1, 0], p.weight[1, 0, 2]) == (6, -12)
-    vanish = CHAPTERS[6]
+    vanish = CHAPTERS[7]
     assert named(vanish, "f", 6) == 0.5
     assert named(vanish, "dc", 0) / named(vanish, "dc", 6) == pytest.approx(1 / 64)
+
+
+def test_the_first_chapter_states_what_a_plain_recurrent_unit_gives() -> None:
+    chapter = CHAPTERS[0]
+    for stated in (chapter, *chapter["draws"]):
+        held = stated["put"]["m"]
+        mistakes = [one["value"] if isinstance(one, dict) else one for one in stated["mistakes"]]
+        agree([stated["right"], *mistakes], [np.tanh(0.8 * held), 0.8 * held, held, np.tanh(held), 0, 0.8])
+    assert f"{chapter['right']:.4f}" == ANSWERS[chapter["title"]]
+    assert (
+        f"forget gate instead, {latch().cell.parameters.bias[1, 0] and 1 / (1 + np.exp(-6)):.4f}," in chapter["after"]
+    )
 
 
 def of_training(chapter: dict[str, Any]) -> tuple[Settings, training.Update]:

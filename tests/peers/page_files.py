@@ -126,12 +126,12 @@ def scenes(path: Path) -> None:
     told = {"title": "Three", "text": ["Three units."], "question": "What is `h`?", "after": "So it is.", "edits": []}
     chapter = {**told, "scene": "three", "focus": {"step": 2, "unit": 1, "quantity": "h"}, "ask": ask}
     both = {"latch": latch_scene("en"), "three": second}
-    assembled(of_scenes("Two scenes", both, [*chapters()[:2], chapter])).save(path)
+    assembled(of_scenes("Two scenes", both, [*chapters()[1:3], chapter])).save(path)
 
 
 def one_scene(path: Path) -> None:
     """Write a teaching page of the latch alone."""
-    assembled(of_scenes("One scene", {"latch": latch_scene("en")}, chapters()[:2])).save(path)
+    assembled(of_scenes("One scene", {"latch": latch_scene("en")}, chapters()[1:3])).save(path)
 
 
 FILES: dict[str, Callable[[Path], None]] = {

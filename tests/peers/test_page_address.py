@@ -11,7 +11,7 @@ CHANGED = "[...document.querySelectorAll('#changes .edits li .number')].map(one 
 STATUS = "document.getElementById('status').textContent"
 
 
-@pytest.mark.parametrize(("number", "bias"), [(5, "2"), (7, "0")])
+@pytest.mark.parametrize(("number", "bias"), [(6, "2"), (8, "0")])
 def test_back_leads_to_what_the_chapter_supposes(number, bias, reader, pages):
     reader.open(pages("teaching"))
     reader.click("#margin nav button", f"Chapter {number}")
@@ -21,7 +21,7 @@ def test_back_leads_to_what_the_chapter_supposes(number, bias, reader, pages):
     reader.keys("Enter")
     reader.sees("#step h2")
     before = reader.hash()
-    if number == 7:
+    if number == 8:
         reader.keys("b")
         reader.tab.wait_until("document.getElementById('loss').hidden")
     reader.click("#step summary")
@@ -40,7 +40,7 @@ def test_back_leads_to_what_the_chapter_supposes(number, bias, reader, pages):
 
 def test_back_leads_to_the_numbers_that_were_drawn(reader, pages):
     reader.open(pages("teaching"))
-    reader.click("#margin nav button", "Chapter 8")
+    reader.click("#margin nav button", "Chapter 9")
     drawn = reader.hash().split("edits=")[1]
     assert len(drawn.split(";")) > 10
     reader.click("#step input[aria-label^='x of bit']")
@@ -54,10 +54,10 @@ def test_back_leads_to_the_numbers_that_were_drawn(reader, pages):
 
 
 def test_a_chapter_in_an_address_supposes_what_it_does(reader, pages):
-    reader.open(pages("teaching") + "#v1&chapter=4")
+    reader.open(pages("teaching") + "#v1&chapter=5")
     reader.sees("#changes", "6 → 2")
-    reader.sees("#margin .count", "Chapter 5 of ")
-    reader.ask("location.hash = 'v1&chapter=6&step=0&show=dc&backward=1'")
+    reader.sees("#margin .count", "Chapter 6 of ")
+    reader.ask("location.hash = 'v1&chapter=7&step=0&show=dc&backward=1'")
     reader.sees("#changes", "6 → 0")
     assert reader.has("[role=gridcell]", "?")
     reader.ask("location.hash = 'v1'")
@@ -73,7 +73,7 @@ def test_a_chapter_that_has_not_begun_is_none_after_a_reload_either(reader, page
     reader.sees(".player", "step 1 of")
     assert reader.ask("document.getElementById('changes').hidden")
     assert not reader.has("[role=gridcell]", "asked for")
-    reader.click("#margin nav button", "Chapter 1")
+    reader.click("#margin nav button", "Chapter 2")
     reader.sees("#changes", "0 → 0.5")
 
 

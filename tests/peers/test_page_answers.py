@@ -26,6 +26,13 @@ Verdict = tuple[float, float, str, str]  # the number and half a unit of its las
 ASKED = [chapter for chapter in lesson.chapters() if "tolerance" in chapter["ask"]]
 # What a learner may think, by chapter: what is typed then, and words of the sentence that explains it.
 MISCONCEPTIONS = {
+    "why": {
+        "0.4": "left out tanh",
+        "0.5": "keep its memory",
+        "0.462": "the weight",
+        "0": "not at once",
+        "0.8": "the weight",
+    },
     "gate": {
         "0.0025": "left out the bias",
         "0": "is the sum",
@@ -130,7 +137,7 @@ MISCONCEPTIONS = {
         "0": "not 0",
     },
 }
-LATCH = {chapter["key"]: chapter for chapter in ASKED if chapter.get("scene", "latch") == "latch"}
+LATCH = {chapter["key"]: chapter for chapter in ASKED if {"scene", "right"}.isdisjoint(chapter)}
 PLAIN = language.words_in("en")["lesson"]
 
 

@@ -23,7 +23,7 @@ def predict(reader: Reader, text: str) -> str:
     return reader.says("#margin .verdict")
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(1, 8))
 def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number):
     chapter = lesson.chapters()[number]
     ask, edits = chapter["ask"], [(one["name"], one["step"], one["at"], one["value"]) for one in chapter["edits"]]
@@ -38,7 +38,7 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
     wrong = "A gate is between 0 and 1." if ask["name"] == "f" else "Not yet."
     assert predict(reader, "12.345") == wrong
     hidden = "[...document.querySelectorAll('#stage, #strip, #step, #number')].map(one => one.innerText).join(' ')"
-    if number:  # of the first, the number is that of a changed input too
+    if number > 1:  # of the first, the number is that of a changed input too
         assert shown(right) not in reader.ask(hidden)
     assert "?" in reader.ask(hidden).split()
     for level in (1, 2, 3):
@@ -46,7 +46,7 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
         assert reader.ask("document.querySelectorAll('#margin .hints li').length") == level
     assert reader.says("#margin .hints li") == prose(chapter["hints"][0])
     assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .hints [role=math]')}.ariaLabel")
-    assert not number or shown(right) not in reader.says("#margin .hints")
+    assert number == 1 or shown(right) not in reader.says("#margin .hints")
     said = predict(reader, shown(right))
     assert said.startswith(f"Right: {shown(right)}. ")
     assert literal(chapter["after"]) in said
@@ -71,9 +71,9 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
 
 
 def test_a_wrong_number_has_one_sentence_and_one_with_too_few_digits_is_close(reader, pages):
-    output = lesson.chapters()[3]
+    output = lesson.chapters()[4]
     reader.open(pages("teaching"))
-    reader.click("#margin nav button", "Chapter 4")
+    reader.click("#margin nav button", "Chapter 5")
     said = predict(reader, shown(float((CELL.output_gate * CELL.cell_state)[6, 0, 0])))
     assert said == prose(output["mistakes"][0]["says"])
     assert predict(reader, "-0.7503") == "Not yet. Perhaps the sign of h is wrong."
@@ -86,23 +86,23 @@ def test_a_wrong_number_has_one_sentence_and_one_with_too_few_digits_is_close(re
 def test_progress_is_shown_and_kept_in_the_address_and_the_end_says_what_was_learned(reader, pages):
     chapters = lesson.chapters()
     reader.open(pages("teaching"))
-    predict(reader, "0.5")
+    predict(reader, "0.3799")
     reader.click("#margin button", "Next chapter")
     reader.click("#margin .answer input")
     reader.type("3")
     reader.click("#margin button", "Show it")
-    reader.sees("#margin nav button", "Chapter 1: A gate, solved")
-    reader.sees("#margin nav button", "Chapter 2: Memory, looked up")
+    reader.sees("#margin nav button", "Chapter 1: Why gates?, solved")
+    reader.sees("#margin nav button", "Chapter 2: A gate, looked up")
     address = reader.ask("location.href.split('#')[0]") + reader.hash()
     assert "progress=rs" in address
     reader.open(address)
-    reader.sees("#margin nav button", "Chapter 1: A gate, solved")
+    reader.sees("#margin nav button", "Chapter 1: Why gates?, solved")
     for number in (COUNT, 1):
         reader.click("#margin nav button", f"Chapter {number}")
         reader.tab.wait_until(f"location.hash.includes('chapter={number - 1}&')")
     reader.ask("history.back()")  # does not undo an answer
     reader.sees("#margin .count", f"Chapter {COUNT}")
-    reader.sees("#margin nav button", "Chapter 1: A gate, solved")
+    reader.sees("#margin nav button", "Chapter 1: Why gates?, solved")
     assert not reader.has("#margin .learned h3")
     reader.click("#margin button", "Show it")
     reader.sees("#margin .learned", f"You solved 1 of {COUNT} chapters without help, and looked up 2.")
@@ -114,7 +114,7 @@ def test_progress_is_shown_and_kept_in_the_address_and_the_end_says_what_was_lea
 
 def test_the_numbers_of_a_drawn_cell_are_its_beginning_and_no_changes(reader, pages):
     reader.open(pages("teaching"))
-    reader.click("#margin nav button", "Chapter 8")
+    reader.click("#margin nav button", "Chapter 9")
     reader.sees("#margin .worked-lines")
     drawn = re.search(r"edits=([^&]*)", reader.hash())[1]
     assert len(drawn.split(";")) == 25
@@ -134,7 +134,7 @@ def test_the_numbers_of_a_drawn_cell_are_its_beginning_and_no_changes(reader, pa
 
 def test_the_lines_of_a_step_fade_until_all_are_ones_own(reader, pages):
     reader.open(pages("teaching"))
-    reader.click("#margin nav button", "Chapter 8")
+    reader.click("#margin nav button", "Chapter 9")
     reader.sees("#margin .worked-lines")
     written = re.search(r"edits=([^&]*)", reader.hash())[1]
     edits = []

@@ -48,15 +48,15 @@ def told(found: list, right: float, given: bool) -> list[str]:
     return [text for number, of_given, text in found if abs(number - right) <= close and (given or not of_given)]
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(1, 9))
 def test_the_number_that_a_chapter_asks_for_stands_nowhere(number, reader, pages):
     ask = lesson.chapters()[number]["ask"]
     name, step = ask.get("name", "h"), ask["step"]
     reader.open(pages("teaching"))
-    reader.click("#margin nav button", f"Chapter {(number + 1) % 8 + 1}")
+    reader.click("#margin nav button", f"Chapter {number % 8 + 2}")
     reader.click("#margin nav button", f"Chapter {number + 1}")
-    if number == 7:  # whose numbers are drawn, and may be anything
-        reader.ask("location.hash = " + repr(f"v1&step=0&show=h&level=step&chapter=7&edits={';'.join(DRAWN)}"))
+    if number == 8:  # whose numbers are drawn, and may be anything
+        reader.ask("location.hash = " + repr(f"v1&step=0&show=h&level=step&chapter=8&edits={';'.join(DRAWN)}"))
     reader.sees("#margin .count", f"Chapter {number + 1} of {len(lesson.chapters())}")
     written = [one.split(",") for one in reader.hash().split("edits=")[1].split(";") if one]
     edits = [(one[2], int(one[3] or 0), [int(n) for n in one[4].split(".") if n], float(one[5])) for one in written]

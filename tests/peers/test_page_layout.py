@@ -15,7 +15,7 @@ from test_pages import shades
 pytestmark = pytest.mark.peers
 
 OPEN = {
-    "teaching": "#v1&step=3&show=f&level=step&chapter=1",
+    "teaching": "#v1&step=3&show=f&level=step&chapter=2",
     "own": "#v1&step=4&level=step",
     "large": "#v1&step=40&level=step&unit=3",
 }
@@ -265,7 +265,7 @@ def test_a_view_has_at_most_one_filled_button_and_the_others_have_an_edge(reader
         assert reader.ask(bare) == []
 
 
-@pytest.mark.parametrize("address", [*VIEWS, *(f"#v1{'&scene=reader' * (n > 7)}&chapter={n}" for n in range(10))])
+@pytest.mark.parametrize("address", [*VIEWS, *(f"#v1{'&scene=reader' * (n > 8)}&chapter={n}" for n in range(11))])
 def test_one_thing_comes_next_on_the_whole_page(reader, pages, address):
     reader.open(pages("teaching") + address)
     assert sum(reader.ask(FILLED)) == 1
@@ -342,7 +342,7 @@ OVERLAPS = """(() => {
 
 @pytest.mark.parametrize("width", [360, 1000, 1280])
 @pytest.mark.parametrize(
-    "view", ["", "#v1&step=3&level=number&name=f&chapter=1", "#v1&step=3&level=step&backward=1&show=dc", *VIEWS[1:]]
+    "view", ["", "#v1&step=3&level=number&name=f&chapter=2", "#v1&step=3&level=step&backward=1&show=dc", *VIEWS[1:]]
 )
 def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view, width):
     reader.tab.call("Page.setFontSizes", fontSizes={"standard": 32, "fixed": 26})

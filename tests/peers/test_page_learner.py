@@ -221,10 +221,10 @@ def test_a_page_of_another_scene_has_no_such_loss(reader, pages):
     reader.expects = "The address names something that this model does not have, so the page opens as it was made."
 
 
-@pytest.mark.parametrize("number", range(10, 13))
+@pytest.mark.parametrize("number", range(11, 14))
 def test_a_chapter_on_training_judges_its_number_and_each_expected_mistake(reader, pages, number):
     chapter = lesson.chapters()[number]
-    reader.open(pages("teaching") + f"{SCENE}&chapter=10")
+    reader.open(pages("teaching") + f"{SCENE}&chapter=11")
     reader.click("#margin nav button", f"Chapter {number + 1}:")
     reader.sees("#margin h2", chapter["title"])
     update = chapter["focus"]["own"].get("update", "0")
@@ -246,7 +246,7 @@ def test_a_chapter_on_training_judges_its_number_and_each_expected_mistake(reade
     assert f"update={update}" in reader.hash() or update == "0"
 
 
-@pytest.mark.parametrize(("number", "address"), [(10, ""), *((n, f"{SCENE}&chapter={n}") for n in range(10, 13))])
+@pytest.mark.parametrize(("number", "address"), [(11, ""), *((n, f"{SCENE}&chapter={n}") for n in range(11, 14))])
 def test_a_first_view_tells_only_what_is_there(reader, pages, number, address):
     chapter = lesson.chapters()[number]
     reader.open(pages("teaching") + address)
@@ -262,8 +262,8 @@ def test_a_first_view_tells_only_what_is_there(reader, pages, number, address):
 
 
 def test_training_on_ends_the_question_of_a_chapter(reader, pages):
-    chapter = lesson.chapters()[10]
-    reader.open(pages("teaching") + f"{SCENE}&chapter=10")
+    chapter = lesson.chapters()[11]
+    reader.open(pages("teaching") + f"{SCENE}&chapter=11")
     reader.sees(".training .soft", " 30 ")
     reader.click(".training summary")
     reader.sees(".training td", "?")
@@ -275,7 +275,7 @@ def test_training_on_ends_the_question_of_a_chapter(reader, pages):
     assert not reader.has("#margin .question")
     assert not reader.has("#margin .answer input")
     begun = reader.hash()
-    assert "&chapter=10&begun=1&" in begun
+    assert "&chapter=11&begun=1&" in begun
     for address, has_begun in ((begun, True), (begun.replace("&begun=1", ""), False)):
         reader.open(pages("teaching") + address)
         reader.sees(".training .soft", " 31 ")
@@ -302,8 +302,8 @@ def test_the_delay_of_an_echo_is_offered_for_an_echo(reader, pages):
 
 
 def test_doing_what_a_chapter_says_keeps_what_it_says(reader, pages):
-    chapter = lesson.chapters()[12]
-    reader.open(pages("teaching") + f"{SCENE}&chapter=12")
+    chapter = lesson.chapters()[13]
+    reader.open(pages("teaching") + f"{SCENE}&chapter=13")
     reader.sees(".training .soft", " 100 ")
     reader.click("#margin .answer input")
     reader.type(shown(chapter["right"]))
@@ -352,8 +352,8 @@ def test_the_last_update_says_that_it_is_the_last(reader, pages):
 
 
 def test_what_a_chapter_on_training_asks_for_is_shown(reader, pages):
-    reader.open(pages("teaching") + f"{SCENE}&chapter=10")
-    reader.click("#margin nav button", "Chapter 11:")
+    reader.open(pages("teaching") + f"{SCENE}&chapter=11")
+    reader.click("#margin nav button", "Chapter 12:")
     reader.sees(".training .soft", " 30 ")
     reader.click("#margin .controls button", "Show it")
     reader.sees("#margin .verdict", "It is 0.7862.")

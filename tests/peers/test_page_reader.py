@@ -184,7 +184,7 @@ def test_a_chapter_that_asks_for_a_text_stays_while_one_is_typed(reader: Reader,
     for text in (TEXT, "Oh", "", "a"):  # also shorter than the step at which the chapter begins
         paste(reader, text)
         assert reader.says("#margin h2") == MARKS["title"]
-        assert "chapter=8" in reader.hash()
+        assert "chapter=9" in reader.hash()
     assert predict(reader, "9") == "Not yet."
     assert reader.says(".letters") == "a"
     assert predict(reader, "3") == f"Right: 3. {MARKS['after']}"
@@ -197,7 +197,7 @@ def test_a_chapter_that_asks_for_a_text_stays_while_one_is_typed(reader: Reader,
 @pytest.mark.parametrize("text", ["hello world x", "hello world how are you x you y x", "", "x" * 900])
 @pytest.mark.parametrize("edits", [f"0,0,b_f,,{UNIT},-20", ""])
 def test_a_chapter_on_one_text_is_asked_of_that_text_whatever_the_address_says(reader: Reader, pages, text, edits):
-    reader.open(pages("teaching") + f"{SCENE}&step=10&unit={UNIT}&chapter=9&edits={edits}&text={quote(text)}")
+    reader.open(pages("teaching") + f"{SCENE}&step=10&unit={UNIT}&chapter=10&edits={edits}&text={quote(text)}")
     assert reader.says(".letters") == reading.SENTENCE
     assert reader.ask(f"{FIELD}.value") == reading.SENTENCE
     assert "text=" not in reader.hash()

@@ -9,7 +9,9 @@ import time
 import pytest
 from peers.browser import Page
 from peers.page_files import HOSTILE, LAST
-from peers.reader import Reader, seen
+from peers.reader import Reader, hyphenated, literal, seen
+
+from gatewise.playground import lesson
 
 pytestmark = pytest.mark.peers
 VIEWS = {
@@ -94,9 +96,9 @@ def test_all_of_it_with_the_keyboard_alone(reader, pages):
     reader.ask("document.activeElement.blur()")
     reader.keys("b", "Escape", "Escape")
     reader.tab.wait_until("document.getElementById('loss').hidden")
-    reader.tab_to("#margin nav button", "Chapter 4")
+    reader.tab_to("#margin nav button", "Chapter 5")
     reader.keys("Enter")
-    reader.sees("#margin h2", "What is put out")
+    reader.sees("#margin h2", "The output")
     reader.tab_to("#margin .answer input")
     reader.type("0.7503")
     reader.keys("Enter")
@@ -143,7 +145,7 @@ def test_a_page_never_scrolls_sideways(reader, pages, name, view):
 
 
 def test_on_a_telephone_all_stands_in_one_column_and_in_order(reader, pages):
-    reader.open(pages("teaching") + "#v1&step=3&level=number&name=f&chapter=3", width=360)
+    reader.open(pages("teaching") + "#v1&step=3&level=number&name=f&chapter=4", width=360)
     names = ["head", "stage", "player", "margin", "strip", "step", "number", "foot"]
     tops = reader.ask(f"{names}.map(id => document.getElementById(id).getBoundingClientRect().top)")
     assert tops == sorted(tops)
@@ -166,7 +168,7 @@ def test_the_names_of_units_stay_in_sight_beside_the_chosen_step(reader, pages):
     assert reader.ask(covered) == 0
 
 
-PRINTED = ["", "step=3&level=step&chapter=1", "scene=reader&chapter=8", "scene=reader&level=step&step=25&unit=3"]
+PRINTED = ["", "step=3&level=step&chapter=2", "scene=reader&chapter=9", "scene=reader&level=step&step=25&unit=3"]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_no_sheet_of_paper_is_empty(reader, pages, view):
 def test_on_paper_it_is_dark_on_white_and_nothing_is_cut(reader, pages, name):
     reader.open(pages(name) + VIEWS[name][1], scheme="dark", width=794)
     printed = base64.b64decode(reader.tab.call("Page.printToPDF", preferCSSPageSize=True)["data"])
-    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 8
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= (8 if name == "own" else 14)
     reader.tab.look(scheme="dark", width=794, media="print", still=True)
     ink, ground = reader.ask("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
     assert max(map(int, re.findall(r"\d+", ink)[:3])) < 90
@@ -193,6 +195,42 @@ def test_on_paper_it_is_dark_on_white_and_nothing_is_cut(reader, pages, name):
     assert not reader.has(".player button")
     assert reader.has("#number h2")
     assert reader.ask("document.documentElement.scrollWidth") <= 794
+
+
+@pytest.mark.parametrize("language", ["teaching", "german"])
+def test_the_whole_lesson_is_printed_with_lines_to_write_on_and_answers_at_the_end(reader, pages, language):
+    chapters = lesson.chapters("de" if language == "german" else "en")
+    reader.open(pages(language) + "#v1&scene=reader&step=3", width=794)
+    assert not reader.has(".paper section")
+    reader.tab.look(width=794, media="print", still=True)
+    reader.tab.wait_until(f"document.querySelectorAll('.paper section').length === {len(chapters) + 1}")
+    said = [
+        hyphenated(text)
+        for text in reader.ask("[...document.querySelectorAll('.paper section')].map(one => one.innerText)")
+    ]
+    for number, (chapter, text) in enumerate(zip(chapters, said, strict=False), 1):
+        assert text.startswith(f"{number}. {chapter['title']}")
+        assert all(literal(one) in text for one in (*chapter["text"], chapter["question"]))
+    assert reader.ask("document.querySelectorAll('.paper .blank').length") >= 3 * len(chapters)
+    answers = reader.ask("[...document.querySelectorAll('.paper .key li')].map(one => one.textContent)")
+    numbers = [
+        "0.3799",
+        "0.5",
+        "0.7624",
+        "0.9902",
+        "0.7503",
+        "0.4635",
+        "0.4331",
+        "0.0156",
+        "",
+        "3",
+        "",
+        "0.7862",
+        "0.079",
+        "0.019",
+    ]
+    assert all(number in answer for number, answer in zip(numbers, answers, strict=True))
+    assert "{" not in "".join([*said, *answers])
 
 
 # Input that means no good.

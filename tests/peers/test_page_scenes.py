@@ -35,8 +35,8 @@ def test_a_scene_is_drawn_anew_with_its_own_numbers_and_address(reader, pages):
     assert reader.ask("document.activeElement.textContent") == "three units"
     reader.sees("#foot", "It is random.")
     reader.sees("#margin .count", "Chapter 3 of 3")
-    assert reader.hash().startswith("#v1&scene=three&step=0&show=f&chapter=2")
-    assert "step 0 of 0–8" in reader.says(".player")
+    assert reader.hash().startswith("#v1&scene=three&step=2&unit=1&show=h&chapter=2")
+    assert "step 2 of 0–8" in reader.says(".player")
     reader.ask("history.back()")
     reader.sees(".player", "step 0 of 0–6")
     assert "#" not in reader.ask("location.href") or reader.hash() == ""

@@ -16,7 +16,7 @@ LIT = "[...document.querySelectorAll('{}')].map(one => one.getAttribute('aria-la
 
 
 def test_an_opened_product_lights_up_where_its_input_came_from_in_the_strip(reader, pages):
-    address = pages("teaching") + "#v1&step=3&level=product&name=a_f&chapter=3&edits=&show="
+    address = pages("teaching") + "#v1&step=3&level=product&name=a_f&chapter=4&edits=&show="
     reader.open(address + "h&product=0")  # that of the hidden state
     cells, steps = LIT.format(".cell.lit"), LIT.format(".grid .time.lit")
     assert reader.has("#number .factors-open", "h of latch at step 2")
@@ -123,7 +123,7 @@ def test_colours_are_as_strong_as_the_numbers_and_none_is_near_black(reader, pag
         const [r, g, b] = getComputedStyle(one).backgroundColor.match(/\\d+/g).map(Number);
         return 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2;
     })"""
-    for chapter in ("", "&chapter=3&edits="):  # which asks for the last number, the one that is large
+    for chapter in ("", "&chapter=4&edits="):  # which asks for the last number, the one that is large
         reader.open(pages("teaching") + "#v1&step=3&show=h" + chapter)
         pale = reader.ask(lights)[:-1]
         assert min(pale) > 0.7, "h shows nothing"

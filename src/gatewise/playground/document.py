@@ -32,7 +32,8 @@ from gatewise.symbolic.wiring import WiredCell, Wiring
 
 FORMAT, VERSION = "gatewise page", 1
 MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
-OPTIONS = re.compile(r" \([^()]*--[a-z][^()]*\)|; [^;.]*--[a-z][^;.]*|--[a-z][\w-]* \w+: ")  # in a note of the command line
+# Options of the command line in a note.
+OPTIONS = re.compile(r" \([^()]*--[a-z][^()]*\)|; [^;.]*--[a-z][^;.]*|--[a-z][\w-]* \w+: ")
 Object = dict[str, Any]
 
 

@@ -247,6 +247,8 @@ interface Chapter {
   again?: string;
   draws?: {edits?: (number | ChapterEdit)[]; right?: number; put?: Record<string, number>; mistakes?: number[]}[];
   put?: Record<string, number>;
+  /** A picture in its text: see views/demos.js. */
+  demo?: string;
   /** Where to look; and where no line of the step is asked for, its formula with names, and with numbers. */
   hints?: string[];
 }

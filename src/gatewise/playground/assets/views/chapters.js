@@ -12,6 +12,7 @@ import {
   nextDraw,
   questionOf,
 } from "./chapter_start.js";
+import {DEMOS} from "./demos.js";
 import {sameEdits} from "./hash.js";
 import {worksheet} from "./worksheet.js";
 import {equationOf, substitutionOf} from "./formulas.js";
@@ -105,7 +106,7 @@ function progressOf({progress, answer, chapter}) {
 /** @param {Page} page @param {number} number @param {(number: number, draw?: number) => void} open */
 function drawChapter(page, number, open) {
   const chapters = chaptersOf(page);
-  const {title, text, question, ask, focus, edits, draws} = drawnChapter(page, number, page.store.state.draw);
+  const {title, text, question, ask, focus, edits, draws, demo} = drawnChapter(page, number, page.store.state.draw);
   const closing = el("div", {class: "learned"});
   const askAgain = () => {
     const {state} = page.store;
@@ -122,7 +123,8 @@ function drawChapter(page, number, open) {
   const asked = el("p", {class: "question"}, ...prose(question));
   const controls = el("p", {class: "controls"}, hints.button, ask.lines ? null : show, again, next);
   const asking = el("div", {class: "asking"}, asked, field.element, hints.element, controls);
-  const lesson = el("div", {class: "lesson"}, ...text.map(one => el("p", {}, ...prose(one))));
+  const picture = demo ? DEMOS[demo]?.(page) : null;
+  const lesson = el("div", {class: "lesson"}, ...text.map(one => el("p", {}, ...prose(one))), picture);
   return {
     nodes: [
       el("p", {class: "soft count"}, pagePhrase(page, "chapter", {number: number + 1, count: chapters.length})),

@@ -11,19 +11,23 @@ const SPARE = 1.15; // an open vessel is somewhat higher than what it is made to
 /** A pipe, filled as far as an amount says. @param {string} path @param {string} quantity whose hue it has */
 export function pipeMark(path, quantity) {
   const fill = svg("path", {d: path, class: `flow quantity-${quantity}`});
+  const stream = svg("path", {d: path, class: "stream"}); // which moves while it plays
   const element = svg(
     "g",
     {class: "pipe"},
     svg("path", {d: path, class: "wall"}),
     svg("path", {d: path, class: "bore"}),
     fill,
+    stream,
   );
   return {
     element,
     /** @param {number | null} amount @param {number} full the amount that fills it */
     update(amount, full) {
       const share = amount === null || Number.isNaN(amount) ? 0 : Math.min(1, Math.abs(amount) / full);
-      fill.style.setProperty("stroke-width", `${share < 0.0005 ? 0 : Math.max(HAIR, share * BORE)}px`);
+      const breadth = share < 0.0005 ? 0 : Math.max(HAIR, share * BORE);
+      fill.style.setProperty("stroke-width", `${breadth}px`);
+      stream.style.setProperty("stroke-width", `${breadth / 3}px`);
       fill.classList.toggle("negative", amount !== null && amount < 0);
     },
   };

@@ -11,8 +11,10 @@ import {litParts} from "./stage_path.js";
 import {GATES, gateSentence, happening, inputSentence, negativeNote, untouchedOf} from "./stage_words.js";
 import {rangesOf} from "./level_ranges.js";
 import {leverOf, openGate} from "./gate_bias.js";
+import {travelMarks} from "./travel.js";
 import {valveMark} from "./valves.js";
 
+const FEW_STEPS = 24; // of which each is long enough to follow its numbers
 const NARROW = 520;
 const LEAST = {wide: 0.72, short: 0.81}; // of the size in which a layout is drawn: its text has 12 pixels
 const FEW_UNITS = 16; // of one cell: the page begins at the stage, above their strip
@@ -92,6 +94,7 @@ function stagePicture(page, layout, regard) {
     return {part, ...captionMark(layout.captions[part], HUES[part], () => open(names[part]))};
   });
   const sides = SIDES.map(side => ({side, ...captionMark(layout.captions[side], "note", null)}));
+  const travel = travelMarks(layout);
   const squash = svg("text", {
     class: "function",
     x: layout.squash[0],
@@ -118,7 +121,9 @@ function stagePicture(page, layout, regard) {
     ...ticks.elements,
     ...[...sides, ...captions].map(caption => caption.element),
     ...valves.map(valve => valve.place),
+    travel.element,
   );
+  let travelled = -1;
 
   /** @param {State} state @param {Flow} flow @param {(...names: string[]) => boolean} asked */
   function fill(state, flow, asked) {
@@ -200,12 +205,17 @@ function stagePicture(page, layout, regard) {
     const unitName = unitWords(model, {layer, direction}, unit);
     picture.setAttribute("aria-label", pagePhrase(page, "stage.cell", {unit: unitName, step}));
     picture.classList.toggle("moving", moving);
+    picture.classList.toggle("playing", state.playing);
     picture.classList.toggle("reversed", state.backward);
     setText(squash, flow.squash);
     const lit = litParts(page, state);
     for (const [part, element] of parts) element.classList.toggle("lit", lit.has(part));
     fill(state, flow, asked);
     write(state, flow, asked);
+    const isNext = state.playing && moving && step !== travelled && model.steps <= FEW_STEPS;
+    if (isNext) travel.send(flow, model.value({layer, direction, name: names.recurrent, step})[unit] ?? null, asked);
+    if (!state.playing) travel.stop();
+    travelled = step;
     for (const {gate, ...valve} of valves) {
       const name = model.roles(state)[gate];
       const quantity = {layer, direction, name};

@@ -18,7 +18,7 @@ const CHOICES = /** @type {[string, number][]} */ ([
 
 /** The lines of a step that each unit has one number of, in their order.
  * @param {Opening} page @param {Place} place @param {boolean} backward @returns {string[]} */
-function workedLines({model}, {layer, direction}, backward) {
+export function workedLines({model}, {layer, direction}, backward) {
   const place = {layer, direction};
   return model.order(place, backward).filter(name => {
     const equation = model.equation({...place, name});
