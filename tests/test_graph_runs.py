@@ -150,8 +150,6 @@ def test_what_a_graph_cannot_do_yet_is_refused_by_what_is_missing(answers, tmp_p
     network = gw.load_network("model.onnx")
     for use in (
         lambda: gw.save(network, "model.safetensors"),
-        lambda: gw.write_c(network, "model.h"),
-        lambda: gw.interop.onnx.write(network, "again.onnx"),
         lambda: gw.insight.horizon(network, X),
         lambda: gw.apply(network, X),
     ):

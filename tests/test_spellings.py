@@ -179,7 +179,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_vector_is_read_from_any_layout(layout, tmp_path):
     found = sheet.read(saved(tmp_path, "a.txt", LAYOUTS[layout]))
-    assert not found.faults
+    assert not [fault for fault in found.faults if fault.has_numbers]
     answers = {names.find(name, {"f", "f[1]"}): answer for name, answer in found.answers.items()}
     answer = answers["f[1]" if "sign of its own" in layout else "f"]
     np.testing.assert_array_equal(answer.values.reshape(-1), PAIR)

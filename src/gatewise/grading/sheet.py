@@ -190,6 +190,8 @@ def _read_json_sheet(source: Path, part: str) -> Sheet:
             data = _parse_json(text)
         except json.JSONDecodeError:
             data = _parse_json(_TOKEN.sub(_quote_literal, text))  # one bad number costs its line alone
+            if not isinstance(data, _JsonObject):
+                raise
     except json.JSONDecodeError as problem:
         raise FileError(f"cannot read {source}: line {problem.lineno} is not JSON ({problem.msg})") from None
     except RecursionError:
