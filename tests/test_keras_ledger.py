@@ -475,3 +475,12 @@ def test_a_bias_that_the_configuration_contradicts_is_refused(kind, stated, tmp_
         name,
         "its configuration says use_bias false, but its weights have a bias",
     )
+
+
+def test_a_setting_that_is_stated_twice_is_refused(tmp_path):
+    path = network_file(tmp_path / "file", lstm_layer("a"))
+    with h5py.File(path, "a") as file:
+        config = json.dumps(sequential(lstm_layer("a")))
+        file.attrs["model_config"] = config.replace('"units": 2', '"units": 9, "units": 2')
+    with pytest.raises(gw.FileError, match="its JSON has 'units' twice in one object"):
+        gw.inspect(path)

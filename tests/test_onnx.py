@@ -189,7 +189,9 @@ def test_a_node_in_the_body_of_a_loop_is_read_with_weights_from_around_it(operat
 def test_two_nodes_of_one_name_are_told_apart_by_the_way_to_them(tmp_path):
     arrays = small()
     model = models.lstm_model(arrays, wrapped="If", hidden_size=4)
-    model.graph.node.append(models.lstm_model(arrays, hidden_size=4).graph.node[0])
+    second = models.lstm_model(arrays, hidden_size=4).graph.node[0]
+    second.output[:] = [f"second {name}" for name in second.output]
+    model.graph.node.append(second)
     assert [one.name for one in contents_of(model).lstms] == ["choice0.then_branch/rnn", "rnn"]
     with cases.refusal("choice0.then_branch/rnn", "'rnn'", by=gw.OptionError):
         gw_onnx.read(model)

@@ -192,7 +192,7 @@ def test_a_state_that_the_graph_computes_is_a_warning_with_its_effect(case, tmp_
 LEARNED = {
     "Expand": [make("Expand", ["learned", "sizes"], ["h0"])],
     "Expand by a Shape": [
-        make("Shape", ["X"], ["b"], start=1, end=2), make("Concat", ["n1", "b", "n4"], ["shape"], axis=0),
+        make("Shape", ["X"], ["batch"], start=1, end=2), make("Concat", ["n1", "batch", "n4"], ["shape"], axis=0),
         make("Expand", ["learned", "shape"], ["h0"]),
     ],
     "Tile": [make("Tile", ["learned", "reps"], ["h0"])],
@@ -275,7 +275,7 @@ ZEROS = {
     "Gather and Unsqueeze": [make("Gather", ["both", "one"], ["g"]), make("Unsqueeze", ["g", "n0"], ["h0"])],
     "ConstantOfShape and Cast": [make("ConstantOfShape", ["sizes"], ["z"]), make("Cast", ["z"], ["h0"], to=1)],
     "by a Shape": [
-        make("Shape", ["X"], ["b"], start=1, end=2), make("Concat", ["n1", "b", "n4"], ["shape"], axis=0),
+        make("Shape", ["X"], ["batch"], start=1, end=2), make("Concat", ["n1", "batch", "n4"], ["shape"], axis=0),
         make("Expand", ["none", "shape"], ["e"]), make("Identity", ["e"], ["h0"]),
     ],
 }  # fmt: skip

@@ -174,6 +174,7 @@ def many_nodes(count, hidden):
     del model.graph.node[:]
     for n in range(count):
         node.name = str(n)
+        node.output[:] = [f"Y{n}"]
         model.graph.node.add().CopyFrom(node)
     return model
 
@@ -297,3 +298,23 @@ def spoil(folder, count=SOME, seed=0):
         paths.append(models.save(model, folder / f"more{len(paths)}.onnx"))
     subjects = [path.read_bytes() for path in paths]
     return fuzz(subjects, partial(everything, reader="onnx"), count, folder, seed=seed, also=[in_model])
+
+
+TWICE = {  # a name that comes twice in a graph of an LSTM, by what has it
+    "two nodes": lambda graph: graph.node.add().CopyFrom(helper.make_node("Neg", ["X"], ["Y"])),
+    "a node and an input": lambda graph: graph.node.add().CopyFrom(helper.make_node("Neg", ["W"], ["X"])),
+    "a node and an initializer": lambda graph: graph.node.add().CopyFrom(helper.make_node("Neg", ["X"], ["W"])),
+    "two initializers": lambda graph: graph.initializer.add().CopyFrom(graph.initializer[0]),
+    "two attributes": lambda graph: graph.node[-1].attribute.add().CopyFrom(helper.make_attribute("hidden_size", 4)),
+}
+
+
+@pytest.mark.parametrize("case", TWICE)
+def test_a_name_that_comes_twice_is_refused(case, tmp_path):
+    model = models.lstm_model(small(), hidden_size=4)
+    assert gw.load(models.save(model, tmp_path / "model.onnx")).hidden_size == 4
+    TWICE[case](model.graph)
+    path = models.save(model, tmp_path / "model.onnx")
+    for read in (gw.inspect, gw.load, gw.load_network):
+        with cases.refusal("two ", "named '", str(path)):
+            read(path)

@@ -179,7 +179,8 @@ def lines(contents: Contents) -> Iterator[str]:
 
 def _graph_lines(contents: Contents) -> Iterator[str]:
     """Yield what `gatewise inspect` prints of a network that only a graph describes: its layers, or what is wrong."""
-    from gatewise.opening.graph_runs import graph_network, is_only_a_graph  # which most files do without
+    from gatewise.interop.graph_networks import graph_network  # which most files do without
+    from gatewise.opening.graph_runs import is_only_a_graph
 
     if not is_only_a_graph(contents):
         return

@@ -45,7 +45,7 @@ def parse_document(data: bytes, budget: Budget) -> Any:
     try:
         text = data.decode("utf-8-sig")
         budget.parse(text, "what its JSON becomes")
-        return json.loads(text, object_pairs_hook=_object_without_repeats)
+        return json.loads(text, object_pairs_hook=object_without_repeats)
     except FileError:
         raise
     except RecursionError:
@@ -58,7 +58,7 @@ def parse_document(data: bytes, budget: Budget) -> Any:
         raise FileError("its JSON holds a number that is too long") from None
 
 
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> Lookups:
+def object_without_repeats(pairs: list[tuple[str, Any]]) -> Lookups:
     """Return the pairs of a JSON object as an object; a repeated name is refused."""
     entries = Lookups(pairs)
     if len(entries) != len(pairs):

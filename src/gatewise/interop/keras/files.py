@@ -21,6 +21,7 @@ from gatewise.errors import FileError, reason, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import hdf5, zips
 from gatewise.interop.containers.hdf5 import MAGIC, Dataset, Group
+from gatewise.interop.containers.json_document import object_without_repeats
 from gatewise.interop.containers.tensors import to_float
 
 MEMBERS = CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -166,7 +167,9 @@ def parse_json(text: bytes | str, budget: Budget) -> Any:
     """Return the JSON of a Keras configuration; its objects and the work of reading it are charged to a budget."""
     budget.work(STEPS * budget.parse(text, "its configuration"), "its configuration")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=lambda pairs: {**object_without_repeats(pairs)})
+    except FileError:
+        raise
     except RecursionError:
         raise FileError("its configuration is nested too deeply") from None
     except ValueError as problem:

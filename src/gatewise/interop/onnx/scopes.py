@@ -138,12 +138,13 @@ class OnnxScope:
         self.inputs, self.sparse, self.bound = self.arguments.keys(), set(sparse), dict(bound or {})
         self.nodes = [OnnxNode(self, proto, number) for number, proto in enumerate(nodes)]
         self.tensors = tensors_of(initializers)
-        self.computed = {
-            name: NodeOutput(node, position)
-            for node in self.nodes
-            for position, name in enumerate(node.outputs)
-            if name
-        }
+        self.computed: dict[str, NodeOutput] = {}
+        for node in self.nodes:
+            for position, name in enumerate(node.outputs):
+                if name in self.computed or name in self.tensors or name in self.arguments:
+                    raise FileError(f"it has two values named {shown(name)!r}")
+                if name:
+                    self.computed[name] = NodeOutput(node, position)
         self.nonlinearities: dict[OnnxNode, Any] = {}  # that end in its nodes, as they are found
         # By name, and whether sizes are known; None: being computed.
         self._values: dict[tuple[str, bool], AnyArray | NotConstant | None] = {}
