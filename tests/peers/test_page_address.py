@@ -30,7 +30,7 @@ def test_back_leads_to_what_the_chapter_supposes(number, bias, reader, pages):
     reader.keys("Enter")
     reader.sees("#changes", "6 → -1")
     reader.keys("Escape")
-    reader.sees("button", "Back to what the chapter supposes")
+    reader.sees("button", "Back to the chapter's numbers")
     reader.ask("document.activeElement.blur()")
     reader.keys("Backspace")
     reader.sees("#changes", f"6 → {bias}")
@@ -46,9 +46,9 @@ def test_back_leads_to_the_numbers_that_were_drawn(reader, pages):
     reader.click("#step input[aria-label^='x of bit']")
     reader.type("0.05")
     reader.keys("Enter", "Escape")
-    reader.sees("button", "Back to what the chapter supposes")
+    reader.sees("button", "Back to the chapter's numbers")
     assert reader.hash().split("edits=")[1] != drawn
-    reader.click("button", "Back to what the chapter supposes")
+    reader.click("button", "Back to the chapter's numbers")
     reader.tab.wait_until(f"!{seen('button', 'Back to')}")
     assert sorted(reader.hash().split("edits=")[1].split(";")) == sorted(drawn.split(";"))
 
@@ -78,12 +78,12 @@ def test_a_chapter_that_has_not_begun_is_none_after_a_reload_either(reader, page
 
 
 def test_a_quantity_that_there_is_not_is_said_and_the_address_corrected(reader, pages):
-    reader.expects = "There is no “<b>nonsense</b>” to show here: the strip shows f."
+    reader.expects = "The strip can't show “<b>nonsense</b>” here. It shows f."
     reader.open(pages("teaching") + "#v1&step=2&show=%3Cb%3Enonsense%3C/b%3E")
     assert reader.ask(STATUS) == reader.expects
     assert "&show=f" in reader.hash()
     assert "step=2" in reader.hash()
-    reader.expects = "There is no “c” to show here: the strip shows dc."
+    reader.expects = "The strip can't show “c” here. It shows dc."
     reader.open(pages("teaching") + "#v1&backward=1&show=c")
     assert reader.ask(STATUS) == reader.expects
     assert "show=dc&" in reader.hash()
@@ -91,5 +91,5 @@ def test_a_quantity_that_there_is_not_is_said_and_the_address_corrected(reader, 
 
 def test_of_a_number_that_is_changed_twice_in_an_address_the_last_holds(reader, pages):
     reader.open(pages("teaching") + "#v1&edits=0,0,b_f,,0,2;0,0,x,3,0,1;0,0,b_f,,0,3")
-    reader.sees("#changes", "2 numbers are changed")
+    reader.sees("#changes", "2 numbers")
     assert reader.ask(CHANGED) == ["6 → 3", "0 → 1"]

@@ -206,7 +206,7 @@ def test_an_input_is_changed_and_what_is_downstream_follows(reader, pages):
     reader.click("#step input[aria-label^='x of write']")
     reader.type("0.5")
     reader.keys("Enter")
-    reader.sees("#changes", "One number is changed")
+    reader.sees("#changes", "You changed one number")
 
     run = edited([("x", 3, [1], 0.5)])[0]
     for name, values in (("c", run.cell_state), ("h", run.hidden_state), ("f", run.forget_gate)):
@@ -237,14 +237,14 @@ def test_a_weight_a_bias_and_a_state_are_changed_with_arrows(reader, pages):
     reader.click("#step input[aria-label^='c_prev of latch']")
     reader.type("0,5")
     reader.keys("Enter")
-    reader.sees("#changes", "3 numbers are changed")
+    reader.sees("#changes", "3 numbers")
 
     run = edited([("W_g", 0, [0, 1], 2), ("b_f", 0, [0], 16), ("c_prev", 0, [0], 0.5)])[0]
     assert shown(run.cell_state[0, 0, 0]) in reader.says('#step [data-ref="0|0|c|0|0"]')
     reader.click("#step input[aria-label^='b_f of latch']")
     reader.type("1x")
     reader.keys("Enter")
-    reader.sees("#step .why", "“1x” is no number: it stays 16")
+    reader.sees("#step .why", "“1x” isn't a number. The number stays 16")
     reader.keys("Escape")
     reader.click("button", "Back to the original")
     reader.tab.wait_until("document.getElementById('changes').hidden")

@@ -125,7 +125,7 @@ def test_the_numbers_of_a_drawn_cell_are_its_beginning_and_no_changes(reader, pa
     reader.click("#number input.given")
     reader.type("5")
     reader.keys("Enter")
-    reader.sees("#changes", "One number is changed")
+    reader.sees("#changes", "You changed one number")
     reader.keys("Escape")
     reader.keys("Backspace")
     reader.tab.wait_until("document.getElementById('changes').hidden")

@@ -151,7 +151,7 @@ def test_a_rate_that_is_too_large_ends_in_a_sentence(reader, pages):
     reader.sees("#status", "the numbers of the next one would be too large. Try a smaller learning rate")
     assert reader.has(".training button", "Train")
     assert 0 < at(reader) < 100
-    assert "mean squared error is too large for a number in" in reader.says(".training .soft")
+    assert "mean squared error is too large for a number for" in reader.says(".training .soft")
     reader.expects = reader.says("#status")
 
 
@@ -160,28 +160,28 @@ def test_a_rate_that_is_too_large_ends_in_a_sentence(reader, pages):
     [
         (
             "update=1000000000",
-            "“Update” cannot be “1000000000”: it must be a whole number from 0 to 5,000. It stays 0.",
+            "“Update” can't be “1000000000”. It must be a whole number from 0 to 5,000. It stays 0.",
         ),
-        ("update=3.5", "“Update” cannot be “3.5”: it must be a whole number from 0 to 5,000. It stays 0."),
+        ("update=3.5", "“Update” can't be “3.5”. It must be a whole number from 0 to 5,000. It stays 0."),
         (
             "seed=abc",
-            "“Seed of weights and sequences” cannot be “abc”: it must be a whole number from 0 to 999,999. It stays 1.",
+            "“Seed for weights and sequences” can't be “abc”. It must be a whole number from 0 to 999,999. It stays 1.",
         ),
         (
             "task=echo&delay=3.7",
-            "“Steps until the echo” cannot be “3.7”: it must be a whole number from 1 to 30. It stays 10.",
+            "“Steps until the echo” can't be “3.7”. It must be a whole number from 1 to 30. It stays 10.",
         ),
-        ("rate=0", "“Learning rate” cannot be “0”: it must be a number from 0.000001 to 1,000,000. It stays 0.02."),
-        ("clip=-1", "“Clip the gradient at” cannot be “-1”: it must be a number from 0 to 1,000,000. It stays 0."),
-        ("task=none", "“Task” cannot be “none”: it must be one of latch, echo. It stays latch."),
+        ("rate=0", "“Learning rate” can't be “0”. It must be a number from 0.000001 to 1,000,000. It stays 0.02."),
+        ("clip=-1", "“Clip the gradient at” can't be “-1”. It must be a number from 0 to 1,000,000. It stays 0."),
+        ("task=none", "“Task” can't be “none”. It must be one of latch, echo. It stays latch."),
         (
             "bias=0.3",
-            "“Bias of the forget gate at first” cannot be “0.3”: it must be a multiple of 0.5 "
+            "“Initial bias of the forget gate” can't be “0.3”. It must be a multiple of 0.5 "
             "from \u22124 to 6. It stays 1.",
         ),
         (
             "bias=",
-            "“Bias of the forget gate at first” cannot be “?”: it must be a multiple of 0.5 "
+            "“Initial bias of the forget gate” can't be “?”. It must be a multiple of 0.5 "
             "from \u22124 to 6. It stays 1.",
         ),
     ],
@@ -218,7 +218,7 @@ def test_the_delay_is_offered_where_the_task_has_one(reader, pages):
 
 def test_a_page_of_another_scene_has_no_such_loss(reader, pages):
     reader.open(pages("teaching") + "#v1&step=3&show=dc&backward=1&loss=error,0,0,0,6")
-    reader.expects = "The address names something that this model does not have, so the page opens as it was made."
+    reader.expects = "The address points to something this model doesn't have, so the page opens as new."
 
 
 @pytest.mark.parametrize("number", range(11, 14))
@@ -314,14 +314,14 @@ def test_doing_what_a_chapter_says_keeps_what_it_says(reader, pages):
     field(reader, "Clip the gradient at", "0")
     reader.sees("#margin p", "This chapter uses different training settings")
     reader.click(".training button", "Train")
-    reader.sees("#status", "Training ends at update ")
+    reader.sees("#status", "Training stops at update ")
     reader.expects = reader.says("#status")
     assert reader.has("#margin p", "train: the numbers overflow")
     assert reader.has("#margin .verdict", chapter["after"])
 
 
 def test_a_change_that_is_seen_and_not_trained_is_said(reader, pages):
-    changed = "What is shown has your changes; the training goes on without them."
+    changed = "The page shows your changes. Training continues without them."
     reader.open(pages("teaching") + f"{SCENE}&update=5")
     reader.sees(".training .soft", " 5 ")
     assert not reader.has(".training .soft", changed)
@@ -347,7 +347,7 @@ def test_the_last_update_says_that_it_is_the_last(reader, pages):
     for update in (1000, 2000, 3000, 4000, 4995):
         reader.tab.wait_until(f"/[0-9]+/.exec(document.querySelector('.training .soft').textContent)[0] >= {update}")
     reader.click(".training button", "Train")
-    reader.sees("#status", "Training ends at update 5000: there are no more on this page.")
+    reader.sees("#status", "Training stops at update 5000, this page's limit.")
     reader.expects = reader.says("#status")
 
 

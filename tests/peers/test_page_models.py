@@ -28,6 +28,27 @@ def rows_of(reader: Reader) -> list[int]:
     return [int(name.removeprefix("unit ")) for name in names]
 
 
+def test_a_model_opens_with_a_tour_of_it_and_no_column_is_cut_off(reader, pages, tmp_path):
+    lstm, x = gw.LSTM(3, 6, rng=0), np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    gw.page(lstm, x, title="Six units").save(tmp_path / "six.html")
+    trace = lstm.trace(x)[0]
+    unit = int(np.argmax(trace.forget_gate.mean(axis=0)))
+    step = 1 + int(np.argmax(np.abs(np.diff(trace.cell_state[:, unit]))))
+    reader.open((tmp_path / "six.html").as_uri(), height=800)
+    edge = "document.querySelector('#field .scroller')"
+    assert reader.ask(f"{edge}.scrollWidth - {edge}.clientWidth") <= 0
+    assert reader.says("#path h2") == "Overview"
+    share = f"{100 * trace.forget_gate[:, unit].mean():.1f}\u00a0% open"
+    assert f"unit {unit}: its forget gate is {share}" in reader.ask("document.querySelector('.tour').textContent")
+    reader.click(".tour button", "Open this step")
+    reader.sees("#step h2", f"Step {step}, unit {unit}")
+    assert not reader.has("#margin")
+    reader.keys("Escape")
+    reader.click(".tour button", "Show the gradients")
+    reader.sees("#loss h2")
+    assert not reader.has("#margin")
+
+
 def test_a_model_of_ones_own_opens_with_its_layers_names_and_dates(reader, pages):
     network, x, labels = rain()
     trace = network.trace(x[:, None], lengths=[LENGTH])
@@ -35,7 +56,7 @@ def test_a_model_of_ones_own_opens_with_its_layers_names_and_dates(reader, pages
     assert reader.says("h1") == "own.safetensors on own.csv"
     assert reader.has("#strip")
     assert not reader.has("#stage")
-    assert not reader.has("#margin")
+    assert reader.says("#margin h2") == "A tour of this model"
     assert reader.has("[role=columnheader]", str(labels.times[0]))
     reader.click("#strip [role=tab]", "layer 1")
     reader.click("#strip [role=tab]", "backward in time")

@@ -41,10 +41,10 @@ def test_a_scene_is_drawn_anew_with_its_own_numbers_and_address(reader, pages):
     reader.sees(".player", "step 0 of 0–6")
     assert "#" not in reader.ask("location.href") or reader.hash() == ""
     reader.ask("history.forward()")
-    reader.sees(".player", "step 0 of 0–8")
-    reader.keys("ArrowRight", "ArrowRight")
-    assert reader.hash().startswith("#v1&scene=three&step=2")
-    assert reader.has("#strip", f"{TRACE.forget_gate[2, 0]:.4f}"[:5])
+    reader.sees(".player", "step 2 of 0–8")
+    reader.keys("ArrowRight")
+    assert reader.hash().startswith("#v1&scene=three&step=3")
+    assert reader.has("#strip", f"{TRACE.forget_gate[3, 0]:.4f}"[:5])
 
 
 def test_an_address_leads_into_its_scene_and_old_ones_to_the_first(reader, pages):
@@ -60,7 +60,7 @@ def test_an_address_leads_into_its_scene_and_old_ones_to_the_first(reader, pages
 @pytest.mark.parametrize("wrong", ["scene=nowhere&step=1", "scene=three&chapter=0", "chapter=2", "scene=&step=1"])
 def test_an_address_of_no_scene_opens_the_page_as_it_was_made(reader, pages, wrong):
     reader.open(pages("scenes") + "#v1&" + wrong)
-    reader.expects = "The address names something that this model does not have, so the page opens as it was made."
+    reader.expects = "The address points to something this model doesn't have, so the page opens as new."
     reader.sees("#strip", "unit")
     assert reader.hash().startswith(f"#v1{'&scene=three' if 'three' in wrong else ''}&step=0&show=f")
 

@@ -14,7 +14,7 @@ LANGUAGES = ("en", "de")
 OF_PYTHON = frozenset({"sentences", "patterns", "names", "endings"})  # sections of what Python says: see `translation`
 OF_SHEETS = frozenset({"class", "feedback", "phrases", "places"})  # and of what it says of a marked sheet
 APART = OF_PYTHON | OF_SHEETS | {"skeleton", "chapters", "titles", "handout"}  # sections that no view reads
-OF_LESSONS = frozenset({"scenes", "reader", "training"})  # sections that the page of a model does not need
+OF_LESSONS = frozenset({"scenes", "reader", "training", "demo"})  # sections that the page of a model does not need
 Object = dict[str, Any]
 
 

@@ -1,4 +1,5 @@
 /** The page of a model begins here. */
 import {begin, open, VIEWS} from "./views/begin.js";
+import {tourView} from "./views/tour.js";
 
-await open(doc => begin(doc, VIEWS));
+await open(doc => begin(doc, [...VIEWS, ["margin", tourView]]));

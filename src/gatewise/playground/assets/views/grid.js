@@ -8,7 +8,7 @@ import {shortMark} from "./quantities.js";
 import {labelPlaces} from "./timeline.js";
 import {pagePhrase} from "./phrases.js";
 
-export const WITH_NUMBERS = 16; // steps
+export const WITH_NUMBERS = 12; // steps
 
 /** A view of small fields. @param {Page} page @param {FieldCursor} cursor */
 export function smallField(page, cursor) {

@@ -203,6 +203,9 @@ export function largeField(page, cursor, pointed) {
     if (chosen >= rows[0] && chosen < rows[0] + rows[1]) write(chosen);
   }
 
+  let laid = ""; // the shape of the field that is laid out
+  let inView = ""; // the place that was brought into view
+
   /** The width of the longest row name. @param {Field} now */
   function widestName(now) {
     const pen = canvas.getContext("2d");
@@ -248,6 +251,9 @@ export function largeField(page, cursor, pointed) {
     cell.style.setProperty("height", `${height}px`);
     line.replaceChildren(cell);
     if (hadFocus) cell.focus({preventScroll: true});
+    const at = `${place.row} ${place.step} ${measures.row} ${measures.cell}`;
+    if (at === inView) return; // to look where it is costs a layout of the page
+    inView = at;
     keepInView(element, measures.left + place.step * measures.cell, measures.cell, measures.left);
     const top = place.row * measures.row;
     if (top < element.scrollTop) element.scrollTop = top;
@@ -266,7 +272,9 @@ export function largeField(page, cursor, pointed) {
         "aria-rowcount": now.rows.length,
         "aria-colcount": now.steps,
       });
-      if (redrawn || !measures) {
+      const shape = `${now.rows.length} ${now.steps} ${now.quantity.name} ${now.quantity.place.layer}`;
+      if (!measures || (redrawn && shape !== laid)) {
+        laid = shape;
         lay(now);
       } else {
         mark(now);

@@ -47,7 +47,7 @@ export function travelMarks(layout) {
         const {value, tells} = pipe ? flow.pipes[pipe] : {value: recurrent, tells: [flow.names.recurrent]};
         if (value === null || asked(...tells)) continue;
         const text = svg("text", {class: `traveller quantity-${quantity}`, "text-anchor": "middle"}, compact(value));
-        const places = wayOf(layout, pipe).map(([x, y]) => `translate(${x}px, ${y + 6}px)`);
+        const places = wayOf(layout, pipe).map(([x, y]) => `translate(${x}px,${y + 6}px)`);
         const on = places.map((transform, n) => ({
           transform,
           opacity: 1,
