@@ -24,6 +24,8 @@ BY_VALUE = {  # keys of which a part is computed
     "lesson": ("right", "close", "coarse", "follows", "wrong", "unread", "ambiguous"),
     "percent": ("less", "more"),
     "demo": ("plain", "lstm"),
+    "tour": tuple(f"{to}{key}" for to in ("", "to ") for key in ("strip", "unit", "step", "backward")),
+    "own": ("needs table", "needs model", "columns", "no table", "unsupported"),
     "merge": ("sum", "mul", "average"),
     "cells": ("forward", "backward", "layer"),
     "loss": ("of", "unit", "step"),
