@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from gatewise.records.labels import NO_LABELS, Labels
 from gatewise.records.step import State
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import brief, counted, inline
+
+if TYPE_CHECKING:
+    from gatewise.network.graph_stream import GraphStream
 
 
 @dataclass(frozen=True)
@@ -331,6 +334,12 @@ class GraphNetwork:
         """
         graph, feeds = self._prepared(inputs, named, state, axes)
         return GraphTrace(self, running.trace(graph, feeds), self.labels)
+
+    def stream(self, batch_size: int | None = None, *, engine: str = "auto") -> GraphStream:
+        """Return a stream of a causal network: see `GraphStream`. OptionError names the node that is not causal."""
+        from gatewise.network.graph_stream import GraphStream  # which calls do without
+
+        return GraphStream(self, batch_size, engine=engine)
 
     def _prepared(
         self, inputs: Sequence[Any], named: Mapping[str, Any], state: Any, axes: str | Sequence[str] | None

@@ -588,8 +588,8 @@ class _Steps:
             self.timing[node.outputs[0]] = _Timing(timing.axis)
             return None
         if node.op == "concat":
-            before, value = node.inputs[:-1], node.inputs[-1]
-            arrays = [self.graph.constants.get(name) for name in before]
+            earlier, value = node.inputs[:-1], node.inputs[-1]
+            arrays = [self.graph.constants.get(name) for name in earlier]
             if value in self.timing and all(array is not None for array in arrays):
                 prefix = np.concatenate([array for array in arrays if array is not None], timing.axis)
                 inner = self.timing[value]
