@@ -26,7 +26,7 @@ UNARY = {
 }
 RENAMED = {"hardswish": "hard_swish", "isnan": "is_nan", "logical_not": "not", "bitwise_not": "bitwise_not"}
 BINARY = {
-    **dict.fromkeys(("add", "sub", "mul", "div", "pow", "maximum", "minimum")),
+    **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum")),
     "eq": "equal",
     "lt": "less",
     "gt": "greater",
@@ -36,8 +36,16 @@ BINARY = {
     "logical_or": "or",
     "logical_xor": "xor",
 }
+TRUTHS = ("equal", "less", "greater", "less_equal", "greater_equal", "and", "or", "xor")
 SIZES = {"add": "add", "sub": "sub", "mul": "mul", "floordiv": "div"}  # Python's operators on sizes
 UNCHANGED = ("clone", "contiguous", "detach", "detach_", "alias", "lift_fresh_copy", "dropout", "feature_dropout")
+
+
+def in_own_type(call: OperatorNode, y: Value) -> Value:
+    """Return an operator's output; one in place gives truth values in the type of the tensor that it changes."""
+    name = call.kind.removesuffix("_")
+    is_truth = name in ("isnan", "logical_not") or BINARY.get(name) in TRUTHS
+    return str(call.add("cast", y, dtype=call.output_dtype)) if is_truth and call.output_dtype != "bool" else y
 
 
 def read_unary(call: OperatorNode) -> Value:
@@ -48,7 +56,7 @@ def read_unary(call: OperatorNode) -> Value:
         raise Unsupported("it rounds to decimals")
     if call.dtype("self") is not None and call.output_dtype != call.dtype("self") and call.output_dtype != "bool":
         x = call.add("cast", x, dtype=call.output_dtype)
-    return str(call.add(RENAMED.get(kind, kind), x))
+    return in_own_type(call, call.add(RENAMED.get(kind, kind), x))
 
 
 for _kind in (*UNARY, *RENAMED):
@@ -63,11 +71,17 @@ def read_binary(call: OperatorNode) -> Value:
     a, b = call.operands()
     if (alpha := call.get("alpha", 1)) != 1:
         b = call.add("mul", b, np.asarray(alpha, call.output_dtype))
-    return str(call.add(BINARY[kind] or kind, a, b))
+    return in_own_type(call, call.add(BINARY[kind] or kind, a, b))
 
 
 for _kind in BINARY:
     TABLE[_kind] = TABLE[f"{_kind}_"] = read_binary
+
+
+@reads("pow", "pow_")
+def read_power(call: OperatorNode) -> Value:
+    """Return the power of two operands, in the type that ATen promotes them to."""
+    return str(call.add("pow", *(call.operand(name, call.output_dtype) for name in ("self", "exponent"))))
 
 
 @reads("rsub")
@@ -328,7 +342,11 @@ def read_split(call: OperatorNode) -> Any:
     if sizes is not None:
         parts = call.add("split", call.x, call.sizes(sizes), axis=axis, outputs=count)
         return [parts] if isinstance(parts, str) else parts
-    call.get("chunks"), call.get("split_size")
+    if (size := call.get("split_size")) is not None and count > 1:  # of each part but the last
+        total = call.add("gather", call.add("shape", call.x), np.array(axis), axis=0)
+        rest = call.add("sub", total, np.array(size * (count - 1)))
+        return call.add("split", call.x, call.sizes([size] * (count - 1) + [rest]), axis=axis, outputs=count)
+    call.get("chunks")
     return call.add("chunk", call.x, count=count, axis=axis, outputs=count) if count > 1 else call.x
 
 
@@ -377,6 +395,19 @@ def read_fill(call: OperatorNode) -> Value:
     if not number:
         call.reader.zeros.add(value)
     return value
+
+
+@reads("scalar_tensor")
+def read_scalar(call: OperatorNode) -> Value:
+    """Return a number."""
+    call.get("dtype")
+    return call.build.constant(np.asarray(call.needed("s"), call.output_dtype))
+
+
+@reads("copy")
+def read_copy(call: OperatorNode) -> Value:
+    """Return the numbers of another value, in the shape of the first."""
+    return str(call.add("expand", call.operand("src", call.output_dtype), call.add("shape", call.x)))
 
 
 @reads("arange")

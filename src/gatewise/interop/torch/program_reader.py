@@ -29,6 +29,14 @@ WITHOUT_EFFECT = {
 }
 CHECKS = ("_assert", "sym_constrain", "_operator.")  # operators without outputs, which only check sizes
 
+# Operators whose output may share its numbers with their first input; and those whose output is that very tensor.
+VIEWS = {
+    *("view", "reshape", "_unsafe_view", "view_as", "flatten", "unflatten", "permute", "transpose", "swapaxes"),
+    *("swapdims", "t", "numpy_T", "unsqueeze", "squeeze", "select", "slice", "expand", "expand_as", "chunk", "split"),
+    *("split_with_sizes", "unbind", "contiguous", "to", "type_as", "dropout", "feature_dropout", "detach", "alias"),
+}
+SAME = {"detach", "detach_", "alias"}
+
 Value = str  # the name of a value in the builder
 Row = Callable[["OperatorNode"], Any]
 
@@ -46,6 +54,8 @@ class ProgramReader:
         self.stored: dict[str, str] = {}  # the name of the tensor behind a name that nothing has read yet
         self.dtypes: dict[str, str] = {}  # of the program's tensors, by their names
         self.shapes: dict[str, tuple[int | None, ...]] = {}  # of these, None where an axis is free
+        self.same: dict[str, str] = {}  # of a name of the very tensor that another name has, that name
+        self.sharing: dict[str, set[str]] = {}  # of a tensor that may share its numbers with others, all of these
         self.zeros: set[Value] = set()  # the values that are zeros of a size known in a run only
         self.lstms: dict[tuple[Value, ...], LSTM] = {}
 
@@ -104,18 +114,63 @@ class ProgramReader:
                     values = self._values(node, target, outputs, module)
             else:
                 values = self._values(node, target, outputs, module)
+            if is_in_place(target):
+                self._write(node, outputs, values[0], depth)
+                continue
             self.names |= zip(outputs, values, strict=False)
+            kind = target.partition(".")[0]
+            if kind in VIEWS or kind not in TABLE:
+                self._share([*names_in(node["inputs"][0]["arg"]), *outputs] if node["inputs"] else outputs)
+            if kind in SAME:
+                self.same[outputs[0]] = self._first(node["inputs"][0]["arg"])
+
+    def _first(self, argument: Any) -> str:
+        """Return the first name of a tensor among an argument: of several that the very tensor has, the first."""
+        name = next(iter(names_in(argument)), "")
+        return self.same.get(name, name)
+
+    def _share(self, names: Sequence[str]) -> None:
+        """Note that tensors may share their numbers."""
+        groups = sorted({id(group): group for name in names if (group := self.sharing.get(name))}.values(), key=len)
+        largest = groups.pop() if groups else set[str]()
+        for group in groups:
+            self.budget.work(len(group), GRAPH)
+            self.sharing |= dict.fromkeys(group, largest)
+            largest |= group
+        self.sharing |= dict.fromkeys(names, largest)
+        largest.update(names)
+
+    def _write(self, node: Any, outputs: Sequence[str], value: Value, depth: int) -> None:
+        """Give a tensor that an operator changes its new value; others that share its numbers become unknown."""
+        target = node["target"].removeprefix("torch.ops.").removeprefix("aten.")
+        if depth:
+            raise FileError(f"its {shown(target, 60)} changes a value in place within a block")
+        name = self._first(node["inputs"][0]["arg"])
+        sharing = self.sharing.get(name, set())
+        self.budget.work(len(sharing), GRAPH)
+        for other in sharing:
+            if self.same.get(other, other) != name:
+                why = f"it changes {shown(name, 60)} in place, which shares its numbers with {shown(other, 60)}"
+                (self.names[other],) = self.build.unknown(target, why, value)
+        self.names[name] = value
+        for other in outputs:
+            self.same[other] = name
+            self._share([name, other])
 
     def _read_block(self, node: Any, outputs: Sequence[str], depth: int) -> None:
         """Read a block under torch.no_grad(), whose names are its own."""
         arguments = [argument["arg"] for argument in node["inputs"]]
         inner = next(argument["as_graph"]["graph"] for argument in arguments if "as_graph" in argument)
-        inputs = [self.value(argument["as_tensor"]["name"]) for argument in arguments if "as_tensor" in argument]
-        outside = self.names
-        self.names = {**outside, **zip_names((name for port in inner["inputs"] for name in names_in(port)), inputs)}
+        sources = [argument["as_tensor"]["name"] for argument in arguments if "as_tensor" in argument]
+        inputs = [self.value(name) for name in sources]
+        outside = self.names, self.same, self.sharing, self.dtypes, self.shapes
+        self.names = {**self.names, **zip_names((name for port in inner["inputs"] for name in names_in(port)), inputs)}
+        self.same, self.sharing, self.dtypes, self.shapes = {}, {}, {}, {}
         self.read(inner, depth + 1)
         outputs_inside = [self.value(name) for port in inner["outputs"] for name in names_in(port)]
-        self.names = {**outside, **zip_names(outputs, outputs_inside)}
+        self.names, self.same, self.sharing, self.dtypes, self.shapes = outside
+        self.names |= zip_names(outputs, outputs_inside)
+        self._share([*sources, *outputs])
 
     def _values(self, node: Any, target: str, outputs: Sequence[str], module: str) -> Sequence[Value]:
         """Return the values of a node's outputs; those that cannot be expressed are unknown."""
@@ -133,6 +188,7 @@ class ProgramReader:
 
     def value(self, name: str) -> Value:
         """Return the value of a name in the program; a weight becomes a constant when it is first read."""
+        name = self.same.get(name, name)
         if name not in self.names and name in self.stored:
             stored = self.stored[name]
             tensor = self.weights[stored]
@@ -155,6 +211,8 @@ class ProgramReader:
             return [self.value(item["as_tensor"]["name"]) if "as_tensor" in item else None for item in value]
         if kind == "as_sym_ints":
             return [self._symbolic(item) for item in value]
+        if kind == "as_float":
+            return float(value)  # which may be the text Infinity or NaN
         if kind == "as_string":
             return Word(value)
         if kind == "as_scalar_type":
@@ -163,6 +221,12 @@ class ProgramReader:
 
     def _symbolic(self, value: Mapping[str, Any]) -> Any:
         return self.value(value["as_name"]) if "as_name" in value else next(iter(value.values()))
+
+
+def is_in_place(target: str) -> bool:
+    """Say whether an operator changes its first input: ``add_``, ``fill_``, ``__iand__`` and others."""
+    kind = target.partition(".")[0]
+    return kind != "detach_" and (kind.startswith("__i") if kind.endswith("__") else kind.endswith("_"))
 
 
 def zip_names(names: Any, values: Sequence[Value]) -> dict[str, Value]:
