@@ -33,7 +33,7 @@ def series(*shape):
 @pytest.mark.parametrize("most", [2**22, 300])
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_each_output_is_the_last_one_of_a_trace_of_its_window_whatever_the_batches(batch, most, monkeypatch):
-    monkeypatch.setattr("gatewise.network.windows.MOST", most)
+    monkeypatch.setattr("gatewise.network.windows.MAX_NUMBERS", most)
     model, x = network(), series(*batch)
     y = model.run_windows(x)
     assert y.shape == (STEPS, *batch, 2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.errors import OptionError
 
 torch = pytest.importorskip("torch")
 from gatewise.interop.torch.aten import TABLE  # noqa: E402
@@ -159,8 +160,10 @@ def unknown_operators(graph):
     return {node.settings["kind"] for node in graph.nodes if node.op == "unknown"}
 
 
-@pytest.mark.parametrize("decomposed", [False, True])
-@pytest.mark.parametrize("name", PROGRAMS)
+CASES = [(name, False) for name in PROGRAMS] + [(name, True) for name in PROGRAMS if " " in name]
+
+
+@pytest.mark.parametrize(("name", "decomposed"), CASES)
 def test_an_operator_computes_what_pytorch_computes(name, decomposed, tmp_path):
     path, inputs = exported(tmp_path, PROGRAMS[name], decomposed)
     expected = PROGRAMS[name](*inputs).numpy()
@@ -176,15 +179,24 @@ def test_an_operator_computes_what_pytorch_computes(name, decomposed, tmp_path):
 def test_every_operator_of_the_table_is_in_a_program(tmp_path):
     kinds = set()
     for program in PROGRAMS.values():
-        for decomposed in (False, True):
-            path, _ = exported(tmp_path, program, decomposed)
-            with zipfile.ZipFile(path) as archive:
-                (name,) = (name for name in archive.namelist() if name.endswith("models/model.json"))
-                nodes = json.loads(archive.read(name))["graph_module"]["graph"]["nodes"]
-            kinds |= {node["target"].removeprefix("torch.ops.aten.").rpartition(".")[0] for node in nodes}
-    missing = {kind for kind in TABLE.keys() - kinds if not kind.startswith(("_operator", "lstm"))}
-    assert missing == set()
+        path, _ = exported(tmp_path, program, decomposed=False)
+        with zipfile.ZipFile(path) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith("models/model.json"))
+            nodes = json.loads(archive.read(name))["graph_module"]["graph"]["nodes"]
+        kinds |= {node["target"].removeprefix("torch.ops.aten.").rpartition(".")[0] for node in nodes}
+    assert TABLE.keys() - kinds - ELSEWHERE == set()
 
+
+ELSEWHERE = {
+    # These come from decompositions.
+    *("_log_softmax", "_native_batch_norm_legit_no_training", "_softmax", "_to_copy", "_unsafe_view", "alias", "copy"),
+    *("constant_pad_nd", "convolution", "scalar_tensor"),
+    # These are in the architectures of test_architectures.py.
+    *("_operator.add", "_operator.floordiv", "_operator.mul", "_operator.sub", "embedding", "lstm", "lstm_cell"),
+    *("size", "sym_size"),
+    # These are not what the exporter of this PyTorch writes.
+    *("bitwise_not_", "contiguous", "isnan_", "maximum_", "minimum_", "norm"),
+}
 
 # Operators that change a value in place: whoever shares its numbers sees the change.
 

@@ -17,12 +17,12 @@ import numpy as np
 from gatewise.arrays import array_of, require_memory
 from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, ShapeError, reason, shown
 from gatewise.layers import LSTM
-from gatewise.network.limits import MOST_NODES, NODE, STEPS, Limits, RunLimits, sharing
+from gatewise.network.limits import MAX_NODES, NODE, STEPS, Limits, RunLimits, sharing
 from gatewise.network.operations import OPERATIONS, AnyArray, Operation
 
 FLOAT: np.dtype[Any] = np.dtype(np.float32)
-MOST_AXES = 32  # of one value
-MOST_OUTPUTS = 10_000  # of one node
+MAX_AXES = 32  # of one value
+MAX_OUTPUTS = 10_000  # of one node
 PROBLEMS = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, NotImplementedError, MemoryError)
 
 
@@ -140,8 +140,8 @@ class Graph:
     def __post_init__(self) -> None:
         if not self.output_names:
             object.__setattr__(self, "output_names", self.outputs)
-        if len(self.nodes) > MOST_NODES:
-            raise CapacityError(f"a graph of {len(self.nodes):,} nodes is too large; up to {MOST_NODES:,} are allowed")
+        if len(self.nodes) > MAX_NODES:
+            raise CapacityError(f"a graph of {len(self.nodes):,} nodes is too large; up to {MAX_NODES:,} are allowed")
         numbers = sum(math.prod(array.shape) for array in self.constants.values())
         require_memory(numbers, 8, "the arrays of the graph")
         names = [port.name for port in self.inputs] + list(self.constants)
@@ -215,7 +215,7 @@ def _require_row(node: Node) -> None:
     """Raise OptionError unless the table has the node's operation, and that has the node's settings and inputs."""
     if node.op not in OPERATIONS:
         raise OptionError(f"node {shown(node.name, 60)!r} is an operation {shown(node.op, 60)!r}, which is unknown")
-    if not 1 <= len(node.outputs) <= MOST_OUTPUTS:
+    if not 1 <= len(node.outputs) <= MAX_OUTPUTS:
         raise OptionError(f"{node.title} has {len(node.outputs)} outputs")
     try:
         node.row.require(len(node.inputs), node.settings)
@@ -259,8 +259,8 @@ def _outputs(node: Node, results: Any) -> tuple[AnyArray, ...]:
     outputs = tuple(np.asarray(item) for item in (results if isinstance(results, tuple) else (results,)))
     if len(outputs) < len(node.outputs):
         raise ValueError(f"it makes {len(outputs)} values, not {len(node.outputs)}")
-    if max(array.ndim for array in outputs) > MOST_AXES:
-        raise ValueError(f"it makes more than {MOST_AXES} axes")
+    if max(array.ndim for array in outputs) > MAX_AXES:
+        raise ValueError(f"it makes more than {MAX_AXES} axes")
     return outputs[: len(node.outputs)]
 
 
@@ -364,8 +364,8 @@ class Builder:
             arrays = evaluate(node, [self.constants.get(name) for name in read], self.limits)
             self.constants |= dict(zip(results, arrays, strict=True))
         else:
-            if len(self.nodes) >= MOST_NODES:
-                raise CapacityError(f"a graph of more than {MOST_NODES:,} nodes is too large")
+            if len(self.nodes) >= MAX_NODES:
+                raise CapacityError(f"a graph of more than {MAX_NODES:,} nodes is too large")
             self.nodes.append(node)
         return results[0] if len(results) == 1 else results
 

@@ -26,7 +26,7 @@ from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.showing import brief, counted
 
 BLOCK = 2**22  # hidden states of a layer at a time, where a run can be split
-LEAST = 256  # steps of a block
+MIN_STEPS = 256  # steps of a block
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -271,7 +271,7 @@ class Network(Parts):
         if not x.size or (self.embedding is None and x.shape[-1] != self.num_features):
             return [x]  # the whole run says what is wrong with it
         widest = max(cell.hidden_size for row in self.lstm.layers for cell in row)
-        steps = max(LEAST, BLOCK // (batch * widest))
+        steps = max(MIN_STEPS, BLOCK // (batch * widest))
         return [x[at : at + steps] for at in range(0, len(x), steps)]
 
     def trace(self, x: npt.ArrayLike, state: States | None = None, **options: Any) -> NetworkTrace:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from gatewise.arrays import Array, Mask, chunks, size
 
-MOST = 2**22  # numbers of a batch of windows, about
+MAX_NUMBERS = 2**22  # numbers of a batch of windows, about
 
 Places = npt.NDArray[np.intp]
 
@@ -121,7 +121,7 @@ def window_batches(x: Array, ends: Mask, steps: int, numbers: int) -> Iterator[t
     steps : int
         The length of a window.
     numbers : int
-        How many numbers a run keeps of each step of a window: a batch has at most `MOST` of them, or one window.
+        How many numbers a run keeps of each step of a window: a batch has at most `MAX_NUMBERS` of them, or one window.
 
     Yields
     ------
@@ -131,5 +131,5 @@ def window_batches(x: Array, ends: Mask, steps: int, numbers: int) -> Iterator[t
     """
     times, sequences = np.nonzero(ends)
     before = np.arange(1 - steps, 1)[:, None]
-    for piece in chunks(len(times), steps * numbers, MOST):
+    for piece in chunks(len(times), steps * numbers, MAX_NUMBERS):
         yield times[piece], sequences[piece], x[times[piece] + before, sequences[piece]]

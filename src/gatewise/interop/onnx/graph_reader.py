@@ -17,7 +17,7 @@ from gatewise.interop.onnx.scopes import DEEPEST, label_of
 from gatewise.interop.onnx.table import FileNode, read_node
 from gatewise.interop.refusals import reading
 from gatewise.network.graph import Builder, Graph, Unsupported
-from gatewise.network.limits import MOST_NODES
+from gatewise.network.limits import MAX_NODES
 
 
 def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
@@ -37,8 +37,8 @@ def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
 def graph_of_model(file: OnnxFile) -> Graph:
     """Return the graph of an ONNX model."""
     proto, build = file.model.graph, Builder(file.budget)
-    if len(proto.node) > MOST_NODES:
-        raise CapacityError(f"a graph of {len(proto.node):,} nodes is too large; up to {MOST_NODES:,} are allowed")
+    if len(proto.node) > MAX_NODES:
+        raise CapacityError(f"a graph of {len(proto.node):,} nodes is too large; up to {MAX_NODES:,} are allowed")
     scope = GraphScope(file, build)
     scope.declare(proto)
     for port in proto.input:
