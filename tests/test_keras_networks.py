@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from functools import partial
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import cases
 import numpy as np
@@ -195,6 +195,19 @@ def test_what_the_frame_cannot_express_is_read_as_a_graph(case, tmp_path):
     x = TOKENS if EMBEDDING in layers else x
     y, _ = gw.load_network(path)(x.swapaxes(0, 1))
     np.testing.assert_allclose(y, expected(path, x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_chain_of_many_layers_is_read(old, tmp_path):
+    names = ["in", "a", *(f"half{n}" for n in range(2000))]
+    config = {"activation": "linear", "dtype": "float32"}
+    layers = [layer("InputLayer", "in") | wired(old), lstm("a", dtype="float32") | wired(old, "in")]
+    layers += [layer("Activation", name, **config) | wired(old, source) for source, name in pairwise(names[1:])]
+    layers.append(layer("Rescaling", "times", scale=2.0, dtype="float32") | wired(old, names[-1]))
+    weights = {name: {} for name in [*names, "times"]} | {"a": named("a/", kernels(new()[0]), ":0")}
+    path = legacy(tmp_path / "file", weights, "2.9.0", functional(*layers))
+    x = np.ones((4, 2, INPUTS), np.float32)
+    np.testing.assert_allclose(gw.load_network(path)(x.swapaxes(0, 1))[0], 2 * new()(x)[0].swapaxes(0, 1), rtol=1e-6)
 
 
 def test_states_are_outputs_if_the_model_returns_them(tmp_path):

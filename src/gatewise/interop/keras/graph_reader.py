@@ -135,6 +135,9 @@ class ModelReader:
                 outputs[key] = self.layer(by_name[name], args, kwargs, path)
             return outputs[key][place]
 
+        for layer in layers:  # which are listed in the order of their calls, so that few calls wait for others
+            for node in range(0 if layer.kind == "InputLayer" else len(layer.inbound or ())):
+                value_of(layer.name, node, 0)
         return [value_of(*history) for history in histories(root.config["output_layers"])]
 
     def layer(self, layer: Layer, args: list[Any], kwargs: Mapping[str, Any], path: str = "") -> list[Value]:
