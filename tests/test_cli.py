@@ -393,7 +393,10 @@ def test_no_system_error_ends_in_a_traceback(here, capsys):
         done = subprocess.run(
             [sys.executable, "-m", "gatewise", "walk"], stdout=full, stderr=subprocess.PIPE, check=False
         )
-    assert (done.returncode, done.stderr) == (2, b"gatewise: [Errno 28] No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"gatewise: cannot write to standard output: No space left on device\n",
+    )
 
 
 def test_an_error_that_is_not_of_the_output_leaves_what_was_printed(capfd):

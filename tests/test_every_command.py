@@ -84,6 +84,18 @@ def test_a_file_is_the_same_by_whatever_name(files, capsys):
         assert_refused(["walk", "--given", given], "g.json", capsys)
 
 
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_a_link_that_leads_back_to_itself_is_called_one(call, files, capsys):
+    line = [*call.line, *(["-o", call.outputs[-1]] if call.outputs else [])]
+    for name in dict.fromkeys([*call.inputs(), *call.outputs[-1:]]):
+        loop = f"loop-{name}"
+        os.symlink(loop, loop)
+        assert exit_code([loop if word == name else word for word in line]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"{loop}: it is a symbolic link that leads back to itself" in error
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no such folder there")
 def test_the_file_of_a_descriptor_is_the_file(files, capsys):
     with open("g.json", "rb") as file:

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C at the very end, and readers who leave: exit codes, nothing left behind, not a word."""
+"""SIGTERM, SIGHUP, Ctrl-C at the very end, and readers who leave: exit codes, nothing left behind, not a word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from children import exit_codes, needs_fork
 import gatewise as gw
 
 pytestmark = needs_fork
-SIGNALS = int(signal.SIGTERM), int(signal.SIGINT)
+SIGNALS = [int(getattr(signal, name)) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 PROGRAM = """
 import os, signal, sys
@@ -74,6 +74,45 @@ def test_a_signal_leaves_what_was_there_and_nothing_else(names, tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+# The terminal is closed when all of a file is written but for its name.
+IN_TERMINAL = (
+    PROGRAM
+    + """
+import fcntl, termios, time
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal becomes that of the process
+chmod = Path.chmod
+def waiting(path, mode):
+    chmod(path, mode)
+    print("written", flush=True)
+    time.sleep(60)
+Path.chmod = waiting
+run_program()
+"""
+)
+
+
+def test_a_terminal_that_is_closed_leaves_nothing(tmp_path):
+    terminal, end = os.openpty()
+    command = [sys.executable, "-c", IN_TERMINAL, "walk", "-o", "new.html"]
+    with subprocess.Popen(
+        command,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        cwd=tmp_path,
+        env=program.environment(),
+        start_new_session=True,
+    ) as process:
+        os.close(end)
+        said = b""
+        while b"written" not in said:
+            said += os.read(terminal, 1000)
+        assert len([*tmp_path.iterdir()]) == 1
+        os.close(terminal)
+        assert process.wait(timeout=60) == 129
+    assert not [*tmp_path.iterdir()]
+
+
 # A second signal arrives during the clean-up after the first, and a third where the clean-up hangs.
 REPEATED = (
     WRITING
@@ -114,7 +153,7 @@ from gatewise.__main__ import main
 import gatewise.cli
 
 def handlers():
-    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 def interrupted():
     raise KeyboardInterrupt("text")

@@ -85,6 +85,7 @@ def test_containers_know_nothing_of_what_lies_in_them():
         "gatewise.files.archives",
         "gatewise.files.budget",
         "gatewise.files.protecting",
+        "gatewise.files.replacing",
     }
     inside = "gatewise.interop.containers."
     found = {name: imported(name) - below for name in MODULES if name.startswith(inside)}

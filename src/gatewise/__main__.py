@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def run_program() -> None:
-    """Run the program, and end the process; Ctrl-C gives exit code 130, SIGTERM 143, neither with a traceback.
+    """Run the program, and end the process; Ctrl-C gives exit code 130, SIGTERM 143, SIGHUP 129, without a traceback.
 
     While a command runs, a signal raises KeyboardInterrupt, so that it removes what it has half written. While modules
     are imported and as the process ends, nothing is open, and an exception could be swallowed: the program exits at
@@ -59,7 +59,7 @@ def run_program() -> None:
 def main() -> None:
     """Run the program inside a process that goes on: return, or raise SystemExit with the exit code.
 
-    While it runs, Ctrl-C and SIGTERM raise KeyboardInterrupt. Afterwards their handlers are the earlier ones.
+    While it runs, Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt. Afterwards their handlers are the earlier ones.
     """
     import threading
 
@@ -77,7 +77,9 @@ def _heeded_signals() -> "list[Signals]":
     import signal
 
     defaults = (signal.default_int_handler, signal.SIG_DFL)
-    return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) in defaults]
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no terminal that hangs up
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) in defaults]
 
 
 def _run_interruptible(run: "Callable[[], None]", heeded: "list[Signals]") -> None:

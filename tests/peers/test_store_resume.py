@@ -112,7 +112,7 @@ def end_run(calls: list[int], *options: str) -> int:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process is ended by a signal")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_ended_process_is_gone_on_with_to_the_bit(number, calls, capsys):
     expected = undisturbed()
     total, calls[0] = calls[0], 0

@@ -349,6 +349,7 @@ def test_variables_that_are_called_as_the_features_are_the_features(capsys):
 
 REFUSED = {
     "nothing": (["none.zarr", "-o", "gates.zarr"], "none.zarr: there is no such folder"),
+    "a loop": (["loop.zarr", "-o", "gates.zarr"], "loop.zarr: it is a symbolic link that leads back to itself"),
     "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is no zarr store"),
     "an array": (["array.zarr", "-o", "gates.zarr"], "an array without named dimensions"),
     "no numbers": (["model.safetensors", "-o", "gates.zarr"], "must be a .npy, .npz, .csv or .nc file"),
@@ -380,6 +381,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_store_is_refused_in_one_sentence(name, capsys):
     Path("full.zarr").mkdir()
+    Path("loop.zarr").symlink_to("loop.zarr")
     for store in ("plain.zarr", "chunks.zarr"):
         forcing()[..., 0].to_dataset().to_zarr(store, zarr_format=2)
     chunks = Path("chunks.zarr", "forcing", ".zarray")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import shlex
@@ -68,6 +69,7 @@ COMMANDS: dict[str, Callable[..., None] | str] = {
     "convert": convert,
     "export": export,
 }
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 for place, (name, command) in enumerate(COMMANDS.items()):
     if not isinstance(command, str):
         command.__doc__ = flowing(command.__doc__)
@@ -78,7 +80,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     The exit code is 0, 1 where a command answers no or the cluster is lost, 2 with one sentence on standard error, or
-    that of a signal: 130 of Ctrl-C, 143 of SIGTERM.
+    that of a signal: 130 of Ctrl-C, 143 of SIGTERM, 129 of a terminal that was closed.
     """
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     COMMAND.set(shlex.join(["gatewise", *tokens]))
@@ -115,8 +117,11 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 def _describe(problem: Exception) -> str:
     """Return the sentence about an error; that of an OSError of the system names its file."""
-    if isinstance(problem, OSError) and not isinstance(problem, GatewiseError) and problem.filename is not None:
-        return f"{shown(os.fsdecode(problem.filename), 400)} cannot be used: {problem.strerror}"
+    if isinstance(problem, OSError) and not isinstance(problem, GatewiseError):
+        if problem.filename is not None:
+            return f"{shown(os.fsdecode(problem.filename), 400)} cannot be used: {problem.strerror}"
+        if problem.errno in NO_ROOM:  # errors about files that gatewise writes name them
+            return f"cannot write to standard output: {problem.strerror}"
     return str(problem)
 
 

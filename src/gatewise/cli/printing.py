@@ -61,7 +61,7 @@ def _print_error_line(line: str) -> None:
     """Print a line on standard error; where nobody reads that, the work goes on without."""
     try:
         print(line, file=sys.stderr)
-    except BrokenPipeError:
+    except OSError:  # of a pipe or a terminal that was closed
         drop(sys.stderr)
 
 

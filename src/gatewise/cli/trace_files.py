@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from gatewise.arrays import in_bytes
 from gatewise.cli.printing import COMMAND, announce_cost
 from gatewise.errors import OptionError
-from gatewise.files.replacing import temporary_for
+from gatewise.files.replacing import naming_output, temporary_for
 from gatewise.files.storage import beside
 from gatewise.interop.plain_arrays import network_arrays, npz_arrays, series_arrays
 from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
@@ -44,7 +45,7 @@ def run_to_file(prepared: PreparedLSTM | PreparedWholeModel, keep: Keep, output:
     # The file is opened before the run, which may be long; its trace lies beside it meanwhile, not in memory.
     scratch = temporary_for(output) if suffix in OF_NETWORKS and isinstance(prepared, PreparedLSTM) else None
     try:
-        with beside(output) as temporary:
+        with beside(output) as temporary, nullcontext() if scratch is None else naming_output(output, scratch):
             run = prepared.run(keep, scratch)
             _write(run, prepared, temporary, output, suffix)
     finally:

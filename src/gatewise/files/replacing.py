@@ -46,7 +46,7 @@ def beside(path: str | os.PathLike[str], *, overwrite: bool | None = None) -> It
     require_unread(path, target, overwrite=overwrite)
     temporary = temporary_for(target)
     try:  # from before the file is there, so that an interrupt at any moment leaves none behind
-        with naming(path, temporary):
+        with naming_output(path, temporary):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             yield temporary
             require_unread(path, target, overwrite=overwrite)
@@ -71,7 +71,7 @@ def folder_beside(folder: str | os.PathLike[str]) -> Iterator[Path]:
     require_replaceable(target)
     temporary = temporary_for(target)
     try:  # from before the folder is there, so that an interrupt at any moment leaves none behind
-        with naming(folder, temporary):
+        with naming_output(folder, temporary):
             temporary.mkdir(0o700)
             yield temporary
             umask = os.umask(0)
@@ -83,8 +83,8 @@ def folder_beside(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(output: Path, temporary: Path) -> Iterator[None]:
-    """Let what goes wrong while `temporary` is written be an error about the output that it is for."""
+def naming_output(output: Path, temporary: Path) -> Iterator[None]:
+    """Let errors about a temporary in the block name the output that it is written for."""
     try:
         yield
     except FileError as problem:

@@ -93,7 +93,7 @@ def writing(
         preamble, offsets, total = _file_layout(shapes, header)
         with open(temporary, "wb") as file:
             file.write(preamble)
-            _reserve_blocks(file.fileno(), len(preamble) + total)
+            reserve_blocks(file.fileno(), len(preamble) + total)
         views = {name: _map_array(temporary, len(preamble) + offsets[name], *shapes[name], "r+") for name in shapes}
         yield views
         for view in views.values():
@@ -102,7 +102,7 @@ def writing(
         views.clear()
 
 
-def _reserve_blocks(file: int, length: int) -> None:
+def reserve_blocks(file: int, length: int) -> None:
     """Make a file so long, with disk blocks of its own: on a full disk a mapped file without them ends the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, length)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.arrays import in_bytes
-from gatewise.errors import CapacityError, importing
+from gatewise.errors import CapacityError, FileError, importing, reason
+from gatewise.files.storage import reserve_blocks
 from gatewise.network import Run
 from gatewise.records.labelled_arrays import coordinates, labelled_output
 from gatewise.records.labels import Labels
 
 NETCDF_4 = ("netCDF4", "h5netcdf")  # libraries that write variables of any size
+MOST_OVERHEAD = 2**20  # bytes of a netCDF-4 file besides its numbers, about
 LARGEST = 2**31 - 4  # bytes of a variable in the classic format, which SciPy writes
 
 
@@ -75,10 +77,16 @@ def require_netcdf(path: Path) -> None:
 def write_netcdf(data: Any, target: Path, path: Path) -> None:
     """Write a dataset to a netCDF file `target`, which becomes `path`: netCDF-4 where a library for that is installed.
 
-    Raise CapacityError for a variable that is too large for the classic format, which SciPy writes.
+    Raise CapacityError for a variable that is too large for the classic format, which SciPy writes, and FileError or an
+    OSError if the file cannot be written.
     """
     if any(map(find_spec, NETCDF_4)):
-        data.to_netcdf(target)
+        try:
+            data.to_netcdf(target)
+        except RuntimeError as problem:  # of netCDF4, which does not say that the disk is full; the system does
+            with open(target, "ab") as file:
+                reserve_blocks(file.fileno(), file.tell() + data.nbytes + MOST_OVERHEAD)
+            raise FileError(f"cannot write {path}: {reason(problem)}") from None
         return
     name, size = max(((name, variable.nbytes) for name, variable in data.variables.items()), key=lambda entry: entry[1])
     if size > LARGEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -32,9 +33,11 @@ def save(path: str | os.PathLike[str], format: str, draw: Callable[[], Any]) -> 
     family = [*library().rcParams["font.family"], *(font for font in FONTS if font in installed)]
     options: dict[Any, Any] = {"svg.hashsalt": "gatewise", "svg.fonttype": "path"}
     options |= {"figure.dpi": DPI, "font.family": family}
+    content = io.BytesIO()  # matplotlib cannot handle a full disk
     with rc_context(options), beside(path) as temporary:
         figure = np.atleast_1d(np.asarray(draw(), dtype=object)).ravel()[0].get_figure()
         try:
-            figure.savefig(temporary, format=format, metadata=DATES[format])
+            figure.savefig(content, format=format, metadata=DATES[format])
         finally:
             pyplot.close(figure)
+        temporary.write_bytes(content.getvalue())

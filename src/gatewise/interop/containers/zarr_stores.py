@@ -16,6 +16,7 @@ from gatewise.arrays import in_bytes
 from gatewise.errors import FileError, GatewiseError, OptionError, importing, join_names, reason, shown
 from gatewise.files.budget import BYTES, Budget
 from gatewise.files.protecting import remember_read
+from gatewise.files.replacing import LOOP, is_loop
 from gatewise.interop.containers import json_document, zarr_chunks
 from gatewise.interop.containers.zarr_chunks import ChunkFormat, Codec
 from gatewise.interop.containers.zarr_reading import checked_store
@@ -112,7 +113,8 @@ def _checked_metadata(path: Path) -> tuple[int, dict[str, bytes], dict[str, Chun
     """
     version = 3 if (path / "zarr.json").is_file() else 2
     if not is_store(path):
-        raise FileError("it is no zarr store" if path.exists() else "there is no such folder")
+        missing = LOOP if is_loop(path) else "there is no such folder"
+        raise FileError("it is no zarr store" if path.exists() else missing)
     sizes, files = _stored_sizes(path)
     names = ("zarr.json",) if version == 3 else (".zgroup", ".zattrs", ".zarray")
     group = {name: _read_metadata(path / name) for name in names if (path / name).is_file()}
