@@ -44,7 +44,7 @@ def test_an_output_for_which_there_is_no_room_is_named_and_what_was_there_stays(
     if command != "report":  # which takes a second or more
         assert exit_code(line) in (0, 1)
         largest = max(path.stat().st_size for path in (Path(output), *Path(output).rglob("*")) if path.is_file())
-        sizes += [largest // 2, largest - 1]
+        sizes += [largest // 2, largest - 1][: 1 if command == "exercise" else 2]  # whose numbers are drawn anew
     if command == "exercise":
         rmtree(output)
     else:
