@@ -42,6 +42,12 @@ RNG = np.random.default_rng(3)
 X, Y = RNG.standard_normal((6, 2, 3)), RNG.standard_normal((6, 2, 2))
 
 
+@pytest.mark.parametrize("size", [-1, 2.5, True, "2", [2], {"as_int": 2}, 2**63])
+def test_an_input_whose_size_is_no_size_is_refused(size):
+    with pytest.raises(gw.OptionError, match="the input 'x' has the shape"):
+        Builder().input("x", (None, size))
+
+
 def test_a_run_and_a_trace_give_the_same_outputs():
     graph = encoder_decoder()
     outputs = running.run(graph, feeds(graph, X, Y))

@@ -21,6 +21,7 @@ from gatewise.network.limits import MAX_NODES, NODE, STEPS, Limits, RunLimits, s
 from gatewise.network.operations import OPERATIONS, AnyArray, Operation
 
 FLOAT: np.dtype[Any] = np.dtype(np.float32)
+MAX_SIZE = 2**63 - 1  # of one axis
 MAX_AXES = 32  # of one value
 MAX_OUTPUTS = 10_000  # of one node
 PROBLEMS = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, NotImplementedError, MemoryError)
@@ -317,7 +318,10 @@ class Builder:
             self._layer = outer
 
     def input(self, name: str, shape: Sequence[int | None] | None = None, dtype: Any = np.float32) -> str:
-        """Add an input, and return its name."""
+        """Add an input, and return its name; OptionError if its shape is none."""
+        sizes = [] if shape is None else [size for size in shape if size is not None]
+        if any(isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_SIZE for size in sizes):
+            raise OptionError(f"the input {shown(name, 60)!r} has the shape {shown(str(shape), 60)}, which is none")
         self.inputs.append(Input(self.fresh(name), None if shape is None else tuple(shape), np.dtype(dtype)))
         return self.inputs[-1].name
 

@@ -303,7 +303,7 @@ def _why_left_out(layer: Layer, key: str, value: Any) -> tuple[str, str]:
             return f"Keras computes in {kind}", "its numbers are rounded there"
         return "", ""
     if key in used:
-        again = key == "stateful" and value
+        again = key == "stateful" and bool(value)
         return ("a run starts from the state that it is given; in Keras, from where the last batch ended" * again, "")
     if value is None or IDLE_SETTINGS.fullmatch(key):
         return IDLE, ""

@@ -20,7 +20,8 @@ from gatewise.interop.keras.config import Layer, clean, compute_type, named_func
 from gatewise.interop.keras.files import KerasTensor
 from gatewise.network.graph import Builder, Graph, Unsupported
 
-MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)  # what a configuration that lies raises
+# The errors that a configuration raises if it lies.
+MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, StopIteration)
 FLOATS = ("", "float32", "float64")  # the types that layers may compute in
 DEPTH = 50  # of a chain of layers whose calls are not in order
 # Settings that restate a shape of the weights, act in training, or were read for the layers within a layer.

@@ -19,7 +19,8 @@ from gatewise.interop.torch.program_graph import DTYPES, GRAPH, at, list_at
 from gatewise.layers import LSTM
 from gatewise.network.graph import Builder, Graph, Unsupported
 
-MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)  # what a document that lies raises
+# The errors that a document raises if it lies.
+MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, StopIteration)
 MAX_DEPTH = 20  # of blocks within blocks
 NO_GRAD = "higher_order.wrap_with_set_grad_enabled"
 # Arguments that change no number of a network that is not being trained.
