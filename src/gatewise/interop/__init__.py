@@ -111,7 +111,10 @@ def load_network(
     strict: bool = False,
     **omitted: Any,
 ) -> Network | GraphNetwork:
-    """Return the network in a file: an optional embedding, the LSTM, and an optional head.
+    """Return the network in a file: a `Network` around one LSTM, or a graph of operations.
+
+    A file that says how its layers are connected is read as a `GraphNetwork` if a `Network` would leave something out
+    of it, or cannot express it. You call that as the framework calls its model, on the axes of the file.
 
     Parameters
     ----------
@@ -131,8 +134,8 @@ def load_network(
     Raises
     ------
     FileError
-        If the file cannot be read, does not say how its layers are connected, or holds what a `Network` cannot
-        express, a convolution for example.
+        If the file cannot be read, does not say how its layers are connected, or holds no more than operations that
+        gatewise lacks; with `strict`, any such operation.
 
     Warns
     -----
