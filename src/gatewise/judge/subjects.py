@@ -17,7 +17,7 @@ from gatewise.judge.messages import Message
 from gatewise.judge.process import CommandEngine, EngineProcess
 from gatewise.judge.verdicts import Judge
 
-ADAPTERS = Path(__file__).parent / "engines"
+ADAPTERS = Path(__file__).parent / "adapters"
 LIMIT = 30.0  # seconds for one case
 
 

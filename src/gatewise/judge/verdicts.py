@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -57,7 +57,7 @@ class Verdict:
     about : tuple of str
         The attributes that the engine ignores, or reads differently.
     causes : tuple of str
-        Edits of our own cell that give the engine's answers up to rounding, the simplest first.
+        Edits of our own cell that give the engine's answers up to rounding.
     place : str
         The first layer, direction and step that deviate.
     difference : Difference or None
@@ -141,17 +141,17 @@ class Judge:
                 return replace(verdict, kind=IGNORED, sentence=" and ".join(names) + where, about=left_out)
         if steps * batch * design.hidden_size > 5000:  # too many edits of a long run
             return replace(verdict, sentence="it is too large to look for the cause")
-        causes = [*self._causes(trial, claims, u)]
-        if causes:
-            self.known |= dict.fromkeys(causes[:1])
-            return replace(verdict, sentence=causes[0], causes=tuple(causes))
+        cause = self._cause(trial, claims, u, only=self.known) or self._cause(trial, claims, u)
+        if cause:
+            self.known[cause] = None
+            return replace(verdict, sentence=cause, causes=(cause,))
         if self.known:  # together with an attribute that it ignores
             for left_out, where, other, _, _ in self._left_out(trial, [*claims], u):
-                if left_out and not where:
-                    for cause in self._causes(other, claims, u, only=self.known):
-                        names = [self.names.get(name, name) for name in left_out]
-                        sentence = f"{cause}, and it ignores {' and '.join(names)}"
-                        return replace(verdict, sentence=sentence, causes=(cause,), about=left_out)
+                cause = "" if where else self._cause(other, claims, u, only=self.known)
+                if cause:
+                    names = [self.names.get(name, name) for name in left_out]
+                    sentence = f"{cause}, and it ignores {' and '.join(names)}"
+                    return replace(verdict, sentence=sentence, causes=(cause,), about=left_out)
         return replace(verdict, sentence="no single edit of the cell explains it")
 
     def _left_out(
@@ -179,25 +179,31 @@ class Judge:
                             where = f" in the {direction} direction"
                             yield left_out, where, other, mixed, _allowed(trial, mixed, names, u)
 
-    def _causes(self, trial: Trial, claims: Answers, u: float, only: Iterable[str] | None = None) -> Iterator[str]:
-        """Yield the edits that give the engine's answers up to rounding."""
-        allowed = {n: SLACK * array for n, array in _allowed(trial, trial.truth, [*claims], u).items()}
-        before = excess(trial.truth, claims, allowed)
+    def _cause(self, trial: Trial, claims: Answers, u: float, only: Container[str] | None = None) -> str:
+        """Return the first edit that gives the engine's answers up to rounding, or nothing."""
+        # The largest of each array: an edit may put numbers where the truth is exactly 0, as in padding.
+        bounds = _allowed(trial, trial.truth, [*claims], u)
+        allowed: Answers = {n: np.full_like(array, SLACK * array.max(initial=0)) for n, array in bounds.items()}
+        if excess(trial.truth, claims, allowed) <= 1:
+            return ""
+        halves: list[tuple[str, Answers]] = []  # for each direction alone, if no edit explains both
         for candidate in candidates(trial, claims, self.order, allowed):
-            if only is not None and candidate.sentence not in only:
+            sentences = [f"{candidate.sentence}, in the {d} direction" for d in trial.case.lstm.directions]
+            if only is not None and not any(sentence in only for sentence in (candidate.sentence, *sentences)):
                 continue
             try:
                 answers = candidate.answers()
-                theirs = claims if candidate.claims is None else candidate.claims
-                # An edit that changes nothing here explains nothing.
-                if excess(answers, theirs, allowed) <= 1 < before:
-                    yield candidate.sentence
-                elif _splits(trial) and candidate.claims is None:
-                    for direction in trial.case.lstm.directions:
-                        if excess(in_one_direction(trial, answers, direction), claims, allowed) <= 1:
-                            yield f"{candidate.sentence}, in the {direction} direction"
+                if excess(answers, claims if candidate.claims is None else candidate.claims, allowed) <= 1:
+                    return candidate.sentence
             except (ShapeError, OptionError, ValueError, KeyError):  # the edit is impossible with these sizes
                 continue
+            if _splits(trial) and candidate.claims is None:
+                halves.append((candidate.sentence, answers))
+        for sentence, answers in halves:
+            for direction in trial.case.lstm.directions:
+                if excess(in_one_direction(trial, answers, direction), claims, allowed) <= 1:
+                    return f"{sentence}, in the {direction} direction"
+        return ""
 
 
 def _splits(trial: Trial) -> bool:
