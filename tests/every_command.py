@@ -82,6 +82,7 @@ CALLS = (
     Call("verify", "net.safetensors x.csv y.csv --state state.npz"),
     Call("verify", "basin.safetensors x.csv y.csv --attributes areas.csv"),
     Call("verify", "m.safetensors --io io.npz"),
+    Call("judge", "onnx-reference --random 2 --seed 3", ("j.html", "j.json", "j.svg")),
     Call("convert", "net.safetensors", ("k.safetensors", "k.onnx", "k.pt", "k.pth", "k.keras", "k.h5")),
     Call("export", "net.safetensors --rest rest.csv", ("k.h", "k.hpp")),
 )

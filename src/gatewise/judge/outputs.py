@@ -15,7 +15,7 @@ from gatewise.palette import PALETTE
 from gatewise.render.html import document, style
 from gatewise.render.text import clean
 
-MAX_SENTENCE = 160  # characters of an engine's own message in a table
+MAX_SENTENCE = 120  # characters of an engine's own message in a table
 TITLE = "LSTM engines, judged by gatewise"
 LEAD = (
     "Each engine ran generated LSTMs. gatewise computed them in float64 and compared, within rounding of the engine's"
@@ -26,7 +26,10 @@ LEAD = (
 def lines(judgement: Judgement) -> Iterable[tuple[str, str, str]]:
     """Yield the feature, the verdict and the sentence of each row; of a judgement without rows, nothing."""
     for row in judgement.rows:
-        yield row.feature, row.kind, shown(sentence_of(row), MAX_SENTENCE)
+        sentence = sentence_of(row)
+        if row.kind == "refused" and len(sentence) > MAX_SENTENCE:  # why comes last
+            sentence = f"… {sentence[2 - MAX_SENTENCE :]}"
+        yield row.feature, row.kind, shown(sentence, 3 * MAX_SENTENCE)
 
 
 def sentence_of(row: Row) -> str:

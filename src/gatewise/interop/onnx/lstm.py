@@ -2,7 +2,8 @@
 
 Its gates come in the order i, o, f, g; two biases, for the input's and the recurrent sums, are added; the peepholes
 come in the order i, o, f. `clip` bounds the pre-activation of each gate, its peephole and its bias in it, and nothing
-else: neither the cell state before the output nor the gates of a coupled cell after 1 - i, in onnxruntime too.
+else: neither the cell state before the output nor the gates of a coupled cell after 1 - i, in onnxruntime too. The
+specification's sentence, "applied to the input of activations", also covers the cell state before h.
 """
 
 from __future__ import annotations
