@@ -140,7 +140,7 @@ def test_a_file_to_write_is_named_by_o_wherever_it_is_named_by_output(name):
     names = [argument.names for argument in app[name].assemble_argument_collection()]
     for some in names:
         assert ("--output" in some) == ("-o" in some), some
-    writing = ("walk", "check", "exercise", "trace", "plot", "report", "page", "convert", "export")
+    writing = ("walk", "check", "exercise", "trace", "plot", "report", "page", "judge", "convert", "export")
     assert sum("-o" in some for some in names) == (name in writing)
 
 

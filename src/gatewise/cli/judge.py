@@ -35,7 +35,7 @@ def judge(
     seed: Annotated[Count, Parameter(group=CASES)] = 1,
     limit: Annotated[Number, Parameter(group=CASES)] = None,
     precision: Annotated[Precision, Parameter(group=CASES)] = "float32",
-    save: Annotated[Path | None, Parameter(group=RESULT)] = None,
+    save: Annotated[str | None, Parameter(group=RESULT)] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=RESULT)] = None,
 ) -> None:
     """Judge an engine that runs LSTMs: which features it computes right, refuses, silently ignores or gets wrong.
@@ -47,9 +47,8 @@ def judge(
 
     For example:
 
-        gatewise judge onnxruntime
-        gatewise judge onnxruntime openvino -o report.html
-        gatewise judge --command './run model.onnx in.npy out.npy'
+        gatewise judge
+        gatewise judge onnx-reference model.onnx
 
     Parameters
     ----------
@@ -57,8 +56,8 @@ def judge(
         Names of engines, or Python files with a function run(settings, arrays). A model (.onnx) among them is run on
         random input instead of generated cases.
     command
-        A command that reads model.onnx and in.npy, and writes out.npy. These words are replaced by paths. With in.npz
-        and out.npz it takes and gives all arrays by name.
+        A command to judge, such as './run model.onnx in.npy out.npy': it reads a model and an input, and writes the
+        output. These words are replaced by paths. With in.npz and out.npz it takes and gives all arrays by name.
     all
         Run every case, instead of a quick set: all pairs of attributes, every size, long runs and 1,000 random cases.
     random
@@ -98,7 +97,7 @@ def judge(
     commands += [(None, command)] * (command is not None)
     judged = [subjects.subject_of(name, text, limit=seconds, precision=precision) for name, text in commands]
     if save is not None:
-        count = judging.save_designs(save, judged, every=all)
+        count = judging.save_designs(Path(save), judged, every=all)
         print_line(f"{save}: {counted(count, 'case')}")
     judgements = []
     with ExitStack() as stack:
