@@ -22,7 +22,7 @@ from gatewise.judge.designs import BIDIRECTIONAL, CLIP, LENGTHS, REVERSE, Design
 from gatewise.judge.formats import keras_layers, onnx_model, torch_module
 from gatewise.judge.process import CommandEngine, EngineProcess, Reply
 from gatewise.judge.subjects import Subject
-from gatewise.judge.verdicts import Judge
+from gatewise.judge.verdicts import CaseJudge
 
 onnx = pytest.importorskip("onnx")
 FORMATS = (onnx_model, torch_module, keras_layers)
@@ -62,7 +62,7 @@ class InProcess:
 
 
 def engine_with(fault: str) -> Subject:
-    judge = Judge(onnx_model.claims, "iofg", names=onnx_model.NAMES)
+    judge = CaseJudge(onnx_model.claims, "iofg", names=onnx_model.NAMES)
     return Subject("wrong", InProcess(fault), onnx_model, judge, onnx_model.message)
 
 
@@ -149,7 +149,7 @@ def test_an_engine_that_fails_costs_one_case(body, kind, words, tmp_path):
     try:
         assert process.start() == ""
         trial = draw(Design())
-        judge = Judge(onnx_model.claims, "iofg")
+        judge = CaseJudge(onnx_model.claims, "iofg")
         for _ in range(2):  # the second time in a new process, if the first one ended
             verdict = judge.verdict(trial, process.run(onnx_model.message(trial)))
             assert verdict.kind == kind

@@ -1,4 +1,4 @@
-"""What an engine may do wrong: edits of our own cell, each of which gives other answers to the same case.
+"""The mistakes that an engine may make: edits of our own cell, each of which changes the answers to a case.
 
 An edit changes one equation of a step, the reading of the weights, or how steps, directions and states follow each
 other. Those of single equations are the mistakes that `gatewise.grading` looks for in a student's sheet.

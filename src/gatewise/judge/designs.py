@@ -65,7 +65,7 @@ _GROUPS = ({REVERSE, BIDIRECTIONAL}, {LENGTHS, EMPTY})  # of which a case has on
 
 
 def group_of(attribute: str) -> str:
-    """Return what an attribute shares with those that cannot be together with it."""
+    """Return a name that an attribute shares with those that cannot be together with it."""
     if " = " in attribute and attribute not in (REVERSE, BIDIRECTIONAL):
         return attribute.partition(" = ")[0]
     return next((str(sorted(group)) for group in _GROUPS if attribute in group), attribute)

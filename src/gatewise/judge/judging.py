@@ -15,7 +15,7 @@ from gatewise.judge.formats import onnx_model
 from gatewise.judge.scripts import save_cases, script
 from gatewise.judge.shrinking import shrink
 from gatewise.judge.subjects import Subject
-from gatewise.judge.verdicts import IGNORED, READING, RIGHT, ROUGH, UNDECIDED, WRONG, Verdict
+from gatewise.judge.verdicts import IGNORED, READING, RIGHT, ROUGH, UNDECIDED, WRONG, CaseVerdict
 from gatewise.progress import working
 from gatewise.showing import counted
 
@@ -30,11 +30,11 @@ class Row:
     ----------
     feature : str
     kind : str
-        As of `Verdict`.
+        As of `CaseVerdict`.
     sentence : str
     cases : int
         How many cases have the feature.
-    verdict : Verdict
+    verdict : CaseVerdict
         That on the simplest case that decides the row; of a fault, on the smallest case that has it.
     script : str
         A fault as a few lines of Python that use the engine alone, if it can be written so.
@@ -44,7 +44,7 @@ class Row:
     kind: str
     sentence: str
     cases: int
-    verdict: Verdict
+    verdict: CaseVerdict
     script: str = ""
 
 
@@ -58,7 +58,7 @@ class Judgement:
     version : str
     rows : tuple of Row
         One for each feature.
-    verdicts : tuple of Verdict
+    verdicts : tuple of CaseVerdict
         One for each case.
     problem : str
         Why the engine could not be judged at all.
@@ -67,7 +67,7 @@ class Judgement:
     engine: str
     version: str
     rows: tuple[Row, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[CaseVerdict, ...]
     problem: str = ""
 
     @property
@@ -144,7 +144,7 @@ def judge_engine(subject: Subject, chosen: Iterable[Design]) -> Judgement:
     try:
         if problem := process.start():
             return Judgement(subject.name, "", (), (), problem)
-        verdicts: list[Verdict] = []
+        verdicts: list[CaseVerdict] = []
         cases = [design for design in chosen if subject.can_express(design)]
         lost = 0
         with working(f"judging {subject.name}", len(cases), expected=10.0) as done:
@@ -170,14 +170,14 @@ def _reduced(subject: Subject, row: Row) -> Row:
     return replace(row, verdict=smallest, script=script(subject.name, draw(smallest.design)))
 
 
-def rows_of(verdicts: Iterable[Verdict], labels: dict[str, str]) -> Iterator[Row]:
+def rows_of(verdicts: Iterable[CaseVerdict], labels: dict[str, str]) -> Iterator[Row]:
     """Yield a row for each feature, in the order of the cases.
 
     A feature is judged by the cases that have it alone. If they are right, a pair of features is only counted against
     it if the other one is right alone, too.
     """
-    by_feature: dict[str, list[Verdict]] = {}
-    alone: dict[str, list[Verdict]] = {}
+    by_feature: dict[str, list[CaseVerdict]] = {}
+    alone: dict[str, list[CaseVerdict]] = {}
     for verdict in verdicts:
         features = verdict.design.rows(labels)
         for feature in features:
@@ -204,5 +204,5 @@ _FINE = (RIGHT, ROUGH, UNDECIDED)
 _ORDER = ("crashed", "timed out", "no result", WRONG, IGNORED, READING, ROUGH, "refused", UNDECIDED, RIGHT)
 
 
-def _severity(verdict: Verdict) -> int:
+def _severity(verdict: CaseVerdict) -> int:
     return _ORDER.index(verdict.kind)

@@ -1,4 +1,4 @@
-"""What goes to an engine's process and comes back: settings and arrays, without pickles."""
+"""Messages to an engine's process and back: settings and arrays, without pickles."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MAX_MESSAGE = 2**31  # bytes that an engine's process may send at once
 
 
 @dataclass
-class Message:
+class CaseMessage:
     """Plain settings, and arrays by name."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, AnyArray] = field(default_factory=dict)
 
 
-def write_message(stream: IO[bytes], message: Message) -> None:
+def write_message(stream: IO[bytes], message: CaseMessage) -> None:
     """Write a message to a pipe."""
     body = io.BytesIO()
     np.savez(body, **{f"_{name}": array for name, array in message.arrays.items()})  # type: ignore[arg-type]
@@ -32,7 +32,7 @@ def write_message(stream: IO[bytes], message: Message) -> None:
     stream.flush()
 
 
-def read_message(stream: IO[bytes]) -> Message | None:
+def read_message(stream: IO[bytes]) -> CaseMessage | None:
     """Return the next message of a pipe, or None if the other end is closed.
 
     Raises
@@ -50,7 +50,7 @@ def read_message(stream: IO[bytes]) -> Message | None:
     if settings is None or body is None:
         return None
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-        return Message(json.loads(settings), {name[1:]: arrays[name] for name in arrays.files})
+        return CaseMessage(json.loads(settings), {name[1:]: arrays[name] for name in arrays.files})
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes | None:

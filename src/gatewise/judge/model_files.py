@@ -13,9 +13,9 @@ from gatewise.interop.onnx.packages import import_onnx
 from gatewise.judge.designs import FILE, Design
 from gatewise.judge.formats import onnx_model
 from gatewise.judge.judging import Judgement, Row
-from gatewise.judge.messages import AnyArray, Message
+from gatewise.judge.messages import AnyArray, CaseMessage
 from gatewise.judge.subjects import Subject
-from gatewise.judge.verdicts import RIGHT, UNDECIDED, WRONG, Verdict
+from gatewise.judge.verdicts import RIGHT, UNDECIDED, WRONG, CaseVerdict
 from gatewise.opening.verifying import verify
 
 NUM_STEPS, BATCH_SIZE = 12, 2
@@ -37,7 +37,7 @@ def judge_models(subject: Subject, models: Iterable[Path], seed: int) -> Judgeme
         process.stop()
 
 
-def _verdict(subject: Subject, path: Path, seed: int) -> Verdict:
+def _verdict(subject: Subject, path: Path, seed: int) -> CaseVerdict:
     """Return the verdict on one model."""
     design = Design(feature=path.name, values=FILE, seed=seed)
     try:
@@ -47,28 +47,28 @@ def _verdict(subject: Subject, path: Path, seed: int) -> Verdict:
     try:
         model = import_onnx().load_model_from_string(data)
     except Exception as problem:  # protobuf's own
-        return Verdict(design, "refused", f"gatewise cannot read it: {problem}")
+        return CaseVerdict(design, "refused", f"gatewise cannot read it: {problem}")
     inputs = {}
     rng = np.random.default_rng(seed)
     for place, (name, shape, dtype) in enumerate(_inputs(model)):
         if dtype.kind != "f":
-            return Verdict(design, "refused", f"gatewise draws no input of type {dtype}, which {name} has")
+            return CaseVerdict(design, "refused", f"gatewise draws no input of type {dtype}, which {name} has")
         # The first input is the sequence; the others are initial states.
         inputs[name] = (rng.standard_normal(shape) if place == 0 else np.zeros(shape)).astype(dtype)
     names = [value.name for value in model.graph.output]
     if not inputs or not names:
-        return Verdict(design, "refused", "it has no input or no output")
+        return CaseVerdict(design, "refused", "it has no input or no output")
     arrays: dict[str, AnyArray] = {"model": np.frombuffer(data, np.uint8), **inputs}
-    reply = subject.process.run(Message({"outputs": names}, arrays))
+    reply = subject.process.run(CaseMessage({"outputs": names}, arrays))
     if reply.failure:
-        return Verdict(design, reply.failure, reply.message)
+        return CaseVerdict(design, reply.failure, reply.message)
     try:
         found = verify(path, next(iter(inputs.values())), reply.outputs[names[0]], axes="time,batch,feature")
     except (GatewiseError, KeyError) as problem:
-        return Verdict(design, "refused", f"gatewise cannot compare it: {problem}")
+        return CaseVerdict(design, "refused", f"gatewise cannot compare it: {problem}")
     worst = max(found.differences, key=lambda difference: difference.excess)
     causes = found.causes or ("no single edit of the cell explains it",)
-    return Verdict(
+    return CaseVerdict(
         design,
         _VERDICTS[found.verdict],
         causes[0] if found.verdict == "mistake" else "",

@@ -33,7 +33,7 @@ def lines(judgement: Judgement) -> Iterable[tuple[str, str, str]]:
 
 
 def sentence_of(row: Row) -> str:
-    """Return what is said about a row, without what the verdict says already."""
+    """Return the sentence about a row; a feature that is right has none."""
     return "" if row.kind == RIGHT else row.sentence
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import OptionError, shown
-from gatewise.judge.messages import AnyArray, Message, read_message, write_message
+from gatewise.judge.messages import AnyArray, CaseMessage, read_message, write_message
 
 START_LIMIT = 180.0  # seconds that an engine may take to be imported
 REFUSED, CRASHED, HUNG, NO_RESULT = "refused", "crashed", "timed out", "no result"
@@ -58,8 +58,8 @@ class EngineProcess:
         self.version = str(reply.settings["version"])
         return ""
 
-    def run(self, message: Message) -> Reply:
-        """Return what the engine makes of a case."""
+    def run(self, message: CaseMessage) -> Reply:
+        """Return the engine's reply to a case."""
         if problem := self.start():
             return Reply(failure=CRASHED, message=problem)
         assert self._process is not None
@@ -73,7 +73,7 @@ class EngineProcess:
             return Reply(failure=REFUSED, message=str(reply.settings["error"]))
         return Reply(reply.arrays)
 
-    def _receive(self, limit: float) -> Message | Reply:
+    def _receive(self, limit: float) -> CaseMessage | Reply:
         """Return the next message of the process, or the failure that ended it."""
         process = self._process
         assert process is not None
@@ -117,7 +117,7 @@ class EngineProcess:
 
 
 def ending(code: int) -> str:
-    """Return how a process ended, in words."""
+    """Return the end of a process in words."""
     if code < 0:
         try:
             return f"it was ended by {signal.Signals(-code).name}"
@@ -153,8 +153,8 @@ class CommandEngine:
     def stop(self) -> None:
         """Do nothing: every run has ended."""
 
-    def run(self, message: Message) -> Reply:
-        """Return what the command makes of a case."""
+    def run(self, message: CaseMessage) -> Reply:
+        """Return the command's reply to a case."""
         with tempfile.TemporaryDirectory(prefix="gatewise-judge-") as name:
             folder = Path(name)
             arrays = dict(message.arrays)

@@ -7,17 +7,17 @@ from typing import Any
 
 from gatewise.judge.designs import Design, draw
 from gatewise.judge.subjects import Subject
-from gatewise.judge.verdicts import IGNORED, WRONG, Verdict
+from gatewise.judge.verdicts import IGNORED, WRONG, CaseVerdict
 
 SIZES = ("num_steps", "batch_size", "hidden_size", "input_size")
 MAX_RUNS = 200  # of the engine, for one case
 
 
-def shrink(subject: Subject, verdict: Verdict) -> Verdict:
+def shrink(subject: Subject, verdict: CaseVerdict) -> CaseVerdict:
     """Return the verdict on the smallest case that fails as a given one does; the engine is started if need be."""
     runs, smallest = 0, verdict
 
-    def failing(design: Design) -> Verdict | None:
+    def failing(design: Design) -> CaseVerdict | None:
         """Return the verdict on a smaller case if it fails in the same way."""
         nonlocal runs
         if runs >= MAX_RUNS or not subject.can_express(design):

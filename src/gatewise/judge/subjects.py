@@ -13,16 +13,16 @@ from gatewise.gates import ORDERS
 from gatewise.judge import designs
 from gatewise.judge.designs import Design
 from gatewise.judge.formats import keras_layers, onnx_model, torch_module
-from gatewise.judge.messages import Message
+from gatewise.judge.messages import CaseMessage
 from gatewise.judge.process import CommandEngine, EngineProcess
-from gatewise.judge.verdicts import Judge
+from gatewise.judge.verdicts import CaseJudge
 
 ADAPTERS = Path(__file__).parent / "adapters"
 LIMIT = 30.0  # seconds for one case
 
 
 @dataclass(frozen=True)
-class Engine:
+class KnownEngine:
     """How an engine is run: its adapter, its format, its package and its environment."""
 
     adapter: str
@@ -32,16 +32,16 @@ class Engine:
     lacks: frozenset[str] = frozenset()  # attributes of its format that its adapter cannot pass on
 
 
-def _keras(backend: str, package: str) -> Engine:
-    return Engine("keras", keras_layers, package, {"KERAS_BACKEND": backend})
+def _keras(backend: str, package: str) -> KnownEngine:
+    return KnownEngine("keras", keras_layers, package, {"KERAS_BACKEND": backend})
 
 
 ENGINES = {
-    "onnxruntime": Engine("onnxruntime", onnx_model, "onnxruntime"),
-    "onnx-reference": Engine("onnx_reference", onnx_model, "onnx"),
-    "openvino": Engine("openvino", onnx_model, "openvino"),
-    "pytorch": Engine("pytorch", torch_module, "torch"),
-    "torchscript": Engine("torchscript", torch_module, "torch", lacks=frozenset({designs.LENGTHS})),
+    "onnxruntime": KnownEngine("onnxruntime", onnx_model, "onnxruntime"),
+    "onnx-reference": KnownEngine("onnx_reference", onnx_model, "onnx"),
+    "openvino": KnownEngine("openvino", onnx_model, "openvino"),
+    "pytorch": KnownEngine("pytorch", torch_module, "torch"),
+    "torchscript": KnownEngine("torchscript", torch_module, "torch", lacks=frozenset({designs.LENGTHS})),
     "keras-torch": _keras("torch", "torch"),
     "keras-numpy": _keras("numpy", "keras"),
     "keras-jax": _keras("jax", "jax"),
@@ -56,8 +56,8 @@ class Subject:
     name: str
     process: EngineProcess | CommandEngine
     format: ModuleType
-    judge: Judge
-    message: Callable[..., Message]
+    judge: CaseJudge
+    message: Callable[..., CaseMessage]
     lacks: frozenset[str] = frozenset()
 
     def can_express(self, design: Design) -> bool:
@@ -80,7 +80,7 @@ def subject_of(
         outputs = engine.outputs or onnx_model.OUTPUTS
         stored = "in.npy" in engine.words
 
-        def packed(trial: designs.Trial) -> Message:
+        def packed(trial: designs.Trial) -> CaseMessage:
             return onnx_model.message(trial, outputs=outputs, stored=stored)
 
         return Subject(command, engine, onnx_model, _judge(onnx_model, precision), packed)
@@ -96,8 +96,8 @@ def subject_of(
     return Subject(Path(name).stem, process, onnx_model, _judge(onnx_model, precision), onnx_model.message)
 
 
-def _judge(form: ModuleType, precision: str) -> Judge:
-    return Judge(form.claims, ORDERS[form.NAME], precision, form.NAMES)
+def _judge(form: ModuleType, precision: str) -> CaseJudge:
+    return CaseJudge(form.claims, ORDERS[form.NAME], precision, form.NAMES)
 
 
 def installed() -> dict[str, str]:

@@ -42,7 +42,7 @@ SLACK = 4.0  # by which an edited cell may round more than ours
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CaseVerdict:
     """What an engine made of one case.
 
     Attributes
@@ -79,7 +79,7 @@ class Verdict:
 
 
 @dataclass
-class Judge:
+class CaseJudge:
     """Verdicts on the cases of one engine.
 
     Parameters
@@ -101,35 +101,37 @@ class Judge:
     known: dict[str, None] = field(default_factory=dict)  # causes that were found before, in order
     ignored: set[str] = field(default_factory=set)
 
-    def verdict(self, trial: Trial, reply: Reply, *, explain: bool = True) -> Verdict:
+    def verdict(self, trial: Trial, reply: Reply, *, explain: bool = True) -> CaseVerdict:
         """Return the verdict on a reply; without `explain`, causes are not searched for."""
         design = trial.design
         if reply.failure:
-            return Verdict(design, reply.failure, reply.message)
+            return CaseVerdict(design, reply.failure, reply.message)
         try:
             claims: Answers = {
                 name: array.astype(np.float64) for name, array in self.claims(trial, reply.outputs).items()
             }
         except ValueError as problem:
-            return Verdict(design, WRONG, str(problem))
+            return CaseVerdict(design, WRONG, str(problem))
         u = DIGITS[self.precision if design.dtype == "float32" else design.dtype]
         for sentences, truth in _readings(trial):
             differences = _compared(trial, truth, claims, u)
             kinds = {difference.verdict for difference in differences if difference.entries}
             if "mistake" not in kinds:
                 if "undecided" in kinds:
-                    return Verdict(design, UNDECIDED, "rounding alone changes the result as much as a mistake would")
+                    return CaseVerdict(
+                        design, UNDECIDED, "rounding alone changes the result as much as a mistake would"
+                    )
                 about = tuple(READINGS[sentence] for sentence in sentences)
-                return Verdict(design, READING if sentences else RIGHT, ". ".join(sentences), about)
+                return CaseVerdict(design, READING if sentences else RIGHT, ". ".join(sentences), about)
         if design.dtype == "float64":
             rough = _compared(trial, trial.truth, claims, DIGITS["float32"])
             if all(difference.verdict == "rounding" for difference in rough):
-                return Verdict(design, ROUGH, "it computes in float32")
+                return CaseVerdict(design, ROUGH, "it computes in float32")
         worst = max(differences, key=lambda difference: difference.largest)
-        verdict = Verdict(design, WRONG, place=_place(trial, differences), difference=worst)
+        verdict = CaseVerdict(design, WRONG, place=_place(trial, differences), difference=worst)
         return self._explained(trial, claims, verdict, u) if explain else verdict
 
-    def _explained(self, trial: Trial, claims: Answers, verdict: Verdict, u: float) -> Verdict:
+    def _explained(self, trial: Trial, claims: Answers, verdict: CaseVerdict, u: float) -> CaseVerdict:
         """Return the verdict on wrong answers with their cause."""
         design, (steps, batch) = trial.design, trial.case.x.shape[:2]
         if design.values == "NaN" and all(np.isfinite(array).all() for array in claims.values()):

@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 
 from gatewise.errors import shown
-from gatewise.judge.messages import Message, read_message, write_message
+from gatewise.judge.messages import CaseMessage, read_message, write_message
 
 MAX_REASON = 300  # characters of an engine's own message
 
@@ -47,9 +47,9 @@ def serve(path: Path) -> None:
     warnings.simplefilter("ignore")
     try:
         adapter = load_adapter(path)
-        started = Message({"version": adapter.version()})
+        started = CaseMessage({"version": adapter.version()})
     except Exception as problem:  # an engine may fail in any way
-        started = Message({"error": reason_of(problem), "missing": isinstance(problem, ImportError)})
+        started = CaseMessage({"error": reason_of(problem), "missing": isinstance(problem, ImportError)})
     write_message(answers, started)
     if "error" in started.settings:
         return
@@ -58,9 +58,9 @@ def serve(path: Path) -> None:
             outputs = {name: np.asarray(array) for name, array in adapter.run(message.settings, message.arrays).items()}
             if bad := [name for name, array in outputs.items() if array.dtype.kind not in "fiub"]:
                 raise TypeError(f"{bad[0]} is not numeric")
-            reply = Message({}, outputs)
+            reply = CaseMessage({}, outputs)
         except Exception as problem:
-            reply = Message({"error": reason_of(problem)})
+            reply = CaseMessage({"error": reason_of(problem)})
         write_message(answers, reply)
 
 

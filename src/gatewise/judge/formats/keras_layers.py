@@ -13,7 +13,7 @@ from gatewise.interop.keras.writing import arrays as keras_arrays
 from gatewise.judge import designs
 from gatewise.judge.designs import Design, Trial
 from gatewise.judge.formats.onnx_model import require_shape
-from gatewise.judge.messages import AnyArray, Message
+from gatewise.judge.messages import AnyArray, CaseMessage
 
 NAME = "keras"
 _GATES = ("HardSigmoid of slope 1/6", "Relu", "Softsign", "Softplus", "Elu", "Tanh")
@@ -67,7 +67,7 @@ def activation_name(activation: Activation) -> str:
     return ACTIVATION_NAMES[activation]
 
 
-def message(trial: Trial) -> Message:
+def message(trial: Trial) -> CaseMessage:
     """Return a case as the settings and weights of Keras' layers, and its inputs with the batch first."""
     design, case = trial.design, trial.case
     dtype = np.dtype(design.dtype)
@@ -92,7 +92,7 @@ def message(trial: Trial) -> Message:
             arrays |= {f"s{number}_{place}": part.astype(dtype) for place, part in enumerate(parts)}
     if case.valid is not None:
         arrays["mask"] = np.ascontiguousarray(case.valid.T)
-    return Message(settings, arrays)
+    return CaseMessage(settings, arrays)
 
 
 def claims(trial: Trial, outputs: dict[str, AnyArray]) -> dict[str, AnyArray]:

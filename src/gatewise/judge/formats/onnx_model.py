@@ -12,7 +12,7 @@ from gatewise.interop.onnx.lstm import ACTIVATIONS
 from gatewise.interop.onnx.writing import model_of, node_arrays, node_attributes
 from gatewise.judge import designs
 from gatewise.judge.designs import Design, Trial
-from gatewise.judge.messages import AnyArray, Message
+from gatewise.judge.messages import AnyArray, CaseMessage
 
 NAME = "onnx"
 OUTPUTS = ("Y", "Y_h", "Y_c")
@@ -58,7 +58,7 @@ def inexpressible(design: Design) -> str:
     return ""
 
 
-def message(trial: Trial, *, outputs: tuple[str, ...] = OUTPUTS, stored: bool = False) -> Message:
+def message(trial: Trial, *, outputs: tuple[str, ...] = OUTPUTS, stored: bool = False) -> CaseMessage:
     """Return a case as a model's bytes and its inputs; `stored` puts all but X into the model."""
     design = trial.design
     dtype = np.dtype(design.dtype)
@@ -137,7 +137,7 @@ def _network(trial: Trial, dtype: Any) -> tuple[Any, dict[str, AnyArray]]:
     return model, inputs
 
 
-def _packed(model: Any, inputs: dict[str, AnyArray], *, stored: bool) -> Message:
+def _packed(model: Any, inputs: dict[str, AnyArray], *, stored: bool) -> CaseMessage:
     """Return a model and its inputs as a message; `stored` makes initializers of all inputs but X."""
     from onnx import numpy_helper
 
@@ -151,7 +151,7 @@ def _packed(model: Any, inputs: dict[str, AnyArray], *, stored: bool) -> Message
         inputs = {"X": inputs["X"]}
     names = [value.name for value in model.graph.output]
     data = np.frombuffer(model.SerializeToString(), np.uint8)
-    return Message({"outputs": names}, {"model": data, **inputs})
+    return CaseMessage({"outputs": names}, {"model": data, **inputs})
 
 
 def claims(trial: Trial, outputs: dict[str, AnyArray]) -> dict[str, AnyArray]:

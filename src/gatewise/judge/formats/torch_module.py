@@ -9,7 +9,7 @@ from gatewise.interop import conventions
 from gatewise.judge import designs
 from gatewise.judge.designs import Design, Trial
 from gatewise.judge.formats.onnx_model import require_shape
-from gatewise.judge.messages import AnyArray, Message
+from gatewise.judge.messages import AnyArray, CaseMessage
 
 NAME = "pytorch"
 ATTRIBUTES = (
@@ -41,7 +41,7 @@ def inexpressible(design: Design) -> str:
     return f"PyTorch's LSTM has no {beyond[0]}" if beyond else ""
 
 
-def message(trial: Trial) -> Message:
+def message(trial: Trial) -> CaseMessage:
     """Return a case as the arguments of torch.nn.LSTM, its state dict and its inputs."""
     design, case = trial.design, trial.case
     dtype = np.dtype(design.dtype)
@@ -77,7 +77,7 @@ def message(trial: Trial) -> Message:
             arrays[f"{letter}0"] = np.stack(parts).astype(dtype)
     if trial.lengths is not None:
         arrays["lengths"] = trial.lengths.astype(np.int64)
-    return Message({"arguments": settings}, arrays)
+    return CaseMessage({"arguments": settings}, arrays)
 
 
 def claims(trial: Trial, outputs: dict[str, AnyArray]) -> dict[str, AnyArray]:
