@@ -126,7 +126,7 @@ def check(
     digits: int | None = None,
     repeat: str = ONCE,
 ) -> Marking:
-    """Compare numbers worked out by hand with a run, quantity by quantity, and name the first mistake.
+    """Compare numbers worked out by hand with a run, quantity by quantity, and find the first mistake.
 
     (`gatewise.verify` compares an LSTM with the answers of another runtime.)
 
@@ -134,7 +134,7 @@ def check(
     ----------
     answers : mapping of str to array, or path
         Any of the quantities of `gatewise.walk` under the names that it prints (``f`` or ``forget_gate``, ``a_f``,
-        ``c``, ``dW_f``, …; with several steps ``f[1]``), or a .json, .csv or .npz file of them. NaN stands for a blank.
+        ``c``, ``dW_f``, …; with several steps ``f[1]``), or a .json, .csv or .npz file of them. NaN is a blank entry.
     thing : Step, sequence of Step, or Trace
         The run to compare with; a trace stands for all sequences of its batch, in arrays (batch, ·).
     dh, dc : array, optional
@@ -142,8 +142,8 @@ def check(
     digits : int, optional
         To how many decimals the numbers of a mapping are rounded; by default as many as it takes to write them.
     repeat : {"once", "every"}
-        How often one mistake counts that is made at several steps or in several gates: in its first line, where the
-        others follow from the same slip, or in every line.
+        Whether a mistake that is made at several steps or in several gates counts once, in its first line, or in
+        every line.
 
     Returns
     -------
@@ -152,19 +152,21 @@ def check(
     Raises
     ------
     FileError
-        If a file cannot be read, or nothing in it can. A line that cannot be read, an unknown name and a wrong shape
-        cost that line alone: see `Marking.faults`.
+        If a file cannot be read, or nothing in it can. A line that cannot be read, an unknown name or a wrong shape
+        costs that line alone: see `Marking.faults`.
 
     Notes
     -----
-    A number is right within half a unit in its last digit, also if it was computed in single precision, and close if
-    the digits are cut off or the zeros at the end are padding, or if earlier numbers were rounded. Where its equation
-    gives it for the person's own wrong numbers, it is right from a wrong line. For any other, every known mistake is
-    tried: each edit of the equations between
-    the last written numbers and this quantity, in one equation, at every step or in every gate. A mistake is named if
-    it gives all written entries, allowing for rounding, if it contradicts no right number, and if unrelated numbers
-    would hardly fit: they are given a cause on at most 1 % of sheets. A step takes milliseconds; a sheet that omits
-    most of many steps takes seconds.
+    A number is right within half a unit in its last digit, also if it was computed in single precision. It is close if
+    its digits are cut off, if its trailing zeros aren't real digits, or if earlier numbers were rounded. If it follows
+    from the person's own wrong numbers, it is right from a wrong line. A line with a blank entry is incomplete.
+
+    For any other line, gatewise tries every known mistake: each edit of the equations between the last written numbers
+    and this quantity, in one equation, at every step or in every gate. It reports a mistake if it gives all written
+    entries, allowing for rounding, if it contradicts no right number, and if unrelated numbers would hardly fit: at
+    most 1 % of sheets of unrelated numbers get a cause. In sums of exact numbers, where no further digit would help, a
+    slip in one product is reported as ``possible``. A step takes milliseconds. A sheet that omits most of many steps
+    takes seconds.
 
     Examples
     --------
