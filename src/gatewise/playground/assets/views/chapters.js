@@ -211,9 +211,9 @@ function lessonLearned(page, {progress}) {
   const seen = chapters.filter((_, n) => /[rs]/.test(progress[n] ?? ""));
   const ideas = seen.flatMap(({learned}) => (learned ? [el("li", {}, ...proseNodes(page, learned))] : []));
   const count = (/** @type {string} */ mark) => progress.split(mark).length - 1;
-  const left = chapters.flatMap((one, n) => (seen.includes(one) ? [] : [n + 1])).join(", ") || 0;
-  const put = {right: count("r"), shown: count("s"), count: chapters.length, left};
-  const score = pagePhrase(page, "score", put);
+  const left = chapters.flatMap((one, n) => (seen.includes(one) ? [] : [n + 1])).join(", ");
+  const put = {right: count("r"), shown: count("s"), count: chapters.length};
+  const score = pagePhrase(page, "score", put) + (left && ` ${pagePhrase(page, "still open", {left})}`);
   return [el("h3", {}, pagePhrase(page, "learned")), el("ul", {}, ...ideas), el("p", {class: "soft"}, score)];
 }
 

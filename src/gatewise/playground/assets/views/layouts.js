@@ -87,7 +87,7 @@ export const SMALL_STAGE = {
   tank: {x: 218, y: 38, width: 44, height: 84},
   gauge: {x: 336, y: 42, width: 12, height: 76},
   captions: {
-    candidate: {x: 108, y: 124, anchor: "start", stacked: true},
+    candidate: {x: 108, y: 122, anchor: "start", stacked: true},
     before: {x: 0, y: 140, anchor: "start", stacked: true},
     input_gate: {x: 168, y: 226, anchor: "start"},
     forget_gate: {x: 90, y: 32, anchor: "middle"},
