@@ -44,7 +44,7 @@ def test_a_scene_is_drawn_anew_with_its_own_numbers_and_address(reader, pages):
     reader.sees(".player", "step 2 of 0–8")
     reader.keys("ArrowRight")
     assert reader.hash().startswith("#v1&scene=three&step=3")
-    assert reader.has("#strip", f"{TRACE.forget_gate[3, 0]:.4f}"[:5])
+    assert reader.has("#strip", f"{TRACE.hidden_state[3, 0]:.4f}"[:5])
 
 
 def test_an_address_leads_into_its_scene_and_old_ones_to_the_first(reader, pages):
