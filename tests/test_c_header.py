@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
 from c_headers import network_of, subjects
-from program import output_of, refusal_of
+from json_documents import cells_of, head_of, rtneural
+from program import exit_code, output_of, refusal_of
 
 import gatewise as gw
 from gatewise.errors import FileError, OptionError
+from gatewise.interop import torch
 
 SUBJECTS = subjects()
 
@@ -126,3 +129,42 @@ def test_the_command_writes_the_header_of_a_file(here, capsys):
     for tokens, words in refusals.items():
         assert words in refusal_of(capsys, "export", "amp.safetensors", *tokens)
     assert not (here / "c.h").exists()
+
+
+def test_the_command_leaves_no_layer_out_in_silence(here, capsys):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    lstm = gw.LSTM(2, 8, rng=0)
+    tensors = {f"lstm.{name}": array for name, array in torch.state_dict(lstm).items()}
+    head = {"head.weight": np.ones((1, 8), np.float32), "head.bias": np.ones(1, np.float32)}
+    norm = {"norm.weight": np.ones(8, np.float32), "norm.bias": np.ones(8, np.float32)}
+    safetensors.save_file(tensors | head | norm, "all.safetensors")
+    safetensors.save_file(tensors | head, "head.safetensors")
+    assert "--head head or --head none" in refusal_of(capsys, "export", "all.safetensors", "-o", "a.h")
+    assert not (here / "a.h").exists()
+
+    def said(*tokens):
+        assert exit_code(["export", *tokens, "-o", "a.h", "--rest", "none"]) == 0
+        printed = capsys.readouterr()
+        return printed.err, int(re.search(r"A_OUTPUTS (\d+)", (here / "a.h").read_text())[1])
+
+    for tokens, words, outputs in (
+        (["all.safetensors", "--head", "head"], ["norm.weight"], 1),
+        (["all.safetensors", "--head", "none"], ["norm.weight"], 8),
+        (["all.safetensors", "--lstm", "lstm"], ["norm.weight", "it leaves out 'head' (linear layer)"], 8),
+        (["head.safetensors"], ["'head' as the head is inferred"], 1),
+        (["head.safetensors", "--head", "head", "--reads", "last"], [], 1),
+    ):
+        notes, written = said(*tokens)
+        assert all(word in notes for word in words), notes
+        assert written == outputs
+
+
+def test_the_command_writes_both_lstms_of_an_rtneural_model(here, capsys):
+    (here / "two.json").write_text(json.dumps(rtneural(cells_of(1, 4, 3), head_of(3, 1))))
+    assert exit_code(["export", "two.json", "-o", "a.h", "--rest", "none"]) == 0
+    assert "#define A_STATES 14" in (here / "a.h").read_text()
+    assert exit_code(["export", "two.json", "-o", "b.h", "--lstm", "layers.1", "--rest", "none"]) == 0
+    notes = capsys.readouterr().err
+    assert "it leaves out" in notes
+    assert "'layers.0' (another LSTM)" in notes
+    assert "'layers.2' (linear layer)" in notes

@@ -11,11 +11,14 @@ from gatewise.cli.inspect import LSTMName, ModelFile
 from gatewise.cli.models import FileSettings, inspect_file
 from gatewise.cli.printing import print_line, print_notes
 from gatewise.errors import OptionError
+from gatewise.interop import network_of
 from gatewise.interop.chosen_layers import unused_layers
+from gatewise.interop.contents import Contents
 from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.records.labels import NO_LABELS
+from gatewise.showing import counted
 
 TARGET = Group("What is written", sort_key=2)
 SUFFIXES = {
@@ -26,6 +29,8 @@ SUFFIXES = {
 }
 WHOLE = ("gatewise", "onnx")  # those that hold a whole network
 if TYPE_CHECKING:
+    from gatewise.network.graph_network import GraphNetwork
+
     Target = str
 else:
     Target = Literal[tuple(SUFFIXES)]
@@ -74,6 +79,13 @@ def convert(
     if (gates or stream) and target != "onnx":
         raise OptionError(f"--{'gates' if gates else 'stream'} belongs to ONNX; {output} is written for {target}")
     contents = inspect_file(file, settings)
+    if target == "onnx" and name is None and not gates and (graph := _graph_network(contents)) is not None:
+        from gatewise.interop import onnx  # not with the program's help
+
+        onnx.write(graph, output, stream=stream)
+        title = contents.lstms[0].name if len(contents.lstms) == 1 else counted(len(contents.lstms), "LSTM")
+        print_line(f"{file}: {title} ({contents.format}) -> {output} (onnx{', one step' * stream}, the whole network)")
+        return
     model = opened_model(contents, contents.pick(name))
     network = model.network if target in WHOLE else None
     if network is not None and stream:
@@ -84,6 +96,16 @@ def convert(
     kind = f"{target}{', one step' * stream}{', with every gate' * gates}"
     left = left_behind(model, target, network)
     print_line(f"{file}: {model.found.name} ({contents.format}) -> {output} ({kind}){left}")
+
+
+def _graph_network(contents: Contents) -> GraphNetwork | None:
+    """Return the network of a file that is a graph of operations; None if it has the form of a `Network`, or none."""
+    from gatewise.network.graph_network import GraphNetwork  # which most files do without
+
+    if contents.graph is None or not contents.lstms:
+        return None
+    network = network_of(contents)
+    return network if isinstance(network, GraphNetwork) else None
 
 
 def _target_framework(output: Path, to: str | None) -> str:

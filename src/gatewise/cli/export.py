@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,13 @@ from cyclopts import Group, Parameter
 from gatewise.cli.inspect import ModelFile
 from gatewise.cli.models import FILE, FileSettings, inspect_file
 from gatewise.cli.printing import print_line, print_notes
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
+from gatewise.interop import network_of
+from gatewise.interop.chosen_layers import unused_layers
+from gatewise.interop.contents import Contents
 from gatewise.opening.models import opened_model
 from gatewise.opening.number_files import read_numbers
+from gatewise.showing import counted
 
 HEADER = Group("The header", sort_key=2)
 ENDINGS = (".h", ".hpp")
@@ -31,15 +35,19 @@ def export(
     ],
     *,
     lstm: Annotated[str | None, Parameter(group=FILE)] = None,
+    embedding: Annotated[str | None, Parameter(group=FILE)] = None,
+    head: Annotated[str | None, Parameter(group=FILE)] = None,
+    reads: Annotated[Literal["every", "last"] | None, Parameter(group=FILE)] = None,
     settings: FileSettings | None = None,
     name: Annotated[str | None, Parameter(group=HEADER)] = None,
     rest: Annotated[str, Parameter(group=HEADER, show_default=True)] = "silence",
 ) -> None:
     """Write a network as one header of C99 and C++11, which needs nothing else and keeps its state between steps.
 
-    It allocates nothing and has no locks: for plug-ins, robots and microcontrollers. Embedding, dense layers, scaling
-    and head are in it where FILE describes a network; else it is the LSTM alone. The header also has the state in which
-    the network rests in silence, if there is one, and a run to test a build with.
+    It allocates nothing and has no locks: for plug-ins, robots and microcontrollers. The whole network of FILE is in
+    it. If FILE does not connect its layers, name the head, or write the LSTM alone with --head none. If an operation is
+    not causal or has no form in C, the error names it and nothing is written. The header also has a run to test a build
+    with and, if there is one, the state in which the network rests in silence.
 
     For example:
 
@@ -49,7 +57,13 @@ def export(
     Parameters
     ----------
     lstm
-        Which LSTM, if the file holds several.
+        The LSTM to write alone, or with the named layers, if the file holds several.
+    embedding
+        The layer of the file whose rows the LSTM reads, if the file does not connect its layers, or none.
+    head
+        The layer of the file that makes the outputs, if the file does not connect its layers, or none.
+    reads
+        Whether the head reads every step or the last alone. Default: as in the file.
     name
         With which every name in the header begins. Default: the name of the header.
     rest
@@ -59,15 +73,33 @@ def export(
         raise OptionError(f"the name of {output} must end in {' or '.join(ENDINGS)}")
     silence = _silence(rest)
     contents = inspect_file(file, settings)
-    model = opened_model(contents, contents.pick(lstm))
-    print_notes(model.notes)
+    network, title = _network(contents, lstm, embedding, head, reads)
     from gatewise.c_header import write_c  # not with the program's help
 
-    header = write_c(model.network or model.lstm, output, name=name, rest=silence)
+    header = write_c(network, output, name=name, rest=silence)
     sizes = f"{header.flash:,} bytes of tables, {header.ram:,} of state and work"
-    print_line(f"{file}: {model.found.name} ({contents.format}) -> {output} (C, {header.name}_step): {sizes}")
+    print_line(f"{file}: {title} ({contents.format}) -> {output} (C, {header.name}_step): {sizes}")
     for sentence in header.sentences:
         print_line(sentence)
+
+
+def _network(
+    contents: Contents, lstm: str | None, embedding: str | None, head: str | None, reads: str | None
+) -> tuple[Any, str]:
+    """Return the network that is written, and what it is called; print what it leaves out of its file."""
+    stored = contents.lstms
+    if lstm is None and (contents.graph is not None or contents.network is not None or contents.parts):
+        title = stored[0].name if len(stored) == 1 else counted(len(stored), "LSTM")
+        return network_of(contents, None, embedding, head, reads), title
+    found = contents.pick(lstm)
+    if embedding is not None or head is not None or reads is not None:
+        return network_of(contents, lstm, embedding, head, reads), found.name
+    model = opened_model(contents, found)
+    if model.network is None:
+        print_notes(model.notes)
+        if left := unused_layers(contents, found, set()):
+            print_notes([f"the header has the LSTM {found.name!r} alone; it leaves out {join_names(left, most=8)}"])
+    return model.network or found.lstm, found.name
 
 
 def _silence(rest: str) -> str | npt.NDArray[np.float64]:

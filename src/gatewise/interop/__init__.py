@@ -153,7 +153,19 @@ def load_network(
     >>> np.array_equal(y, network(np.ones((5, 3)))[0])
     True
     """
-    contents = inspect(path, **omitted)
+    return network_of(inspect(path, **omitted), name, embedding, head, reads, strict=strict)
+
+
+def network_of(
+    contents: Contents,
+    name: str | None = None,
+    embedding: str | None = None,
+    head: str | None = None,
+    reads: str | None = None,
+    *,
+    strict: bool = False,
+) -> Network | GraphNetwork:
+    """Return the network of a file that was inspected; see `load_network`."""
     if contents.graph is None or (name, embedding, head, reads) != (None, None, None, None):
         return _framed_network(contents, name, embedding, head, reads, strict=strict)
     frame = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gatewise.arrays import size
-from gatewise.errors import OptionError
+from gatewise.errors import GatewiseError, OptionError
 from gatewise.interop.onnx.building import GraphWriter
 from gatewise.interop.onnx.translation import add_scan
 from gatewise.interop.onnx.writing import LARGEST, add_lstm_node, merge_directions, plain_reason
@@ -19,6 +20,7 @@ from gatewise.network.graph_axes import probed
 from gatewise.network.graph_network import GraphNetwork
 from gatewise.network.operations import AnyArray
 from gatewise.network.running import GraphRun
+from gatewise.network.step_graph import depends_on_inputs, step_graph
 
 OPSETS = (20, 22)  # from the first that has every operator which the forms use
 Axes = Mapping[str, tuple[str, ...]]
@@ -30,11 +32,33 @@ def model_of_graph(network: GraphNetwork, *, stream: bool, opset: int) -> Any:
         raise OptionError(f"a graph of operations needs an opset between {OPSETS[0]} and {OPSETS[1]}, not {opset}")
     if network.graph.num_parameters * 4 > LARGEST:
         raise OptionError(f"an ONNX file holds less than 2 GiB; this model has {network.num_parameters:,} numbers")
-    axes = {name: port.axes or () for name, port in (*network.inputs.items(), *network.outputs.items())}
-    model = written_graph(network.graph, axes).model(opset)
-    for key, value in metadata_of(network).items():
+    if stream:
+        step = step_graph(network.graph)
+        sizes = {name: array.shape for name, array in step.run.values.items()}
+        inputs = tuple(replace(port, shape=sizes[port.name]) for port in step.graph.inputs)
+        writer = _forms(replace(step.graph, inputs=inputs), {}, causal=False)
+        for state in step.states:
+            writer.add_default(state.name, state.initial)
+            writer.states.append((state.name, state.following, state.initial))
+    else:
+        axes = {name: port.axes or () for name, port in (*network.inputs.items(), *network.outputs.items())}
+        writer = _forms(network.graph, axes, causal=_is_causal(network.graph))
+    model = writer.target.model(opset)
+    states = [
+        {"input": name, "output": after, "initial": initial.tolist() if initial.any() else "zeros"}
+        for name, after, initial in writer.states
+    ]
+    for key, value in (metadata_of(network) | ({"states": json.dumps(states)} if states else {})).items():
         model.metadata_props.add(key=key, value=value)
     return model
+
+
+def _is_causal(graph: Graph) -> bool:
+    try:
+        step_graph(graph)
+    except GatewiseError:
+        return False
+    return True
 
 
 def metadata_of(network: Any) -> dict[str, str]:
@@ -45,25 +69,34 @@ def metadata_of(network: Any) -> dict[str, str]:
     return {key: json.dumps(value if key == "units" else list(value)) for key, value in found.items() if value}
 
 
-def written_graph(graph: Graph, axes: Axes) -> GraphWriter:
+def _forms(graph: Graph, axes: Axes, *, causal: bool) -> _GraphForms:
     """Return the operators of a graph; `axes` are those of inputs and outputs, where they are known."""
     run = probed(graph)
     if run is None:
         raise OptionError("a run of the graph is needed to know the types of its values, and it cannot be run")
-    return _GraphForms(graph, run).written(axes)
+    forms = _GraphForms(graph, run, causal=causal)
+    forms.write_all(axes)
+    return forms
 
 
 class _GraphForms:
-    """Writes the nodes of a graph: the `Writer` of the forms in the table."""
+    """Writes the nodes of a graph: the `Writer` of the forms in the table.
 
-    def __init__(self, graph: Graph, run: GraphRun) -> None:
-        self.graph, self.run = graph, run
+    The states of LSTMs in a `causal` graph become inputs with a default, and outputs.
+    """
+
+    def __init__(self, graph: Graph, run: GraphRun, *, causal: bool) -> None:
+        self.graph, self.run, self.causal = graph, run, causal
+        self.states: list[tuple[str, str, AnyArray]] = []  # names of inputs and outputs, and the defaults
         self.values: dict[str, AnyArray] = dict(run.values)
-        self.target = GraphWriter(_main_type(graph), prefix="gatewise.")
+        known = {port.name for port in graph.inputs} | set(run.values) | set(graph.makers)
+        prefix = "gatewise"
+        while any(name.startswith(f"{prefix}.") for name in known):  # as those of a file that was written here
+            prefix += "_"
+        self.target = GraphWriter(_main_type(graph), prefix=f"{prefix}.")
         self.helper = self.target.onnx.helper
         ends = dict(zip(graph.output_names, graph.outputs, strict=True))
-        known = {port.name for port in graph.inputs} | set(run.values) | set(graph.makers)
-        self.renamed = {name: f"gatewise.{name}" for name in known if ends.get(name, name) != name}
+        self.renamed = {name: f"{prefix}.{name}" for name in known if ends.get(name, name) != name}
         self.stored = set[str]()
 
     # What forms use.
@@ -108,7 +141,11 @@ class _GraphForms:
 
     # The graph.
 
-    def written(self, axes: Axes) -> GraphWriter:
+    def add_default(self, name: str, array: AnyArray) -> None:
+        """Let an input have an array where a caller gives none."""
+        self._array(array, name)
+
+    def write_all(self, axes: Axes) -> None:
         """Write every node."""
         graph, target = self.graph, self.target
         for port in graph.inputs:
@@ -119,7 +156,8 @@ class _GraphForms:
             if self.name(value) != name or value in graph.constants or value not in graph.makers:
                 target.node("Identity", [self.name(value)], name)
             target.output(name, _sizes((None,) * self.rank(value), axes.get(name, ())), self.dtype(value))
-        return target
+        for _, after, initial in self.states:
+            target.output(after, [1, "batch", initial.shape[2]], initial.dtype)
 
     def _node(self, node: Node) -> None:
         form = node.row.onnx
@@ -147,17 +185,24 @@ class _GraphForms:
             valid = self.emit("Cast", [valid], to=self.type_number(np.int32))
         batch = self.emit("Gather", [self.emit("Shape", [x]), np.array([1])])
         starts = []
-        for state, part in ((h, "recurrent_size"), (c, "hidden_size")):
+        for state, part, letter in ((h, "recurrent_size", "h"), (c, "hidden_size", "c")):
             width = getattr(lstm.layers[0][0], part)
-            if not state and not reason:
+            initial = self._initial(state, lstm, width)
+            if not state and not reason and initial is None:
                 starts.append("")
                 continue
             shape = self.emit("Concat", [np.array([len(lstm.directions)]), batch, np.array([width])], axis=0)
-            starts.append(self.emit("Expand", [state or np.zeros((), lstm.dtype), shape]))
+            start: Any = state or np.zeros((), lstm.dtype)
+            if initial is not None:
+                start = f"{node.name}.{letter}0"
+                target.input(start, [1, "batch", width], lstm.dtype)
+                self.add_default(start, initial)
+                self.states.append((start, f"{node.name}.{letter}n", initial))
+            starts.append(self.emit("Expand", [start, shape]))
         named = [self.name(item) for item in node.outputs]
         merge = lstm.merge[0]
         if not reason:
-            end = f".{node.name}"
+            end = f".{target.prefix}{node.name}"
             outputs, finals = add_lstm_node(target, lstm, self.name(x), starts, end, valid)
         else:
             outputs, ends = [], []
@@ -176,6 +221,20 @@ class _GraphForms:
         y = merge_directions(target, outputs, merge, target.new_name("merged"))
         for value, name in zip((y, *finals), named, strict=False):
             target.node("Identity", [value], name)
+        for (name, after, _), value in zip(self.states[-2:], finals, strict=False):
+            if name.startswith(f"{node.name}."):
+                target.node("Identity", [value], after)
+
+    def _initial(self, state: str, lstm: LSTM, width: int) -> AnyArray | None:
+        """Return the default of an input that is an LSTM's initial state; None if it becomes none."""
+        if not self.causal:
+            return None
+        if not state:
+            return np.zeros((1, 1, width), lstm.dtype)
+        array = self.values[state]
+        if depends_on_inputs(self.graph, state) or array.ndim != 3 or (array != array[:, :1]).any():
+            return None
+        return array[:, :1].astype(lstm.dtype)
 
 
 def _main_type(graph: Graph) -> np.dtype[Any]:
