@@ -45,7 +45,7 @@ def scope_of(node: Node) -> str:
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """Return what is printed of each name: of a long path its end, where no other path ends so."""
+    """Return the printed form of each name: of a long path its end, if no other path ends so."""
     short = {name: _end_of(name) for name in names}
     counts = Counter(short.values())
     return {name: shown(name if counts[end] > 1 else end) for name, end in short.items()}
