@@ -367,7 +367,7 @@ def test_a_long_call_in_blocks_is_the_call_at_once(batch, reads, engine, monkeyp
     x = np.random.default_rng(2).normal(size=(50, 2) if batch is None else (50, batch, 2)).astype(np.float32)
     y, state = model(x, engine=engine)
     monkeypatch.setattr(network, "BLOCK", 1)
-    monkeypatch.setattr(network, "LEAST", 7)
+    monkeypatch.setattr(network, "MIN_STEPS", 7)
     found, end = model(x, engine=engine)
     np.testing.assert_array_equal(found, y)
     assert_same_state(end, state)
@@ -382,13 +382,13 @@ def test_every_kind_of_network_is_the_same_in_blocks(kind, monkeypatch):
     mask = np.random.default_rng(5).random((20, 2)) < 0.5
     whole, masked = model(x)[0], model(x, mask=mask, masked_output="repeat")[0]
     monkeypatch.setattr(network, "BLOCK", 1)
-    monkeypatch.setattr(network, "LEAST", 6)
+    monkeypatch.setattr(network, "MIN_STEPS", 6)
     np.testing.assert_array_equal(model(x)[0], whole)
     np.testing.assert_array_equal(model(x, mask=mask, masked_output="repeat")[0], masked)
 
 
 def test_a_wrong_long_input_is_refused_as_a_whole(monkeypatch):
-    monkeypatch.setattr(network, "LEAST", 6)
+    monkeypatch.setattr(network, "MIN_STEPS", 6)
     monkeypatch.setattr(network, "BLOCK", 1)
     with cases.refusal("(100, 3)", by=gw.ShapeError):
         amplifier()(np.zeros((100, 3)))
