@@ -21,7 +21,7 @@ from gatewise.layers.wired import wiring_of
 from gatewise.network.graph import Node, evaluate
 from gatewise.network.limits import RunLimits
 from gatewise.network.operations import AnyArray
-from gatewise.network.operations.c_forms import Expression
+from gatewise.network.operations.c_forms import Elementwise
 from gatewise.network.step_graph import StepGraph
 from gatewise.symbolic.heads import Dense, Head
 
@@ -76,7 +76,7 @@ class GraphCode:
     # Where values are.
 
     def size(self, value: str) -> int:
-        """Return how many numbers a value has."""
+        """Return the number of numbers in a value."""
         return math.prod(self.shapes[value])
 
     def pointer(self, value: str) -> str:
@@ -140,7 +140,7 @@ class GraphCode:
         }
         if form is None:
             raise OptionError(f"{node.title} has no form in C")
-        if isinstance(form, Expression):
+        if isinstance(form, Elementwise):
             self._each(node, form)
         else:
             writers[form](node)
@@ -167,7 +167,7 @@ class GraphCode:
             return f"{self.pointer(value)}[k / {inner}]"
         return f"{self.pointer(value)}[{self._places(places)}[k]]"
 
-    def _each(self, node: Node, form: Expression) -> None:
+    def _each(self, node: Node, form: Elementwise) -> None:
         """Write an operation on each number by itself."""
         (y,) = node.outputs
         if form.real and self.types[y].kind != "f":
@@ -399,8 +399,8 @@ class GraphCode:
         at = f"k * {shift}" if shift is not None else f"{self._places(shifts)}[k]"
         for group in range(groups):
             part = weight[group * outputs : (group + 1) * outputs].reshape(outputs, -1)
-            own = None if offset is None else offset[group * outputs : (group + 1) * outputs]
-            call = self._stage(f"window{len(self.stages)}", part, own)
+            group_bias = None if offset is None else offset[group * outputs : (group + 1) * outputs]
+            call = self._stage(f"window{len(self.stages)}", part, group_bias)
             for number in range(count):
                 source = _plus(self.pointer(x), (number * channels + group * inner) * length)
                 target = _plus(self.pointer(y), (number * groups + group) * outputs * windows)
@@ -510,14 +510,14 @@ def _plus(pointer: str, offset: int) -> str:
 
 def _letters(text: str) -> set[str]:
     """Return the words of one letter in an expression."""
-    word, found = "", set[str]()
+    word, letters = "", set[str]()
     for letter in f"{text} ":
         if letter.isalnum() or letter == "_":
             word += letter
         else:
-            found |= {word} if len(word) == 1 else set()
+            letters |= {word} if len(word) == 1 else set()
             word = ""
-    return found
+    return letters
 
 
 def _index(term: str, shape: Sequence[int]) -> str:

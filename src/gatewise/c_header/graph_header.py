@@ -124,7 +124,7 @@ def _test_run(step: StepGraph, code: GraphCode) -> tuple[TestRun, float]:
 
 
 def _count(graph: Graph, name: str) -> int:
-    """Return how many whole numbers an input may be: the rows of the smallest table that it takes rows of."""
+    """Return the number of whole numbers that an input may be: the rows of the smallest table that it takes rows of."""
     flowing, counts = {name}, [2**31]
     for node in graph.nodes:
         if flowing.intersection(node.inputs):

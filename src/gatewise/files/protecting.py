@@ -103,5 +103,5 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 
 def _identity(path: str | os.PathLike[str], status: os.stat_result) -> Identity:
-    """Return what two names of one file have in common; the path where the system doesn't number files."""
+    """Return the identity that all names of one file share; the path where the system doesn't number files."""
     return (status.st_dev, status.st_ino) if status.st_ino else (os.path.normcase(os.path.realpath(path)),)

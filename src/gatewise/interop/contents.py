@@ -301,7 +301,7 @@ class Contents:
         return stored
 
     def find(self, name: str | None = None, *, strict: bool = False) -> StoredLSTM:
-        """Return what `pick` returns, without its warnings, which `cautions` has."""
+        """Return the LSTM that `pick` returns, without its warnings, which `cautions` has."""
         names = join_names(repr(lstm.name) for lstm in self.lstms)
         chosen = [stored for stored in self.lstms if stored.name == name]
         for refused in self.refused if not chosen else ():

@@ -144,7 +144,7 @@ def looked_up_entries(
 
 
 def concerning(ledger: Iterable[LedgerEntry], names: Iterable[str]) -> list[LedgerEntry]:
-    """Return what is left out of a file's LSTM, known by its name and those of the layers that it combines."""
+    """Return the parts that are left out of a file's LSTM, known by its name and those of its layers."""
     wanted = {*names}
     entries = ledger.left_out() if isinstance(ledger, OnDemand) else ledger
     return [entry for entry in entries if entry.reason and wanted.intersection(entry.lstms)]

@@ -80,7 +80,7 @@ class GraphStream(CarriedState):
         self.reset()
 
     def _operation(self, node: Node) -> Operation:
-        """Return what computes a node in a step: a function, and the places that it reads and writes."""
+        """Return the function that computes a node in a step, and the places that it reads and writes."""
         places = self._places
         if node.op == "lstm":
             lstm: LSTM = node.settings["lstm"]
@@ -108,14 +108,14 @@ class GraphStream(CarriedState):
     @property
     def state(self) -> Mapping[str, AnyArray]:
         """What the next step starts from: arrays of its own, by name. h and c of an LSTM are (1, batch, units)."""
-        found: dict[str, AnyArray] = {}
+        states: dict[str, AnyArray] = {}
         for state in self._step.states:
             if state.lstm:
                 ((pair,),) = self._lstms[state.lstm].state
-                found[state.name] = np.asarray(pair.c if _is_cell(state) else pair.h)[None].copy()
+                states[state.name] = np.asarray(pair.c if _is_cell(state) else pair.h)[None].copy()
             else:
-                found[state.name] = np.array(self._values[self._places[state.name]])
-        return found
+                states[state.name] = np.array(self._values[self._places[state.name]])
+        return states
 
     @state.setter
     def state(self, state: Mapping[str, npt.ArrayLike]) -> None:
@@ -126,8 +126,8 @@ class GraphStream(CarriedState):
         for item in self._step.states:
             arrays[item.name] = np.array(array_of(item.name, state[item.name]), item.initial.dtype)
             if arrays[item.name].shape != item.initial.shape:
-                expected, given = item.initial.shape, arrays[item.name].shape
-                raise ShapeError(f"{shown(item.name, 60)} has shape {given}; it must be {expected}")
+                expected, actual = item.initial.shape, arrays[item.name].shape
+                raise ShapeError(f"{shown(item.name, 60)} has shape {actual}; it must be {expected}")
             if not item.lstm:
                 self._values[self._places[item.name]] = arrays[item.name]
         for name, stream in self._lstms.items():
@@ -215,11 +215,11 @@ class GraphStream(CarriedState):
         """Run one step, whose inputs are in their places."""
         values = self._values
         for function, reads, writes in self._plan:
-            made = function(*[values[place] for place in reads])
+            results = function(*[values[place] for place in reads])
             if len(writes) == 1:
-                values[writes[0]] = made[0] if isinstance(made, tuple) else made
+                values[writes[0]] = results[0] if isinstance(results, tuple) else results
             else:
-                for place, array in zip(writes, made, strict=False):
+                for place, array in zip(writes, results, strict=False):
                     values[place] = array
         rows = [values[place] for place in self._ends]
         for (place, _), array in zip(self._followers, [values[place] for _, place in self._followers], strict=True):

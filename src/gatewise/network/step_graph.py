@@ -94,9 +94,9 @@ def step_graph(graph: Graph, batch_size: int = 1) -> StepGraph:
     timed = [port.name for port in causal.inputs if "time" in axes.get(port.name, ())]
     if not timed:
         raise OptionError("gatewise cannot tell which axis of the network's inputs is time, or its size is fixed")
-    made = _Steps(causal, axes, batch_size).made(pairs)
-    _compare(causal, axes, made, batch_size)
-    return made
+    stepped = _Steps(causal, axes, batch_size).rewritten(pairs)
+    _compare(causal, axes, stepped, batch_size)
+    return stepped
 
 
 # Inputs.
@@ -143,14 +143,14 @@ def _with_plain_states(graph: Graph) -> Graph:
     lstms = [node for node in graph.nodes if node.op == "lstm" and any(node.inputs[1:3])]
     if not lstms or any(port.shape is None for port in graph.inputs):
         return graph
-    found = _zeros_run(graph, graph, 0, 0)
+    zeros_run = _zeros_run(graph, graph, 0, 0)
     constants, replaced = dict(graph.constants), dict[str, tuple[str, ...]]()
-    for node in lstms if found is not None else ():
+    for node in lstms if zeros_run is not None else ():
         inputs = list(node.inputs)
         for place, name in enumerate(inputs[1:3], 1):
-            if not name or depends_on_inputs(graph, name) or found is None or name not in found.values:
+            if not name or depends_on_inputs(graph, name) or zeros_run is None or name not in zeros_run.values:
                 continue
-            state = found.values[name]
+            state = zeros_run.values[name]
             if state.ndim == 3 and (state == state[:, :1]).all():
                 inputs[place] = f"{node.name}.initial_{'hc'[place - 1]}" if state.any() else ""
                 constants |= {inputs[place]: state[:, :1]} if state.any() else {}
@@ -266,7 +266,7 @@ class _Steps:
         self.states: list[Carried] = []
         self.names: dict[str, str] = {}  # of values that another has become
 
-    def made(self, finals: frozenset[str]) -> StepGraph:
+    def rewritten(self, finals: frozenset[str]) -> StepGraph:
         """Return the step graph, without outputs among `finals` unless there are no others."""
         graph, build = self.graph, self.build
         for port in graph.inputs:
@@ -370,7 +370,7 @@ class _Steps:
         return None
 
     def _prefix_of(self, node: Node, delay: int) -> AnyArray:
-        """Return what a node makes of the entries before the first step."""
+        """Return the values that a node makes of the entries before the first step."""
         arrays = []
         for name in node.inputs:
             timing = self.timing.get(name)
@@ -522,7 +522,7 @@ class _Steps:
         self.timing[node.outputs[0]] = _Timing(axis, timing.delay - before, prefix)
 
     def _places(self, node: Node, axis: int, values: Mapping[str, AnyArray]) -> AnyArray:
-        """Return which steps a slice or a gather along time takes of those in a run, in order."""
+        """Return the steps that a slice or a gather along time takes of those in a run, in order."""
         x = values[node.inputs[0]]
         places = np.arange(x.shape[axis]).reshape([-1 if n == axis else 1 for n in range(x.ndim)])
         arrays = [np.broadcast_to(places, x.shape), *(values.get(name) for name in node.inputs[1:])]
@@ -643,22 +643,22 @@ def _folded(
 # The comparison.
 
 
-def _compare(graph: Graph, axes: Mapping[str, Sequence[str]], made: StepGraph, batch: int) -> None:
+def _compare(graph: Graph, axes: Mapping[str, Sequence[str]], stepped: StepGraph, batch: int) -> None:
     """Refuse a step graph that is not what whole runs compute, at two lengths; its last step is that of each."""
-    count = len(made.outputs)
+    count = len(stepped.outputs)
     for steps in LENGTHS:
         feeds = example(graph, axes, steps, batch, np.random.default_rng(steps))
         whole = dict(zip(graph.output_names, run(graph, feeds), strict=True))
-        states, results = made.initial, []
+        states, results = stepped.initial, []
         for step in range(steps):
             parts = {
-                name: array if (axis := made.inputs[name]) is None else array.take([step], axis)
+                name: array if (axis := stepped.inputs[name]) is None else array.take([step], axis)
                 for name, array in feeds.items()
             }
-            found = run(made.graph, {**parts, **states})
-            results.append(found[:count])
-            states = dict(zip(states, found[count:], strict=True))
-        for place, (name, axis) in enumerate(made.outputs.items()):
+            values = run(stepped.graph, {**parts, **states})
+            results.append(values[:count])
+            states = dict(zip(states, values[count:], strict=True))
+        for place, (name, axis) in enumerate(stepped.outputs.items()):
             rows = [row[place] for row in results]
             ours = rows[-1] if axis is None else np.concatenate(rows, axis)
             theirs = whole[name]

@@ -113,23 +113,23 @@ class _Finder:
                     gates += [self.made_by(g, "tanh"), self.made_by(o, "sigmoid")]
                     if all(gate is not None for gate in gates):
                         sums = [gate.inputs[0] for gate in gates if gate is not None]
-                        if (found := self.of_gates(sums, c, end.outputs[0], new_c)) is not None:
-                            return found
+                        if (cell_step := self.of_gates(sums, c, end.outputs[0], new_c)) is not None:
+                            return cell_step
         return None
 
     def of_gates(self, sums: Sequence[str], c: str, new_h: str, new_c: str) -> CellStep | None:
         """Return the step whose gates have these sums, in the order input gate, forget gate, candidate, output gate."""
         terms = [self.terms(name) for name in sums]
-        if any(one is None for one in terms):
+        if any(term is None for term in terms):
             return None
-        weights = [one[0] for one in terms if one is not None]
-        biases = [one[1] for one in terms if one is not None]
-        sources = list(dict.fromkeys(source for one in weights for source in one))
-        if not 1 <= len(sources) <= 2 or any(one.keys() != set(sources) for one in weights):
+        weights = [term[0] for term in terms if term is not None]
+        biases = [term[1] for term in terms if term is not None]
+        sources = list(dict.fromkeys(source for term in weights for source in term))
+        if not 1 <= len(sources) <= 2 or any(term.keys() != set(sources) for term in weights):
             return None
         try:
-            stacked = {source: np.stack([one[source] for one in weights]) for source in sources}
-            bias = np.stack([np.broadcast_to(one, (len(weights[0][sources[0]]),)) for one in biases])
+            stacked = {source: np.stack([term[source] for term in weights]) for source in sources}
+            bias = np.stack([np.broadcast_to(term, (len(weights[0][sources[0]]),)) for term in biases])
         except ValueError:
             return None
         h = self.recurrent(stacked, c) if len(sources) == 2 else None
@@ -143,14 +143,18 @@ class _Finder:
         if len(square) < 2:
             return square[0] if square else None
         origin = self.origin(c)
-        return next((one for one in square if one.place is None and self.origin(one.value) == origin), square[0])
+        return next(
+            (source for source in square if source.place is None and self.origin(source.value) == origin), square[0]
+        )
 
     def origin(self, name: str) -> str:
         """Return where a state comes from: the cell that made it, or what it is a part of."""
         node = self.makers.get(name)
         if node is None:
             return "constant" if name in self.constants else name
-        if node.op == "mul" and (tanh := next(filter(None, (self.made_by(one, "tanh") for one in node.inputs)), None)):
+        if node.op == "mul" and (
+            tanh := next(filter(None, (self.made_by(read, "tanh") for read in node.inputs)), None)
+        ):
             return tanh.inputs[0]  # of h, the new c
         if node.op in ("gather", "slice", "squeeze", "split", "chunk", "unsqueeze", "expand", "fill"):
             return node.inputs[0]
@@ -172,10 +176,10 @@ class _Finder:
         for _ in range(MAX_TERMS):
             if not waiting:
                 break
-            one, taken = waiting.pop()
-            node = self.makers.get(one)
-            if one in self.constants:
-                if (row := _row(self.constants[one])) is None:
+            value, taken = waiting.pop()
+            node = self.makers.get(value)
+            if value in self.constants:
+                if (row := _row(self.constants[value])) is None:
                     return None
                 bias = bias + row
             elif node is None:
@@ -194,7 +198,7 @@ class _Finder:
                         return None
                     bias = bias + row
             elif taken is None and node.op in ("split", "chunk", "slice"):
-                part, whole = self.part(node, one), None if cut else self.terms(node.inputs[0], cut=True)
+                part, whole = self.part(node, value), None if cut else self.terms(node.inputs[0], cut=True)
                 if part is None or whole is None or len({len(weight) for weight in whole[0].values()}) != 1:
                     return None
                 rows = part(len(next(iter(whole[0].values()))))
@@ -231,7 +235,7 @@ class _Finder:
     def runs(self) -> Iterator[list[CellStep]]:
         """Yield the steps of each LSTM, one after another."""
         ends = [node for node in self.graph.nodes if node.op == "mul"]
-        steps = [found for node in ends if (found := self.step(node)) is not None]
+        steps = [cell_step for node in ends if (cell_step := self.step(node)) is not None]
         follower = {step.c: step for step in reversed(steps)}
         numbers = {step.new_h: number for number, step in enumerate(steps)}
         readers = Counter(name for node in self.graph.nodes for name in node.inputs) + Counter(self.graph.outputs)
@@ -262,21 +266,21 @@ class _Finder:
     def _dependencies(self, steps: Sequence[CellStep]) -> dict[str, int]:
         """Return for each value a bit for every step that it depends on."""
         own = {name: 1 << number for number, step in enumerate(steps) for name in (step.new_h, step.new_c)}
-        found: dict[str, int] = {}
+        bits_of: dict[str, int] = {}
         for node in self.graph.nodes:
             bits = 0
             for name in node.inputs:
-                bits |= found.get(name, 0)
+                bits |= bits_of.get(name, 0)
             for name in node.outputs:
                 if total := bits | own.get(name, 0):
-                    found[name] = total
-        return found
+                    bits_of[name] = total
+        return bits_of
 
 
 def _ranks(graph: Graph) -> dict[str, int]:
     """Return the number of axes of each value of which it is plain."""
     ranks = {name: array.ndim for name, array in graph.constants.items()}
-    ranks |= {one.name: len(one.shape) for one in graph.inputs if one.shape is not None}
+    ranks |= {port.name: len(port.shape) for port in graph.inputs if port.shape is not None}
     for node in graph.nodes:
         read = [ranks.get(name) for name in node.inputs]
         rank = read[0] if read else None
@@ -328,18 +332,18 @@ class WrittenStep:
 
 def step_of_body(body: Graph, states: int) -> WrittenStep | None:
     """Return the step of an LSTM that a graph is: of two states and an input, it returns the states, and h again."""
-    found = with_lstm_nodes(body)
-    nodes = {node.op: node for node in found.nodes if node.op != "identity"}
-    if found is body or states != 2 or Counter(node.op for node in found.nodes if node.op != "identity") != STEP:
+    joined = with_lstm_nodes(body)
+    nodes = {node.op: node for node in joined.nodes if node.op != "identity"}
+    if joined is body or states != 2 or Counter(node.op for node in joined.nodes if node.op != "identity") != STEP:
         return None
     lstm, end, last = nodes["lstm"], nodes["gather"].outputs[0], nodes["squeeze"].outputs[0]
-    starts = [found.makers[name].inputs[0] if name else "" for name in lstm.inputs[1:3]]
-    names = [one.name for one in body.inputs]
-    if sorted(starts) != sorted(names[:2]) or found.makers[lstm.inputs[0]].inputs != (names[2],):
+    starts = [joined.makers[name].inputs[0] if name else "" for name in lstm.inputs[1:3]]
+    names = [port.name for port in body.inputs]
+    if sorted(starts) != sorted(names[:2]) or joined.makers[lstm.inputs[0]].inputs != (names[2],):
         return None
     h = names.index(starts[0])
     ends = [end, last] if h == 0 else [last, end]
-    outputs = [_named_first(found, name) for name in body.outputs]
+    outputs = [_named_first(joined, name) for name in body.outputs]
     if outputs[:2] != ends or any(name != end for name in outputs[2:]):
         return None
     return WrittenStep(lstm.settings["lstm"], h)
@@ -402,10 +406,10 @@ def _rewritten(graph: Graph, runs: Sequence[Sequence[CellStep]]) -> Graph:
         node = add(stem, "lstm", [sequence.outputs[0], *states], stem, lstm=lstm)
         for number, step in enumerate(run):
             read = node.outputs[0], constant(f"{stem}.place", np.int64(number))
-            made = graph.makers[step.new_h]
-            nodes[made.name] = replace(made, op="gather", inputs=read, settings={"axis": 0})
-        made = graph.makers[run[-1].new_c]
-        nodes[made.name] = replace(made, op="squeeze", inputs=(node.outputs[2],), settings={"axes": (0,)})
+            maker = graph.makers[step.new_h]
+            nodes[maker.name] = replace(maker, op="gather", inputs=read, settings={"axis": 0})
+        maker = graph.makers[run[-1].new_c]
+        nodes[maker.name] = replace(maker, op="squeeze", inputs=(node.outputs[2],), settings={"axes": (0,)})
     return _sorted(replace(graph, nodes=(), constants={}, outputs=()), nodes, constants, graph)
 
 
@@ -460,14 +464,14 @@ def _same_steps(graph: Graph, other: Graph, run: Sequence[CellStep]) -> bool:
     shapes |= {name: (batch, size) for name in (first.c, "" if first.h is None else first.h.value) if name}
     inputs = tuple(Input(name, shape) for name, shape in shapes.items() if name not in graph.constants)
     cut = []
-    for one in (graph, other):
+    for candidate in (graph, other):
         known, needed = {source.name for source in inputs}, set(ends)
         nodes = []
-        for node in reversed(one.nodes):
+        for node in reversed(candidate.nodes):
             if needed.intersection(node.outputs) and not known.intersection(node.outputs):
                 nodes.append(node)
                 needed.update(node.inputs)
-        arrays = {name: array for name, array in one.constants.items() if name in needed}
+        arrays = {name: array for name, array in candidate.constants.items() if name in needed}
         cut.append(Graph(inputs, arrays, tuple(reversed(nodes)), ends))
     return _same(*cut)
 
@@ -475,18 +479,18 @@ def _same_steps(graph: Graph, other: Graph, run: Sequence[CellStep]) -> bool:
 def _same(graph: Graph, other: Graph) -> bool:
     """Say whether two graphs give the same numbers for an input that is drawn."""
     rng, feeds = np.random.default_rng(0), {}
-    for one in graph.inputs:
-        if one.shape is None or len(one.shape) > len(SIZES[0]):
+    for port in graph.inputs:
+        if port.shape is None or len(port.shape) > len(SIZES[0]):
             return False
-        shape = [SIZES[0][place] if size is None else size for place, size in enumerate(one.shape)]
+        shape = [SIZES[0][place] if size is None else size for place, size in enumerate(port.shape)]
         if math.prod(max(1, size) for size in shape) > PROBE_NUMBERS:
             return False
-        if one.dtype.kind == "f":
-            feeds[one.name] = rng.standard_normal(shape).astype(one.dtype)
+        if port.dtype.kind == "f":
+            feeds[port.name] = rng.standard_normal(shape).astype(port.dtype)
         else:
-            feeds[one.name] = np.zeros(shape, one.dtype)
+            feeds[port.name] = np.zeros(shape, port.dtype)
     try:
-        first, second = (trace(one, feeds, RunLimits.of_probe()) for one in (graph, other))
+        first, second = (trace(candidate, feeds, RunLimits.of_probe()) for candidate in (graph, other))
         pairs = list(zip(first.outputs, second.outputs, strict=True))
     except GatewiseError:
         return False

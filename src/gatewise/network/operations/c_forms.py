@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Expression:
+class Elementwise:
     """An operation on each number by itself.
 
     Attributes
@@ -108,8 +108,8 @@ KINDS = {  # of the loops that write the others
     ),
     "lstm": ("lstm",),
 }
-FORMS: dict[str, Expression | str] = {
-    **{name: Expression(text) for name, text in EXPRESSIONS.items()},
-    **{name: Expression(text, real=True) for name, text in REAL.items()},
+FORMS: dict[str, Elementwise | str] = {
+    **{name: Elementwise(text) for name, text in EXPRESSIONS.items()},
+    **{name: Elementwise(text, real=True) for name, text in REAL.items()},
     **{name: kind for kind, names in KINDS.items() for name in names},
 }

@@ -15,7 +15,7 @@ from gatewise.network.operations.table import AnyArray
 SMALL = 0.5  # numbers below which ln(1 + x) and exp(x) - 1 are written without cancellation
 
 
-class Call(Protocol):
+class NodeCall(Protocol):
     """A node of a graph, as a form reads it."""
 
     @property
@@ -50,7 +50,7 @@ class Writer(Protocol):
         """Return ONNX's number of a type."""
 
 
-Form = str | Callable[[Writer, Call], Any]
+Form = str | Callable[[Writer, NodeCall], Any]
 FORMS: dict[str, Form] = {
     **{
         name: name.title()
@@ -71,20 +71,20 @@ FORMS: dict[str, Form] = {
 }
 
 
-def onnx_form(*names: str) -> Callable[[Callable[[Writer, Call], Any]], Callable[[Writer, Call], Any]]:
+def onnx_form(*names: str) -> Callable[[Callable[[Writer, NodeCall], Any]], Callable[[Writer, NodeCall], Any]]:
     """Let the decorated function write operations of some names."""
 
-    def add(function: Callable[[Writer, Call], Any]) -> Callable[[Writer, Call], Any]:
+    def add(function: Callable[[Writer, NodeCall], Any]) -> Callable[[Writer, NodeCall], Any]:
         FORMS.update(dict.fromkeys(names, function))
         return function
 
     return add
 
 
-def _with_settings(operator: str, **attributes: str) -> Callable[[Writer, Call], Any]:
+def _with_settings(operator: str, **attributes: str) -> Callable[[Writer, NodeCall], Any]:
     """Return the form of an operator whose attributes are settings of the same kind."""
 
-    def write(w: Writer, n: Call) -> None:
+    def write(w: Writer, n: NodeCall) -> None:
         values = {name: n.settings[setting] for name, setting in attributes.items() if setting in n.settings}
         values = {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
         w.emit(operator, n.inputs, n.outputs, **values)
@@ -121,17 +121,17 @@ FORMS |= {
 
 
 @onnx_form("silu")
-def _silu(w: Writer, n: Call) -> None:
+def _silu(w: Writer, n: NodeCall) -> None:
     w.emit("Mul", [*n.inputs, w.emit("Sigmoid", n.inputs)], n.outputs)
 
 
 @onnx_form("gelu_tanh")
-def _gelu_tanh(w: Writer, n: Call) -> None:
+def _gelu_tanh(w: Writer, n: NodeCall) -> None:
     w.emit("Gelu", n.inputs, n.outputs, approximate="tanh")
 
 
 @onnx_form("trunc")
-def _trunc(w: Writer, n: Call) -> None:
+def _trunc(w: Writer, n: NodeCall) -> None:
     w.emit("Mul", [w.emit("Sign", n.inputs), w.emit("Floor", [w.emit("Abs", n.inputs)])], n.outputs)
 
 
@@ -140,7 +140,7 @@ def _number(w: Writer, like: str, number: float) -> AnyArray:
 
 
 @onnx_form("log1p")
-def _log1p(w: Writer, n: Call) -> None:
+def _log1p(w: Writer, n: NodeCall) -> None:
     (x,) = n.inputs
     near = w.emit("Div", [x, w.emit("Add", [x, _number(w, x, 2)])])
     near = w.emit("Mul", [w.emit("Atanh", [near]), _number(w, x, 2)])
@@ -149,7 +149,7 @@ def _log1p(w: Writer, n: Call) -> None:
 
 
 @onnx_form("expm1")
-def _expm1(w: Writer, n: Call) -> None:
+def _expm1(w: Writer, n: NodeCall) -> None:
     (x,) = n.inputs
     half = w.emit("Tanh", [w.emit("Mul", [x, _number(w, x, 0.5)])])
     near = w.emit("Div", [w.emit("Mul", [half, _number(w, x, 2)]), w.emit("Sub", [_number(w, x, 1), half])])
@@ -158,21 +158,21 @@ def _expm1(w: Writer, n: Call) -> None:
 
 
 @onnx_form("affine")
-def _affine(w: Writer, n: Call) -> None:
+def _affine(w: Writer, n: NodeCall) -> None:
     (x,) = n.inputs
     scaled = w.emit("Mul", [x, _number(w, x, n.settings["alpha"])])
     w.emit("Add", [scaled, _number(w, x, n.settings["beta"])], n.outputs)
 
 
 @onnx_form("scaled_tanh")
-def _scaled_tanh(w: Writer, n: Call) -> None:
+def _scaled_tanh(w: Writer, n: NodeCall) -> None:
     (x,) = n.inputs
     tanh = w.emit("Tanh", [w.emit("Mul", [x, _number(w, x, n.settings["beta"])])])
     w.emit("Mul", [tanh, _number(w, x, n.settings["alpha"])], n.outputs)
 
 
 @onnx_form("clip")
-def _clip(w: Writer, n: Call) -> None:
+def _clip(w: Writer, n: NodeCall) -> None:
     x, *bounds = n.inputs
     given = [bound for bound in bounds if bound]
     arrays = [w.constant(bound) for bound in given]
@@ -187,7 +187,7 @@ def _clip(w: Writer, n: Call) -> None:
 
 
 @onnx_form("cast", "cast_like")
-def _cast(w: Writer, n: Call) -> None:
+def _cast(w: Writer, n: NodeCall) -> None:
     w.emit("Cast", n.inputs[:1], n.outputs, to=w.type_number(w.dtype(n.outputs[0])))
 
 
@@ -204,7 +204,7 @@ def _alike(w: Writer, names: Sequence[str]) -> list[str]:
     return [name if w.dtype(name) == dtype else w.emit("Cast", [name], to=w.type_number(dtype)) for name in names]
 
 
-def _binary(operator: str) -> Callable[[Writer, Call], Any]:
+def _binary(operator: str) -> Callable[[Writer, NodeCall], Any]:
     return lambda w, n: w.emit(operator, _alike(w, n.inputs), n.outputs)
 
 
@@ -213,19 +213,19 @@ for _name, _operator in TWO.items():
 
 
 @onnx_form("pow")
-def _pow(w: Writer, n: Call) -> None:
+def _pow(w: Writer, n: NodeCall) -> None:
     w.emit("Pow", n.inputs, n.outputs)
 
 
 @onnx_form("prelu")
-def _prelu(w: Writer, n: Call) -> None:
+def _prelu(w: Writer, n: NodeCall) -> None:
     x, slope = n.inputs
     low = w.emit("Less", [x, _number(w, x, 0)])
     w.emit("Where", [low, w.emit("Mul", [slope, x]), x], n.outputs)
 
 
 @onnx_form("mod")
-def _mod(w: Writer, n: Call) -> None:
+def _mod(w: Writer, n: NodeCall) -> None:
     a, b = _alike(w, n.inputs)
     if n.settings.get("truncated", False) or w.dtype(n.outputs[0]).kind != "f":
         w.emit("Mod", [a, b], n.outputs, fmod=int(n.settings.get("truncated", False)))
@@ -235,7 +235,7 @@ def _mod(w: Writer, n: Call) -> None:
 
 
 @onnx_form("where")
-def _where(w: Writer, n: Call) -> None:
+def _where(w: Writer, n: NodeCall) -> None:
     condition, *values = n.inputs
     if w.dtype(condition).kind != "b":
         condition = w.emit("Cast", [condition], to=w.type_number(bool))
@@ -246,7 +246,7 @@ def _where(w: Writer, n: Call) -> None:
 
 
 @onnx_form("linear")
-def _linear(w: Writer, n: Call) -> None:
+def _linear(w: Writer, n: NodeCall) -> None:
     x, weight, bias = (*n.inputs, "")[:3]
     array = w.constant(weight)
     turned: Any = w.emit("Transpose", [weight], perm=[1, 0]) if array is None else np.ascontiguousarray(array.T)
@@ -263,13 +263,13 @@ def _axis(axis: int, rank: int) -> int:
 
 
 @onnx_form("transpose")
-def _transpose(w: Writer, n: Call) -> None:
+def _transpose(w: Writer, n: NodeCall) -> None:
     rank, order = w.rank(n.inputs[0]), n.settings.get("order")
     w.emit("Transpose", n.inputs, n.outputs, perm=[_axis(a, rank) for a in order or range(rank - 1, -1, -1)])
 
 
 @onnx_form("swap")
-def _swap(w: Writer, n: Call) -> None:
+def _swap(w: Writer, n: NodeCall) -> None:
     order = list(range(w.rank(n.inputs[0])))
     first, second = n.settings["first"], n.settings["second"]
     order[first], order[second] = order[second], order[first]
@@ -277,7 +277,7 @@ def _swap(w: Writer, n: Call) -> None:
 
 
 @onnx_form("move")
-def _move(w: Writer, n: Call) -> None:
+def _move(w: Writer, n: NodeCall) -> None:
     rank = w.rank(n.inputs[0])
     order = list(range(rank))
     order.insert(_axis(n.settings["target"], rank), order.pop(n.settings["source"]))
@@ -285,28 +285,28 @@ def _move(w: Writer, n: Call) -> None:
 
 
 @onnx_form("squeeze", "unsqueeze")
-def _squeeze(w: Writer, n: Call) -> None:
+def _squeeze(w: Writer, n: NodeCall) -> None:
     operator = "Squeeze" if w.rank(n.outputs[0]) <= w.rank(n.inputs[0]) else "Unsqueeze"
     axes = n.settings.get("axes")
     w.emit(operator, [*n.inputs, *([] if axes is None else [np.array(axes, np.int64)])], n.outputs)
 
 
 @onnx_form("stack")
-def _stack(w: Writer, n: Call) -> None:
+def _stack(w: Writer, n: NodeCall) -> None:
     axis = _axis(n.settings["axis"], w.rank(n.outputs[0]))
     apart = [w.emit("Unsqueeze", [name, np.array([axis])]) for name in n.inputs]
     w.emit("Concat", apart, n.outputs, axis=axis)
 
 
 @onnx_form("flip")
-def _flip(w: Writer, n: Call) -> None:
+def _flip(w: Writer, n: NodeCall) -> None:
     axes = np.array(n.settings["axes"], np.int64)
     ends = np.full_like(axes, np.iinfo(np.int64).min)
     w.emit("Slice", [*n.inputs, np.full_like(axes, -1), ends, axes, np.full_like(axes, -1)], n.outputs)
 
 
 @onnx_form("pad")
-def _pad(w: Writer, n: Call) -> None:
+def _pad(w: Writer, n: NodeCall) -> None:
     x, pads, value = (*n.inputs, "")[:3]
     array = w.constant(value) if value else None
     if array is not None:
@@ -317,7 +317,7 @@ def _pad(w: Writer, n: Call) -> None:
 
 
 @onnx_form("fill")
-def _fill(w: Writer, n: Call) -> None:
+def _fill(w: Writer, n: NodeCall) -> None:
     shape, value = n.inputs
     array = w.constant(value)
     number: Any = w.emit("Reshape", [value, np.zeros(0, np.int64)]) if array is None else array.reshape(())
@@ -325,13 +325,13 @@ def _fill(w: Writer, n: Call) -> None:
 
 
 @onnx_form("one_hot")
-def _one_hot(w: Writer, n: Call) -> None:
+def _one_hot(w: Writer, n: NodeCall) -> None:
     indices, values = n.inputs
     w.emit("OneHot", [indices, np.array(n.settings["depth"]), values], n.outputs, axis=n.settings.get("axis", -1))
 
 
 @onnx_form("triangle")
-def _triangle(w: Writer, n: Call) -> None:
+def _triangle(w: Writer, n: NodeCall) -> None:
     w.emit("Trilu", [*n.inputs, np.array(n.settings["offset"])], n.outputs, upper=int(n.settings["upper"]))
 
 
@@ -341,7 +341,7 @@ REDUCTIONS = {"sum": "Sum", "mean": "Mean", "max": "Max", "min": "Min", "prod": 
 REDUCTIONS |= {"logsumexp": "LogSumExp", "norm2": "L2"}
 
 
-def _reduce(w: Writer, operator: str, n: Call, x: str, outputs: Sequence[str] = ()) -> str:
+def _reduce(w: Writer, operator: str, n: NodeCall, x: str, outputs: Sequence[str] = ()) -> str:
     """Add a reduction over the axes of a node."""
     axes, keepdims = n.settings.get("axes"), int(n.settings.get("keepdims", False))
     if axes == ():  # of each number by itself
@@ -349,7 +349,7 @@ def _reduce(w: Writer, operator: str, n: Call, x: str, outputs: Sequence[str] = 
     return w.emit(operator, [x, *([] if axes is None else [np.array(axes)])], outputs, keepdims=keepdims)
 
 
-def _reduction(operator: str) -> Callable[[Writer, Call], Any]:
+def _reduction(operator: str) -> Callable[[Writer, NodeCall], Any]:
     return lambda w, n: _reduce(w, operator, n, n.inputs[0], n.outputs)
 
 
@@ -357,8 +357,8 @@ for _name, _operator in REDUCTIONS.items():
     FORMS[f"reduce_{_name}"] = _reduction(f"Reduce{_operator}")
 
 
-def _truth(operator: str) -> Callable[[Writer, Call], Any]:
-    def write(w: Writer, n: Call) -> None:
+def _truth(operator: str) -> Callable[[Writer, NodeCall], Any]:
+    def write(w: Writer, n: NodeCall) -> None:
         holds = w.emit("Cast", n.inputs, to=w.type_number(bool))
         found = _reduce(w, operator, n, w.emit("Cast", [holds], to=w.type_number(np.int32)))
         w.emit("Cast", [found], n.outputs, to=w.type_number(bool))
@@ -369,8 +369,8 @@ def _truth(operator: str) -> Callable[[Writer, Call], Any]:
 FORMS |= {"reduce_any": _truth("ReduceMax"), "reduce_all": _truth("ReduceMin")}
 
 
-def _place(operator: str) -> Callable[[Writer, Call], Any]:
-    def write(w: Writer, n: Call) -> None:
+def _place(operator: str) -> Callable[[Writer, NodeCall], Any]:
+    def write(w: Writer, n: NodeCall) -> None:
         keepdims, last = (int(n.settings.get(name, False)) for name in ("keepdims", "last"))
         axis = n.settings["axis"]
         w.emit(operator, n.inputs, n.outputs, axis=axis, keepdims=keepdims, select_last_index=last)
@@ -382,14 +382,14 @@ FORMS |= {"argmax": _place("ArgMax"), "argmin": _place("ArgMin")}
 
 
 @onnx_form("cumsum")
-def _cumsum(w: Writer, n: Call) -> None:
+def _cumsum(w: Writer, n: NodeCall) -> None:
     exclusive, reverse = (int(n.settings.get(name, False)) for name in ("exclusive", "reverse"))
     axis = np.array(n.settings["axis"])
     w.emit("CumSum", [*n.inputs, axis], n.outputs, exclusive=exclusive, reverse=reverse)
 
 
 @onnx_form("normalise")
-def _normalise(w: Writer, n: Call) -> None:
+def _normalise(w: Writer, n: NodeCall) -> None:
     (x,), axes = n.inputs, np.array(n.settings["axes"])
     centred = w.emit("Sub", [x, w.emit("ReduceMean", [x, axes])])
     variance = w.emit("ReduceMean", [w.emit("Mul", [centred, centred]), axes])
