@@ -178,8 +178,8 @@ def network_of(
     try:
         network = graph_network(contents, strict=strict, complete=frame is not None)
     except FileError as problem:
-        if frame is None and contents.network is not None:
-            raise
+        if frame is None and (contents.network is not None or contents.format == "TorchScript"):
+            raise  # the code of TorchScript says more than what its layers look like
         try:
             return _framed_network(contents, None, None, None, None, strict=strict)
         except (FileError, OptionError):

@@ -101,7 +101,7 @@ class Tensor:
             flat = from_bfloat16(flat)
         steps = tuple(step * flat.itemsize for step in strides)
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps, writeable=False)
-        numbers = np.ascontiguousarray(view)
+        numbers = np.ascontiguousarray(view).reshape(self.shape)  # a single number stays one
         numbers = to_float(numbers) if self.floating else numbers
         return -numbers if self.negated else numbers
 

@@ -48,7 +48,7 @@ def describe_file(
     pending: list[tuple[str, int, Any]] = [("", 0, content)]
     while pending:
         path, depth, node = pending.pop()
-        if isinstance(node, PickledObject) and (tensor := _describe_tensor(node, storage, budget)) is not None:
+        if isinstance(node, PickledObject) and (tensor := describe_tensor(node, storage, budget)) is not None:
             tensors[path or "tensor"] = tensor
             continue
         if not isinstance(node, (dict, list, tuple, PickledObject)) or id(node) in visited or depth > DEEPEST:
@@ -123,7 +123,7 @@ def _is_path_part(key: Any) -> bool:
     return isinstance(key, str) or (isinstance(key, int) and is_count(abs(key)))
 
 
-def _describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor | None:
+def describe_tensor(node: PickledObject, storage: Callable[[Any], Storage | None], budget: Budget) -> Tensor | None:
     """Return the PyTorch tensor or NumPy array that an object in a pickle describes, or None."""
     for _ in range(4):  # a parameter holds its tensor
         if not node.made_by(*PARAMETER):

@@ -15,13 +15,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gatewise.errors import FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.files.storage import is_safetensors
 from gatewise.interop import unread
 from gatewise.interop.containers import pickles, zips
+from gatewise.interop.containers.pickles import PickledObject
 from gatewise.interop.containers.tensors import (
     AXES,
     SharedStorage,
@@ -36,8 +37,11 @@ from gatewise.interop.containers.tensors import (
 from gatewise.interop.ledger import CODE, LedgerEntry
 from gatewise.interop.torch import exported, torchscript
 from gatewise.interop.torch.content import ModuleFacts, TorchFile
-from gatewise.interop.torch.described import MAGIC, describe_file, is_storage, storage_kind
+from gatewise.interop.torch.described import MAGIC, describe_file, describe_tensor, is_storage, storage_kind
 from gatewise.interop.torch.forward_code import Forward
+
+if TYPE_CHECKING:
+    from gatewise.network.graph import Graph
 
 READ = 1000  # bytes that are read in a microsecond
 TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "bf16"}  # of safetensors
@@ -136,21 +140,45 @@ def _open_zip(source: Path | BinaryIO, budget: Budget, stack: ExitStack) -> Torc
     if not code.texts:
         return file
     tensors = {**file.tensors}
+    constants = None
     if f"{folder}constants.pkl" in archive:
         constants = pickles.read_pickle(io.BytesIO(archive.member(f"{folder}constants.pkl")), budget, calls)
         held = {torchscript.CONSTANTS: constants}
         tensors |= describe_file("PyTorch", held, partial(storage, part="constants"), budget).tensors
     facts = {**file.facts, **code.facts(file.tensors)}
-    forward = None
+    forward, refusal = None, ""
     try:
         forward = Forward(content, code.texts, tensors)
         path = forward.lstm or ""
         facts[path] = replace(facts.get(path, ModuleFacts()), state_by="graph", state=forward.states)
         node = LedgerEntry(CODE.name, CODE.kind)
     except FileError as problem:
+        refusal = str(problem)
         node = CODE._replace(reason=f"{CODE.reason}: {problem}")
+    traced = f"{folder}traced_inputs.pkl"
+
+    def graph() -> Graph:
+        from gatewise.interop.torch.script_graph import ScriptFile, graph_of_script
+        from gatewise.interop.torch.script_source import ScriptSource
+        from gatewise.interop.torch.script_state import KeepsState
+
+        def describe(node: PickledObject) -> Tensor | None:
+            part = "constants" if id(node) in constant_nodes else "data"
+            return describe_tensor(node, partial(storage, part=part), budget)
+
+        constant_nodes = {id(node) for node in constants} if isinstance(constants, (list, tuple)) else set()
+        inputs = pickles.read_pickle(io.BytesIO(archive.member(traced)), budget) if traced in archive else None
+        source = ScriptSource(archive, f"{folder}code/", budget)
+        kinds = [tensor.kind for tensor in tensors.values() if tensor.floating]
+        dtype = "float64" if kinds[:1] == ["<f8"] else "float32"
+        try:
+            return graph_of_script(ScriptFile(content, source, constants, inputs, describe, dtype, budget))
+        except KeepsState as problem:  # which a network of one LSTM can express, if its code has the usual form
+            raise FileError(f"{problem}, and {refusal}") from None
+
     return replace(
         file,
+        graph=graph if isinstance(content, PickledObject) else None,
         format="TorchScript",
         tensors=tensors,
         facts=facts,

@@ -187,7 +187,8 @@ class Forward:
         """Return the network; FileError if one step after another is no run of its LSTM."""
         stored = next((stored for stored in lstms if stored.name == (self.lstm or "lstm")), None)
         state = None if stored is None else stored.state
-        if stored is None or state is None or not has_one_state(state) or stored.batch_first is not False:
+        starts = (state is not None and has_one_state(state)) or self._starts_from_zeros()
+        if stored is None or not starts or stored.batch_first is not False:
             raise FileError(
                 f"{shown(self.lstm or 'lstm')!r} is no LSTM that begins at one state, with its steps on the first axis"
             )
@@ -203,7 +204,12 @@ class Forward:
             if any(array.shape[-1:] != (array.size,) for array in (center, scale)) or {*self.scaling} & {*self.states}:
                 raise FileError("its features are not scaled by one number each")
             inputs = Scaling(center.reshape(-1), scale.reshape(-1) + scale.dtype.type(self.scaling[2]))
-        return network_around(stored.lstm, None, (), head, inputs=inputs, initial=first_sequence(state))
+        initial = None if state is None else first_sequence(state)
+        return network_around(stored.lstm, None, (), head, inputs=inputs, initial=initial)
+
+    def _starts_from_zeros(self) -> bool:
+        """Say whether the state that the module keeps is zeros, which is listed as the state of every run."""
+        return not any(numbers_of(self.tensors[name]).any() for name in self.states)
 
 
 def _nonlinearity(function: str, arguments: Sequence[Any]) -> str:

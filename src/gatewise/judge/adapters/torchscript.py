@@ -41,8 +41,8 @@ def arguments(settings: dict[str, Any], arrays: dict[str, Any]) -> tuple[torch.n
     rows = options["num_layers"] * (2 if options["bidirectional"] else 1)
     sizes = options["proj_size"] or options["hidden_size"], options["hidden_size"]
     zeros = [torch.zeros(rows, batch, size, dtype=dtype) for size in sizes]
-    given = {name: torch.from_numpy(arrays[name]) for name in ("h0", "c0") if name in arrays}
-    return module, [x, given.get("h0", zeros[0]), given.get("c0", zeros[1])]
+    states = {name: torch.from_numpy(arrays[name]) for name in ("h0", "c0") if name in arrays}
+    return module, [x, states.get("h0", zeros[0]), states.get("c0", zeros[1])]
 
 
 @torch.no_grad()
