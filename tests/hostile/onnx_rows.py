@@ -310,7 +310,7 @@ ANSWERS = {
     pieces: "too many pieces",
     adds: LONG,
     splits: LONG,
-    same_names: "not supported",
+    same_names: "two initializers named 'W'",
 }
 FEW = (huge_shapes, pieces, deep_calls)  # the others where time is not short
 

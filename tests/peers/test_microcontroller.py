@@ -20,7 +20,7 @@ pytestmark = [
     ),
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
-PROGRAM = re.findall(r"^```c\n(.*?)^```$", PAGE, re.M | re.S)[1]
+PROGRAM = re.search(r"^```c\n(#include \"amp\.h\"\n\nstatic amp_state.*?)^```$", PAGE, re.M | re.S)[1]
 COMPILE = re.search(r"^arm-none-eabi-gcc .*$", PAGE, re.M)[0].split()
 LINK = "-nostartfiles -Wl,-e,reset,-Ttext=0x400,-Tdata=0x20000000,--section-start=.vectors=0 -lm"
 # A board: its vectors, a counter at 25 MHz that QEMU advances by one instruction in a nanosecond, and a way out.
