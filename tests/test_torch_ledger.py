@@ -239,7 +239,10 @@ def test_hooks_of_a_pickled_module_are_said(tmp_path, where, kind, by_index):
         warnings.simplefilter("always")
         gw.load_network(path, head="fc")
     assert any("mine.hook" in str(one.message) for one in caught)
-    if where != "fc":
+    assert entry.lstms == (where or "rnn",)
+    if where == "fc":
+        gw.load(path, strict=True)
+    else:
         with pytest.warns(gw.WeightsWarning, match=r"left out: .*mine\.hook\) \(it is code, it may change"):
             gw.load(path)
 

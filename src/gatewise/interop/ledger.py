@@ -159,10 +159,11 @@ def grouped(entries: Iterable[LedgerEntry], *attributes: str) -> dict[tuple[str,
 
 
 def clauses(entries: Iterable[LedgerEntry]) -> str:
-    """Return entries that are left out of a file as the end of a sentence: those of one effect with their reason."""
-    groups = []
-    for (effect,), group in grouped(entries, "effect").items():
+    """Return entries that are left out of a file as the end of a sentence: each reason, or each effect if many."""
+    groups, entries = [], list(entries)
+    by_reason = grouped(entries, "effect", "reason")
+    for group in (by_reason if len(by_reason) <= MOST else grouped(entries, "effect")).values():
         names = join_names([shown(entry.name, 80) for entry in group], "and", most=MOST)
         reason = group[0].reason + " and others" * (len({entry.reason for entry in group}) > 1)
-        groups.append(f"{names} ({', '.join(filter(None, (reason, effect)))})")
+        groups.append(f"{names} ({', '.join(filter(None, (reason, group[0].effect)))})")
     return shown(join_names(groups, most=MOST, separator="; "), LONGEST)

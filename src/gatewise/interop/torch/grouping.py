@@ -65,7 +65,7 @@ def group_tensors(
     items += _refuse_quantised(reader.tensors, reader.classes, reader.groups)
     items += _other_layers(reader.plain, reader.groups, reader.facts)
     lstms, layers, refused = listing(items)
-    known = reader.left_out({name for item in items for name in item.entries})
+    known = reader.left_out({name for item in items for name in item.entries}, {part.name for part in layers})
     if not connected:
         useless = ((name, part) for part in layers if part.weight is None for name in part.entries)
         known += [
@@ -184,8 +184,11 @@ class _GroupReader:
         except GatewiseError:  # its numbers cannot be read
             return False
 
-    def left_out(self, used: Container[str]) -> list[LedgerEntry]:
-        """Return what is known of the tensors that no layer uses, and of the code that would run with modules."""
+    def left_out(self, used: Container[str], layers: Container[str]) -> list[LedgerEntry]:
+        """Return what is known of the tensors that no layer uses, and of the code that would run with modules.
+
+        A hook of one of the `layers` concerns a network that has this layer, but not the LSTM alone.
+        """
         for name, entry in self.bystanders.entries.items():
             if entry.effect == MAY_START and name not in used and self._is_zeros(name):
                 self.bystanders.entries[name] = _zeros_entry(name, entry.layer)
@@ -201,7 +204,8 @@ class _GroupReader:
         ]
         for path, lstms in near.items():
             for hook in self.facts[path].hooks:
-                known = ("it is code", "it may change what its module takes or returns", tuple(lstms))
+                concerned = (path,) if path in layers else tuple(lstms)
+                known = ("it is code", "it may change what its module takes or returns", concerned)
                 if hook.startswith("backward"):
                     known = ("it changes gradients alone", "", ())
                 entries.append(LedgerEntry(f"{path}.{hook}" if path else hook, "attribute", path, *known))
