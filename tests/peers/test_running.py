@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import pandas
 import pytest
 import torch
@@ -29,7 +30,7 @@ SILERO = files("silero_vad.data")
 
 
 class Net(torch.nn.Module):
-    """A convolution, an LSTM, and a head: what gatewise alone cannot run."""
+    """A convolution, an LSTM, and a head."""
 
     def __init__(self):
         super().__init__()
@@ -180,11 +181,20 @@ def test_without_its_framework_a_model_is_missed_in_a_sentence(net, monkeypatch)
     rain()
     torch.jit.script(net).save("model.pt")
     onnx_file(net, "model.onnx", dynamic_axes={"x": {1: "time"}})
-    for name, file in (("torch", "model.pt"), ("onnxruntime", "model.onnx")):
+    by_onnxruntime = gw.open_run("model.onnx", "x.csv").trace.output
+    graph = onnx.load("model.onnx")
+    next(node for node in graph.graph.node if node.op_type == "Conv").domain = "unheard"
+    onnx.save(graph, "unheard.onnx")
+    for name, file in (("torch", "model.pt"), ("onnxruntime", "unheard.onnx")):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, name, None)
             with pytest.raises(gw.MissingExtraError, match=f"the LSTM takes 3; .*{name}"):
                 gw.open_run(file, "x.csv")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "onnxruntime", None)
+        made = gw.open_run("model.onnx", "x.csv")
+    assert "which gatewise runs" in made.interpretation
+    np.testing.assert_allclose(made.trace.output, by_onnxruntime, atol=1e-6)
 
 
 class Tagger(torch.nn.Module):

@@ -95,7 +95,7 @@ def prepare_run(
     if whole_model is not None:
         return _prepared_whole_model(whole_model, name, data, options)
     if lstm_input is None and refusal is not None and model is not None and model.options:
-        raise type(refusal)(f"{refusal}; layers of the file that fit: {model.options}")
+        raise type(refusal)(_with_clause(refusal, f"layers of the file that fit: {model.options}", data))
     if lstm_input is None:
         arrays = join_names(map(repr, data.several or ()))
         raise (
@@ -208,8 +208,8 @@ def _whole_model_to_run(
     except (MissingExtraError, FileError) as problem:
         if fits:
             return None
-        reason = f"{refusal}; and the whole model cannot run: {problem}" if refusal else str(problem)
-        raise type(problem)(reason) from None
+        clause = f"and the whole model cannot run: {problem}"
+        raise type(problem)(_with_clause(refusal, clause, data) if refusal else str(problem)) from None
     if data.single is None:
         named = data.several is not None and any(port.name in data.several for port in loaded.inputs)
         return loaded if named else None
@@ -217,10 +217,17 @@ def _whole_model_to_run(
         if fits:
             return None
         takes = f"the whole model takes {', '.join(map(str, loaded.inputs))}"
-        raise OptionError(f"{refusal}; {takes}" if refusal else takes)
+        raise OptionError(_with_clause(refusal, takes, data) if refusal else takes)
     if fits:
         raise _fits_both(data.single.values, loaded.inputs[0])
     return loaded
+
+
+def _with_clause(refusal: GatewiseError, clause: str, data: InputNumbers) -> str:
+    """Return the text of a refusal with one more clause; a sentence about a column of times stays at the end."""
+    origin = "" if data.single is None or not data.single.times_origin else f". {data.single.times_origin}"
+    text = str(refusal)
+    return f"{text.removesuffix(origin)}; {clause}{origin if text.endswith(origin) else ''}"
 
 
 def _fits_both(values: Any, port: GraphInput) -> OptionError:

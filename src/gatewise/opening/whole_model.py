@@ -206,8 +206,11 @@ def load_whole_model(contents: Contents) -> WholeModel:
     if contents.graph is not None:
         try:
             return _load_by_runtime(contents) if _has_runtime(contents) else _load_graph(contents)
-        except MissingExtraError:
-            return _load_graph(contents)
+        except MissingExtraError as missing:
+            try:
+                return _load_graph(contents)
+            except FileError as problem:  # of an operation that the runtime may have
+                raise MissingExtraError(f"{problem}; {missing}") from None
     return _load_by_runtime(contents)
 
 
