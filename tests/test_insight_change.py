@@ -8,6 +8,7 @@ from pairwise import pairs
 import gatewise as gw
 from gatewise.examples import latch
 from gatewise.insight import change
+from gatewise.margins import TIE
 
 Edit = gw.Edit
 QUANTITIES = ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state")
@@ -57,7 +58,8 @@ def test_it_finds_what_is_found_number_by_number(variant, edited, direction, pro
     assert found.first.before - found.first.after == pytest.approx(
         (before.quantity(parted[0][1]) - after.quantity(parted[0][1]))[parted[0][0]][at]
     )
-    assert abs(found.largest.before - found.largest.after) == max(one.max() for one in apart.values())
+    largest = max(one.max() for one in apart.values())  # of differences that tie, the first is reported
+    assert largest * (1 - TIE) <= abs(found.largest.before - found.largest.after) <= largest
     assert found.at_end == np.abs(before.final.h - after.final.h).max()
 
 

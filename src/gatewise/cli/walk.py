@@ -141,6 +141,9 @@ def walk(
             short=cell_run.short,
         )
 
+    if output is None and sys.stdout is None:  # closed: there is nobody to work through a step for
+        walkthrough(steps)  # refuses wrong options all the same
+        return
     if not (brief or program):
         worked, p = len(walkthrough(steps).shown), steps[0].parameters
         weights = p.num_parameters * (1 if format == "notebook" else worked)
@@ -149,8 +152,6 @@ def walk(
         require_consent(work, second * weights, byte * weights, yes=yes)
     if output is None and format in (None, "text"):
         walk = walkthrough(steps)
-        if sys.stdout is None:  # closed: there is nobody to write each step for
-            return
         with_decimals(walk.digits, terminal.show, walk, Console())
         chosen = (unit, sequence, format, dy, chosen_options(back), *options.groups)
         plain = not (brief or every_step or backward)
