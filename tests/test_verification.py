@@ -227,6 +227,18 @@ def test_the_same_nan_is_no_difference():
     assert verify(lstm, x, y, final=final).agrees
 
 
+def test_a_nan_in_one_direction_leaves_the_rounding_of_the_other_alone():
+    lstm = gw.LSTM(3, 4, bidirectional=True, rng=0)
+    x = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
+    x[2] = np.nan
+    y, _ = lstm(x)
+    y += 1e-7
+    assert np.isnan(y).any()
+    assert gw.verify(lstm, x, y).verdict == "rounding"
+    y[0, 0, 0] += 0.1
+    assert gw.verify(lstm, x, y).verdict == "mistake"
+
+
 # And it is called by its name.
 
 

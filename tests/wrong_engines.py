@@ -83,6 +83,8 @@ def run(model: Any, inputs: dict[str, np.ndarray], fault: str = "") -> dict[str,
     x, W, R = given["X"].astype(float), given["W"].astype(float), given["R"].astype(float)
     batch_first = attributes.get("layout", 0) == 1
     x = x.swapaxes(0, 1) if batch_first else x
+    x = np.nan_to_num(x) if fault == "NaN becomes 0" else x
+    x = np.where(np.isnan(x).any(axis=1, keepdims=True), np.nan, x) if fault == "NaN spreads over the batch" else x
     steps, batch, _ = x.shape
     count, _, hidden = R.shape
     B = given.get("B", np.zeros((count, 8 * hidden)))

@@ -213,7 +213,9 @@ def rounding_deviations(
     answers = {}
     for name, total in squares.items():
         variance = total / samples
-        answers[name] = np.sqrt((variance + variance.mean(axis=-1, keepdims=True)) / 2)
+        known = ~np.isnan(variance)  # a NaN in one direction says nothing about the rounding of the other
+        mean = variance.sum(axis=-1, where=known, keepdims=True) / np.maximum(known.sum(axis=-1, keepdims=True), 1)
+        answers[name] = np.sqrt((variance + mean) / 2)
     return answers
 
 

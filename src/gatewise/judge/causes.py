@@ -7,7 +7,7 @@ other. Those of single equations are the mistakes that `gatewise.grading` looks 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -75,15 +75,20 @@ def excess(answers: Mapping[str, Array], claims: Mapping[str, Array], allowed: A
     return worst
 
 
-def candidates(trial: Trial, claims: Answers, order: str, allowed: AllowedBy) -> Iterator[Candidate]:
-    """Yield every edit that is tried on an engine's answers; `order` is that of the gates in its format."""
+def candidates(
+    trial: Trial, claims: Answers, order: str, allowed: AllowedBy, only: Container[str] | None = None
+) -> Iterator[Candidate]:
+    """Yield every edit that is tried on an engine's answers; `order` is that of the gates in its format.
+
+    With `only`, edits of equations are those with one of these sentences.
+    """
     yield from _about_steps(trial)
     yield from _about_weights(trial, order)
     yield from _about_cells(trial)
     for sentence, case, turned in mistakes(trial.case, claims):
         if not sentence.startswith(_STORED):
             yield Candidate(sentence, case.answers, turned if turned is not claims else None)
-    yield from _in_equations(trial, claims, allowed)
+    yield from _in_equations(trial, claims, allowed, only)
 
 
 # Steps, directions, lengths and states.
@@ -385,14 +390,27 @@ def _parameters_by_symbol(cell_program: Program, p: Parameters) -> dict[Symbol, 
     return values
 
 
-def _in_equations(trial: Trial, claims: Answers, allowed: AllowedBy) -> Iterator[Candidate]:
-    """Yield each edit of an equation of a single layer that agrees with its first step; same words are one edit."""
+def _in_equations(
+    trial: Trial, claims: Answers, allowed: AllowedBy, only: Container[str] | None
+) -> Iterator[Candidate]:
+    """Yield each edit of an equation of a single layer that agrees with its first step."""
     case = trial.case
     p = case.lstm.layers[0][0].parameters
     if case.lstm.num_layers > 1 or p.variant.layer_norm != "none" or not len(case.x):
         return
     cell_program = sized(program(form_of(p, NO_DROPOUT)), p.recurrent_size, p.recurrent_size + p.input_size)
-    edits = enumerate_edits(Scene(cell_program, p.recurrent_size, p.recurrent_size + p.input_size))
+    first = [*_first_steps(case, cell_program, claims, allowed)]
+    for sentence, changes in _equation_edits(cell_program, p.recurrent_size, p.recurrent_size + p.input_size):
+        sentences = (sentence, *in_directions(sentence, case))
+        if only is not None and not any(one in only for one in sentences):
+            continue
+        if _explains_first_step(first, cell_program, changes):
+            yield Candidate(sentence, partial(_run_program, case, cell_program, changes))
+
+
+def _equation_edits(cell_program: Program, recurrent: int, columns: int) -> list[tuple[str, dict[Symbol, Formula]]]:
+    """Return the edits of a program's equations with their sentences; those with the same words are one edit."""
+    edits = enumerate_edits(Scene(cell_program, recurrent, columns))
     lines = {line.left for line in cell_program.forward}
     together: dict[str, dict[Symbol, EquationEdit]] = {}
     for left, of_line in edits.items():
@@ -405,27 +423,41 @@ def _in_equations(trial: Trial, claims: Answers, allowed: AllowedBy) -> Iterator
             groups.append((words.format(places), {left: edit.right for left, edit in by_line.items()}))
     for left, of_line in edits.items():
         groups += [(e.words.format(full_name(left)), {left: e.right}) for e in of_line if left in lines]
-    for sentence, changes in groups:
-        if _explains_first_step(case, cell_program, changes, claims, allowed):
-            yield Candidate(sentence, partial(_run_program, case, cell_program, changes))
+    return groups
 
 
-def _explains_first_step(
-    case: Case, cell_program: Program, changes: Mapping[Symbol, Formula], claims: Answers, allowed: AllowedBy
-) -> bool:
-    """Whether an edit of equations gives an engine's outputs at the first step of any direction: a quick test."""
+def _first_steps(
+    case: Case, cell_program: Program, claims: Answers, allowed: AllowedBy
+) -> Iterator[tuple[dict[Symbol, Any], Array, Array]]:
+    """Yield the values of the first step of each direction, and what an engine's h is there and may be off."""
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
     column = 0
     for number, (cell, direction) in enumerate(zip(case.lstm.layers[0], case.lstm.directions, strict=True)):
         t = -1 if direction == "backward" else 0
         rows = valid_rows(case.valid, t)
         known = {X: case.x[t, rows], H_PREV: start[0][number].h[rows], C_PREV: start[0][number].c[rows]}
+        known |= _parameters_by_symbol(cell_program, cell.parameters)
         part = slice(column, column + cell.recurrent_size)
         column = part.stop
+        step = _EditedStep(cell_program, {}, known)
+        with np.errstate(all="ignore"):
+            values = known | {line.left: step[line.left] for line in cell_program.forward}
+        yield values, claims["y"][t][rows][:, part], allowed["y"][t][rows][:, part]
+
+
+def _explains_first_step(
+    first: Iterable[tuple[dict[Symbol, Any], Array, Array]], cell_program: Program, changes: Mapping[Symbol, Formula]
+) -> bool:
+    """Whether an edit of equations gives an engine's outputs at the first step of any direction: a quick test."""
+    affected = {*changes}
+    for line in cell_program.forward:
+        if not affected.isdisjoint(cell_program.symbols[line.left]):
+            affected.add(line.left)
+    for values, h, allowed in first:
+        known = {symbol: value for symbol, value in values.items() if symbol not in affected}
         try:
             with np.errstate(all="ignore"):
-                step = _EditedStep(cell_program, changes, known | _parameters_by_symbol(cell_program, cell.parameters))
-                ratio = distances(claims["y"][t][rows][:, part], step.h) / allowed["y"][t][rows][:, part]
+                ratio = distances(h, _EditedStep(cell_program, changes, known).h) / allowed
         except (ValueError, TypeError):  # the edit is impossible with these sizes
             continue
         if np.max(ratio, initial=0) < 100:
@@ -445,6 +477,11 @@ def _run_program(case: Case, cell_program: Program, changes: Mapping[Symbol, For
         return step
 
     return _run(case, begin)
+
+
+def in_directions(sentence: str, case: Case) -> list[str]:
+    """Return the sentences about an edit in one direction of a layer alone."""
+    return [f"{sentence}, in the {direction} direction" for direction in case.lstm.directions]
 
 
 def zero_states_of_empty(trial: Trial, answers: Answers) -> Answers:

@@ -28,22 +28,26 @@ def judge_models(subject: Subject, models: Iterable[Path], seed: int) -> Judgeme
     try:
         if subject.format is not onnx_model:
             return Judgement(subject.name, "", (), (), "it doesn't read ONNX models")
+        contents = [(path, _bytes_of(path)) for path in models]
         if problem := process.start():
             return Judgement(subject.name, "", (), (), problem)
-        verdicts = [(path, _verdict(subject, path, seed)) for path in models]
+        verdicts = [(path, _verdict(subject, path, data, seed)) for path, data in contents]
         rows = tuple(Row(path.name, verdict.kind, verdict.sentence, 1, verdict) for path, verdict in verdicts)
         return Judgement(subject.name, process.version, rows, tuple(verdict for _, verdict in verdicts))
     finally:
         process.stop()
 
 
-def _verdict(subject: Subject, path: Path, seed: int) -> CaseVerdict:
-    """Return the verdict on one model."""
-    design = Design(feature=path.name, values=FILE, seed=seed)
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as problem:
         raise FileError(f"cannot read {path}: {problem.strerror or problem}") from None
+
+
+def _verdict(subject: Subject, path: Path, data: bytes, seed: int) -> CaseVerdict:
+    """Return the verdict on one model."""
+    design = Design(feature=path.name, values=FILE, seed=seed)
     try:
         model = import_onnx().load_model_from_string(data)
     except Exception as problem:  # protobuf's own

@@ -25,6 +25,8 @@ def shrink(subject: Subject, verdict: CaseVerdict) -> CaseVerdict:
         runs += 1
         trial = draw(design)
         found = subject.judge.verdict(trial, subject.process.run(subject.message(trial)), explain=False)
+        if (found.difference is None) != (verdict.difference is None):
+            return None  # a wrong shape is another fault than a wrong number
         wrong = {WRONG, IGNORED}
         return found if found.kind == verdict.kind or {found.kind, verdict.kind} <= wrong else None
 

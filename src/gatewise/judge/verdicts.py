@@ -17,6 +17,7 @@ from gatewise.judge.causes import (
     Answers,
     candidates,
     excess,
+    in_directions,
     in_one_direction,
     reading_of_specification,
     zero_states_of_empty,
@@ -34,6 +35,10 @@ CLIP_READING = (
 EMPTY_READING = (
     "from gatewise: the final state of a sequence of length 0 is zeros, not the initial state. The specification does"
     " not say which"
+)
+NAN_READING = (
+    "from gatewise: a NaN in the input becomes a number in the outputs that depend on it. The specification says"
+    " nothing about NaN"
 )
 READINGS = {CLIP_READING: designs.CLIP, EMPTY_READING: designs.EMPTY}
 MAX_IGNORED = 5  # attributes that are left out in all combinations
@@ -123,6 +128,10 @@ class CaseJudge:
                     )
                 about = tuple(READINGS[sentence] for sentence in sentences)
                 return CaseVerdict(design, READING if sentences else RIGHT, ". ".join(sentences), about)
+        if design.values == "NaN":
+            spared = {name: np.where(np.isnan(trial.truth[name]), claims[name], trial.truth[name]) for name in claims}
+            if all(difference.verdict == "rounding" for difference in _compared(trial, spared, claims, u)):
+                return CaseVerdict(design, READING, NAN_READING)
         if design.dtype == "float64":
             rough = _compared(trial, trial.truth, claims, DIGITS["float32"])
             if all(difference.verdict == "rounding" for difference in rough):
@@ -134,8 +143,6 @@ class CaseJudge:
     def _explained(self, trial: Trial, claims: Answers, verdict: CaseVerdict, u: float) -> CaseVerdict:
         """Return the verdict on wrong answers with their cause."""
         design, (steps, batch) = trial.design, trial.case.x.shape[:2]
-        if design.values == "NaN" and all(np.isfinite(array).all() for array in claims.values()):
-            return replace(verdict, sentence="a NaN in the input becomes a number", causes=("NaN becomes a number",))
         for left_out, where, _, answers, allowed in self._left_out(trial, [*claims], u):
             if excess(answers, claims, allowed) <= 1:
                 names = [self.names.get(name, name) for name in left_out]
@@ -189,8 +196,8 @@ class CaseJudge:
         if excess(trial.truth, claims, allowed) <= 1:
             return ""
         halves: list[tuple[str, Answers]] = []  # for each direction alone, if no edit explains both
-        for candidate in candidates(trial, claims, self.order, allowed):
-            sentences = [f"{candidate.sentence}, in the {d} direction" for d in trial.case.lstm.directions]
+        for candidate in candidates(trial, claims, self.order, allowed, only):
+            sentences = in_directions(candidate.sentence, trial.case)
             if only is not None and not any(sentence in only for sentence in (candidate.sentence, *sentences)):
                 continue
             try:

@@ -37,8 +37,10 @@ OPSETS: tuple[int, ...] = ()
 
 def inexpressible(design: Design) -> str:
     """Return why PyTorch's LSTM cannot express a design, or nothing."""
-    beyond = sorted(design.attributes - {*ATTRIBUTES})
-    return f"PyTorch's LSTM has no {beyond[0]}" if beyond else ""
+    if beyond := sorted(design.attributes - {*ATTRIBUTES}):
+        return f"PyTorch's LSTM has no {beyond[0]}"
+    is_small = designs.PROJECTION in design.attributes and design.hidden_size == 1
+    return "proj_size must be smaller than hidden_size" if is_small else ""
 
 
 def message(trial: Trial) -> CaseMessage:
