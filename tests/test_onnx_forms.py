@@ -16,8 +16,6 @@ from gatewise.network.graph import Builder
 from gatewise.network.graph_network import GraphNetwork
 from gatewise.network.operations import OPERATIONS
 
-ort = pytest.importorskip("onnxruntime")
-
 # Operations that ONNX cannot express, or that are written only as a part of something else.
 WITHOUT = {"choose", "scan", "loop", "unknown"}
 FOLDED = {"range"}  # a run of zeros has no numbers for it
@@ -63,10 +61,15 @@ def network_of(example: Example):
     return GraphNetwork(build.graph([results] if isinstance(results, str) else list(results))), given
 
 
-def answers(model, inputs):
+def session_of(model):
+    ort = pytest.importorskip("onnxruntime")
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def answers(model, inputs):
+    session = session_of(model)
     names = [port.name for port in session.get_inputs()]
     return session.run(None, dict(zip(names, inputs, strict=True)))
 
@@ -75,6 +78,7 @@ def test_every_operation_has_a_form_in_onnx():
     assert {name for name, row in OPERATIONS.items() if row.onnx is None and name != "lstm"} == WITHOUT
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("example", EACH)
 def test_an_operation_written_as_onnx_computes_the_same(example):
     network, given = network_of(example)
@@ -103,10 +107,11 @@ def graph_of_two(*, causal=True):
     return GraphNetwork(build.graph([y], names=["flow"]), labels)
 
 
+@pytest.mark.peers
 def test_states_are_inputs_with_defaults_and_outputs_where_the_network_is_causal():
     network, x = graph_of_two(), np.random.default_rng(3).normal(size=(7, 2, 3)).astype(np.float32)
     model = onnx_format.write(network)
-    session = ort.InferenceSession(model.SerializeToString())
+    session = session_of(model)
     states = [port.name for port in session.get_overridable_initializers()]
     assert states == ["first.h0", "first.c0", "second.h0", "second.c0"]
     whole, *_ = session.run(None, {"x": x})
@@ -127,9 +132,10 @@ def test_states_are_inputs_with_defaults_and_outputs_where_the_network_is_causal
     assert len(whole_runs_only.graph.output) == 1
 
 
+@pytest.mark.peers
 def test_one_step_as_onnx_carries_the_state_that_a_stream_does():
     network, x = graph_of_two(), np.random.default_rng(3).normal(size=(5, 1, 3)).astype(np.float32)
-    session = ort.InferenceSession(onnx_format.write(network, stream=True).SerializeToString())
+    session = session_of(onnx_format.write(network, stream=True))
     states = [port.name for port in session.get_overridable_initializers()]
     stream, carried = network.stream(1), {}
     for step in x:
