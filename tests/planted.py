@@ -289,9 +289,11 @@ def memory(kind, *, gap=25, regular=True, where="alone", others=4, steps=400, se
     head[0, 0 if where == "below" else read] = 1
     lstm = gw.LSTM.from_cells([each.astype(dtype) for each in cells])
     network = gw.Network(lstm, head=gw.Linear(head.astype(dtype), None))
-    least, most = {"fading": (34, 34), "counting": (200, 200), "changing sign": (200, 200)}.get(
-        kind, (round(0.85 * gap), gap) if regular else (gap, 3 * gap // 2)
-    )
+    least, most = {
+        "fading": (33, 35),
+        "counting": (steps - steps // 20, steps),
+        "changing sign": (steps - steps // 20, steps),
+    }.get(kind, (round(0.85 * gap), gap) if regular else (gap, 3 * gap // 2))
     return Memory(network, x.astype(dtype), least, most, (int(where == "above"), place), through)
 
 

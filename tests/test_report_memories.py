@@ -49,7 +49,7 @@ def test_a_report_tells_how_long_a_planted_memory_lasts_and_where_it_lives(kind,
     memory = planted.memory(kind, where=where, regular=regular, others=others, dtype=dtype, seed=seed)
     headline, sentence, answer = memory_of(memory.network, memory.x)
     assert memory.least <= steps_in(headline) == answer.steps <= memory.most
-    for_ever = memory.least == len(memory.x) // 2
+    for_ever = memory.most == len(memory.x)
     assert ("at least" in headline, answer.at_least) == (for_ever, for_ever)
     if kind.startswith("held"):
         assert "until the input ends it" in sentence or "and then no more" in sentence

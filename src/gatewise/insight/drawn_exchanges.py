@@ -10,13 +10,11 @@ from gatewise.arrays import Array, chunks
 from gatewise.errors import OptionError
 from gatewise.insight.exchanges import MOST, Exchanges, Outcome, Places, Steps, Swaps, late_lags
 from gatewise.margins import TIE, largest_first, rounding_margin
-from gatewise.showing import counted
 
 CANDIDATES, LEAST = 64_000, 4_000  # exchanges of which one step is run, and the least of a large model
 EQUAL = 8  # times as many are drawn, since those of equal inputs exchange nothing
 CANDIDATE_WORK = 2 * 10**9  # multiplications of these steps
 FURTHER = 4  # times as many lags are looked at, if more would be cut off
-CUT = 0.1 * (1 + TIE)  # of the weight of the exchanges: where more lasts to the last lag, later ones are looked at
 FIRST, SECOND, CHECKED = 100, 300, 50  # exchanges of the first round, of the second, and of each check
 EXCHANGES = FIRST + SECOND + 4 * CHECKED  # of all lags
 SHARE = 0.9  # of the weight of all exchanges, which end within the horizon
@@ -55,16 +53,14 @@ class DrawnExchanges:
     def __init__(self, exchanges: Exchanges, rng: np.random.Generator) -> None:
         self.exchanges, self.rng = exchanges, rng
 
-    def drawn(self, count: int, lags: int) -> Swaps:
-        """Return so many random exchanges of steps by others with another input, or all; each has lags behind it."""
-        at, sources, x = self.exchanges.places(lags), self.exchanges.places(0), self.exchanges.x
-        if not len(at.times):
-            raise OptionError(f"no step has {counted(lags, 'valid step')} after it at which a change of it could show")
-        total = len(at.times) * len(sources.times)
+    def drawn(self, count: int) -> Swaps:
+        """Return so many random exchanges of steps by others with another input, or all."""
+        at, x = self.exchanges.places(), self.exchanges.x
+        total = len(at.times) ** 2
         drawn = min(total, EQUAL * count)
         numbers = self.rng.permutation(total) if total == drawn else self.rng.integers(0, total, drawn)
-        places, of_sources = np.divmod(numbers, len(sources.times))
-        swaps = Swaps(at.of(places), sources.of(of_sources))
+        places, of_sources = np.divmod(numbers, len(at.times))
+        swaps = Swaps(at.of(places), at.of(of_sources))
         parts = (swaps.of(part) for part in chunks(drawn, x.shape[-1], MOST))
         differing = np.flatnonzero(np.concatenate([(x[some.at] != x[some.source]).any(-1) for some in parts]))[:count]
         if not len(differing):
@@ -86,20 +82,20 @@ class DrawnExchanges:
         count = min(CANDIDATES, max(LEAST, CANDIDATE_WORK // exchanges.num_weights))
         while True:
             later = min(FURTHER * lags, most)
-            candidates = self.drawn(count, lags)
+            candidates = self.drawn(count)
             moved = exchanges.one_step(candidates)
             first = self._each_unit_in_turn(moved)
             outcome = exchanges.outcome(candidates.of(first), lags)
-            if lags == later or outcome.share_at(lags).max() <= CUT:
+            if lags == later or not outcome.is_cut_off(SHARE):
                 c = exchanges.cell_states
                 deviation = c.std((0, 1))
                 far = moved / np.where(deviation > rounding_margin(c, axis=(0, 1)), deviation, np.inf)
-                wanted = (far * (1 + outcome.units.quantile(SHARE))).max(1).astype(np.float64)
+                wanted = (far * (1 + outcome.units.quantile(SHARE)[0])).max(1).astype(np.float64)
                 wanted[first] = 0
                 second = self.chosen(wanted, SECOND)
                 if len(second):
                     outcome = Outcome.joined([outcome, exchanges.outcome(candidates.of(second), lags)])
-                if lags == later or outcome.share_at(lags).max() <= CUT:
+                if lags == later or not outcome.is_cut_off(SHARE):
                     return lags, candidates.of(np.concatenate([first, second])), outcome
             lags = later
 
@@ -120,28 +116,43 @@ class DrawnExchanges:
         drawn = self.rng.exponential(size=len(weights)) / np.where(weights > 0, weights, np.nan)
         return np.argsort(drawn, kind="stable")[:count]
 
+    def ended_by_input(self, swaps: Swaps, outcome: Outcome, place: int) -> bool | None:
+        """Return whether most exchanges whose effect stops at a step keep it if that step has another input.
+
+        Its input becomes that of the step before, which left the effect as it was. None if no effect stops.
+        """
+        lasts, sums = outcome.outputs.lags[:, place], outcome.sums[:, place] * ~outcome.outputs.lasts[:, place]
+        chosen = self.chosen(sums, CHECKED)
+        if not len(chosen):
+            return None
+        kept = self.exchanges.kept_without_end(swaps.of(chosen), lasts[chosen], self.exchanges.varied[place])
+        return bool((kept * sums[chosen]).sum() > 0.5 * (1 - TIE) * sums[chosen].sum())
+
     def checks(self, swaps: Swaps, outcome: Outcome, place: int, lags: int) -> Checks:
         """Return the findings of the checks of a horizon about the output at a place."""
         sums, run = outcome.sums[:, place], self.exchanges.outcome
-        plain = self.drawn(CHECKED, lags)
+        plain = self.drawn(CHECKED)
         past = run(plain._replace(states=True), lags).outputs
-        chosen = swaps.of(self.chosen(sums, CHECKED))
-        fewer, sources, together = lags - TOGETHER + 1, self.exchanges.places(0, TOGETHER), None
-        if fewer > 0 and len(sources.times) and len(chosen.at.times):
-            several = chosen._replace(source=self.any_of(sources, len(chosen.at.times)), steps=TOGETHER)
-            together = int(run(several, fewer).outputs.quantile(SHARE)[place])
-        lasting, early, late = self.chosen(sums * (outcome.outputs.lags[:, place] == lags), CHECKED), None, None
+        fewer, sources, together = lags - TOGETHER + 1, self.exchanges.places(TOGETHER), None
+        if fewer > 0 and len(sources.times):
+            able = swaps.at.times + TOGETHER - 1 <= self.exchanges.ends[1][swaps.at.sequences]
+            chosen = swaps.of(self.chosen(sums * able, CHECKED))
+            if len(chosen.at.times):
+                several = chosen._replace(source=self.any_of(sources, len(chosen.at.times)), steps=TOGETHER)
+                together = int(run(several, fewer).outputs.quantile(SHARE)[0][place])
+        lasting, early, late = self.chosen(sums * outcome.outputs.lasts[:, place], CHECKED), None, None
         if len(lasting) and lags:
             whole = swaps.of(lasting)
             small = whole._replace(part=SMALL)
             early = float(self.exchanges.one_step(small).sum() / self.exchanges.one_step(whole).sum())
+            at_end = late_lags(np.minimum(self.exchanges.seen(whole)[0], lags), lags + 1)
             ends = (run(small, lags).differences, outcome.differences[:, lasting])
-            later = [d[-lags - 1 :, :, place][late_lags(lags + 1)] for d in ends]
+            later = [d[-lags - 1 :, :, place][at_end] for d in ends]
             late = float(later[0].sum(dtype=np.float64) / later[1].sum(dtype=np.float64))
         return Checks(
             plain=len(plain.at.times),
             counting=int((run(plain, lags).sums[:, place] > PLAIN * sums.mean()).sum()),
-            past=int(past.quantile(SHARE)[place]),
+            past=int(past.quantile(SHARE)[0][place]),
             together=together,
             fewer=fewer,
             early=early,

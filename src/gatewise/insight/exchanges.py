@@ -30,6 +30,7 @@ PEAK = 0.1 * (1 - TIE)  # of the largest difference: a smaller one does not show
 PART = 0.9 * (1 - TIE)  # of the sum of all differences
 LATE = 0.1  # of the lags, the last ones: a change lasts to the end if they have so much of it,
 TAIL = 0.05 * (1 + TIE)  # in all, or `PEAK` at most
+FEW = 0.05 * (1 - TIE)  # of the weight of the exchanges: a lag that fewer reach is not one that was looked at
 
 Places = npt.NDArray[np.intp]
 
@@ -70,48 +71,69 @@ class Lasting(NamedTuple):
     ----------
     lags : array of int (exchange, quantity)
         The later of two lags: the last one with a tenth of the largest difference or more, and the one by which nine
-        tenths of all differences have come; or the last lag of all, if what comes late counts.
+        tenths of all differences have come.
     sums : array (exchange, quantity)
         The differences of all lags together.
+    lasts : boolean array (exchange, quantity)
+        Whether it still shows in the last tenth of the lags that were seen, so that it may last longer.
     """
 
     lags: Places
     sums: Array
+    lasts: Mask
 
     @classmethod
-    def of_differences(cls, d: Array) -> Lasting:
-        """Return how long differences (lag, exchange, quantity) show."""
+    def of_differences(cls, d: Array, seen: Places | None = None) -> Lasting:
+        """Return how long differences (lag, exchange, quantity) show.
+
+        `seen` has the last lag (exchange,) that its sequence is long enough to show; the differences after it are 0.
+        """
         sums, largest, end = d.sum(0, dtype=np.float64), d.max(0), len(d) - 1
+        seen = np.full(d.shape[1], end) if seen is None else np.minimum(seen, end)
         last = end - np.argmax((d >= PEAK * largest)[::-1], axis=0)
         part = (np.cumsum(d, axis=0, dtype=np.float64) < PART * sums).sum(0)
         lags = np.maximum(last, np.minimum(part, end))
-        late = d[late_lags(len(d))]
+        late = np.where(late_lags(seen, len(d))[..., None], d, 0)
         reaches = (late.sum(0, dtype=np.float64) > TAIL * sums) | (late.max(0) > PEAK * largest)
-        lags = np.where(reaches & (end > 0), end, lags)
-        return cls(np.where(sums > 0, lags, 0), sums)
+        lasts = reaches & (end > 0) & (sums > 0)
+        return cls(np.where(sums > 0, lags, 0), sums, lasts)
 
     @classmethod
     def joined(cls, parts: Sequence[Lasting]) -> Lasting:
         """Return all exchanges of several parts."""
         return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
-    def quantile(self, share: float) -> Places:
-        """Return the lag of each quantity within which so much of the weight of the exchanges ends."""
+    def quantile(self, share: float) -> tuple[Places, Mask]:
+        """Return the lag of each quantity within which so much of the weight of the exchanges ends, and if more last.
+
+        An exchange that still shows when its sequence ends counts only up to there: Kaplan and Meier, "Nonparametric
+        estimation from incomplete observations" (1958). If more than the rest lasts as far as was seen, the lag is the
+        largest one that exchanges with a twentieth of the weight reach.
+        """
         order = np.argsort(self.lags, axis=0, kind="stable")
-        lags, weights = (np.take_along_axis(array, order, 0) for array in self)
-        sums = np.cumsum(weights, axis=0)
-        place = np.minimum((sums < (1 - TIE) * share * sums[-1]).sum(0), len(sums) - 1)
-        return np.asarray(np.take_along_axis(lags, place[None], 0)[0])
+        lags, weights, lasts = (np.take_along_axis(array, order, 0) for array in self)
+        at_risk = np.cumsum(weights[::-1], axis=0)[::-1]
+        total = at_risk[:1]
+        # Those that end at a lag are taken from all that were seen so far, which those that last do, too.
+        ends = np.where(lasts, 0, weights)
+        found, more = np.zeros(lags.shape[1], np.intp), np.ones(lags.shape[1], bool)
+        for quantity in range(lags.shape[1]):
+            each, first = np.unique(lags[:, quantity], return_index=True)
+            ended = np.add.reduceat(ends[:, quantity], first)
+            seen = at_risk[first, quantity]
+            left = np.cumprod(1 - ended / np.where(seen > 0, seen, 1))
+            below = np.flatnonzero(left <= 1 - (1 - TIE) * share)
+            enough = np.flatnonzero(seen >= FEW * total[0, quantity])
+            more[quantity] = not len(below) and total[0, quantity] > 0
+            found[quantity] = each[below[0]] if len(below) else each[enough[-1]] * (total[0, quantity] > 0)
+        return found, more
 
-    def share_at(self, lag: int) -> Array:
-        """Return for each quantity the share of the weight that exchanges have which still show at a lag."""
-        total = self.sums.sum(0)
-        return np.asarray(np.where(self.lags >= lag, self.sums, 0).sum(0) / np.where(total > 0, total, 1))
 
-
-def late_lags(count: int) -> slice:
-    """Return the last tenth of so many lags."""
-    return slice(count - max(1, round(LATE * count)), None)
+def late_lags(seen: Places, count: int) -> Mask:
+    """Return which of so many lags are in the last tenth (lag, exchange) of those that were seen of each exchange."""
+    lag = np.arange(count)[:, None]
+    late: Mask = (lag <= seen) & (lag > seen - np.maximum(1, np.round(LATE * (seen + 1)).astype(np.intp)))
+    return late
 
 
 class Outcome(NamedTuple):
@@ -144,9 +166,9 @@ class Outcome(NamedTuple):
         """All that each exchange changes in each output."""
         return self.outputs.sums + self.ahead.sums
 
-    def share_at(self, lag: int) -> Array:
-        """Return for each output the share of the weight of exchanges that still show at a lag, later or earlier."""
-        return np.maximum(self.outputs.share_at(lag), self.ahead.share_at(lag))
+    def is_cut_off(self, share: float) -> bool:
+        """Return whether more than the rest of the weight of exchanges lasts longer than was seen in some output."""
+        return any(bool(part.quantile(share)[1].any()) for part in (self.outputs, self.ahead))
 
     @classmethod
     def joined(cls, parts: Sequence[Outcome]) -> Outcome:
@@ -178,6 +200,8 @@ class Exchanges:
         Those of the outputs.
     is_reversed : bool
         Whether the arrays go back in time.
+    output : int or None
+        An output that is looked at, however little it varies.
     """
 
     network: Network
@@ -185,16 +209,17 @@ class Exchanges:
     x: Array
     names: Sequence[str] | None
     is_reversed: bool = False
+    output: int | None = None
 
     @classmethod
-    def of_run(cls, run: LSTMTrace | NetworkTrace) -> Exchanges:
+    def of_run(cls, run: LSTMTrace | NetworkTrace, output: int | None = None) -> Exchanges:
         """Return a run that kept everything, with a batch axis, as one in which steps can be exchanged."""
         rows = [[cell.parameters for cell in row.values()] for row in run.lstm.layers]
         is_reversed = run.lstm.directions == ("backward",)
         network = _raw_outputs(run.network, LSTM.from_cells(rows, merge=run.lstm.merge))
         given = run.input if isinstance(run, NetworkTrace) else None  # if it is not simply what the LSTM is given
         x = run.lstm.require("an exchange of steps") if given is None else given
-        return cls(network, run.lstm, x[::-1] if is_reversed else x, run.labels.outputs, is_reversed)
+        return cls(network, run.lstm, x[::-1] if is_reversed else x, run.labels.outputs, is_reversed, output)
 
     @property
     def is_bidirectional(self) -> bool:
@@ -222,7 +247,10 @@ class Exchanges:
     def varied(self) -> Places:
         """The outputs that are looked at: all, or of many those that vary most."""
         count = min(MOST_OUTPUTS, max(1, 2 * MOST_KEPT // len(self.y)))
-        return np.sort(largest_first(self.y.std((0, 1)), count))
+        spread = self.y.std((0, 1))
+        if self.output is not None:
+            spread[self.output] = np.inf
+        return np.sort(largest_first(spread, count))
 
     @cached_property
     def names_of_varied(self) -> list[str]:
@@ -267,15 +295,18 @@ class Exchanges:
         """The numbers that the run of an exchange holds of a step."""
         return int(self.x.shape[-1] + 4 * self.y.shape[-1] + 8 * self.cell_states.shape[-1])
 
-    def places(self, lags: int, count: int = 1) -> Steps:
-        """Return the first of `count` valid steps with so many steps behind them, and before if these can show it."""
+    def places(self, count: int = 1) -> Steps:
+        """Return the first of `count` valid steps, one after another, wherever they are."""
         valid = np.ones(self.x.shape[:2], bool) if self.valid is None else np.array(self.valid)
-        first, last = self.ends
-        steps, before = np.arange(len(valid))[:, None], lags if self.is_bidirectional else 0
-        inside = (steps + count - 1 + lags <= last) & (steps - before >= first)
+        inside = np.arange(len(valid))[:, None] + count - 1 <= self.ends[1]
         for later in range(1, min(count, len(valid))):
             inside[: len(valid) - later] &= valid[later:]
         return Steps(*np.nonzero(valid & inside))
+
+    def seen(self, swaps: Swaps) -> tuple[Places, Places]:
+        """Return the last lags after and before each exchange (exchange,) that its sequence has a step for."""
+        first, last = (end[swaps.at.sequences] for end in self.ends)
+        return np.maximum(last - swaps.at.times - swaps.steps + 1, 0), np.maximum(swaps.at.times - first, 0)
 
     @cached_property
     def ends(self) -> tuple[Places, Places]:
@@ -296,7 +327,10 @@ class Exchanges:
         return moved
 
     def outcome(self, swaps: Swaps, lags: int) -> Outcome:
-        """Return the changes that exchanges make at the lags up to `lags` from the last step that is exchanged."""
+        """Return the changes that exchanges make at the lags up to `lags` from the last step that is exchanged.
+
+        Where a sequence ends before, its other lags are not seen.
+        """
         before = lags if self.is_bidirectional and not swaps.states else 0
         last, count = lags + swaps.steps - 1, len(swaps.at.times)
         compared = self.y[..., self.varied], self.cell_states
@@ -305,23 +339,28 @@ class Exchanges:
         with working("exchanging steps of the input", count) as done:
             for part in chunks(count, (before + last + 1) * self.numbers_of_step, MOST):
                 some = swaps.of(part)
-                steps = some.at.times + np.arange(-before, last + 1)[:, None], some.at.sequences
+                steps, inside = self._steps(some, -before, last)
                 y, c = self._run(some, -before, last)
                 outputs, units = np.abs(y[..., self.varied] - compared[0][steps]), c - compared[1][steps]
                 outputs[outputs < floor] = 0
                 units[np.abs(units) < floor_of_units] = 0
-                if self.valid is not None:
-                    outputs[~self.valid[steps]] = 0  # there the output is of another step, or of none
+                outputs[~inside] = 0  # there the output is of another step, or of none
+                beyond = self._beyond(some, -before, last)
+                units[beyond] = 0
                 held = self.retention[steps]
                 later, earlier = slice(before + swaps.steps - 1, None), slice(before, None, -1)
                 along = np.where(self.goes_forward, held[1:] * units[:-1], held[:-1] * units[1:])
                 anew = np.where(self.goes_forward, units[1:], units[:-1]) - along
+                along[beyond[1:] | beyond[:-1]] = anew[beyond[1:] | beyond[:-1]] = 0
                 sizes = np.abs(units)
-                both = [Lasting.of_differences(sizes[when]) for when in (later, earlier)]
+                seen = self.seen(some)
+                both = [
+                    Lasting.of_differences(sizes[when], end) for when, end in zip((later, earlier), seen, strict=True)
+                ]
                 parts.append(
                     Outcome(
-                        Lasting.of_differences(outputs[later]),
-                        Lasting.of_differences(outputs[earlier]),
+                        Lasting.of_differences(outputs[later], seen[0]),
+                        Lasting.of_differences(outputs[earlier], seen[1]),
                         Lasting(*(np.where(self.goes_forward, *pair) for pair in zip(*both, strict=True))),
                         np.where(self.goes_forward, *(sizes[when].sum(1) for when in (later, earlier))),
                         np.abs(along).sum((0, 1)),
@@ -332,20 +371,51 @@ class Exchanges:
                 done(part.stop - part.start)
         return Outcome.joined(parts)
 
-    def _run(self, swaps: Swaps, first: int, last: int) -> tuple[Array, Array]:
-        """Return outputs and cell states (time, exchange, ·) from `first` to `last` steps after each exchange."""
-        steps = swaps.at.times + np.arange(first, last + 1)[:, None], swaps.at.sequences
-        x = np.array(self.x[steps])
+    def kept_without_end(self, swaps: Swaps, lasts: Places, output: int) -> Mask:
+        """Return for each exchange, whose effect on an output stops after a lag, if it goes on without the next input.
+
+        The step after that lag gets the input of the step before it, in the run with the exchange and in that without.
+        It goes on if half of the difference at that lag is left.
+        """
+        last, rows = int(lasts.max()) + 1, np.arange(len(lasts))
+        x = np.array(self.x[self._steps(swaps, 0, last)[0]])
+        x[lasts + 1, rows] = x[lasts, rows]
+        without, y = self._run(swaps, 0, last, x)[0], self._run(swaps._replace(part=0.0), 0, last, x)[0]
+        differences = np.abs(without - y)[..., output]
+        return np.asarray(differences[lasts + 1, rows] >= 0.5 * (1 - TIE) * differences[lasts, rows])
+
+    def _steps(self, swaps: Swaps, first: int, last: int) -> tuple[tuple[Places, Places], Mask]:
+        """Return the steps (time, exchange) from `first` to `last` after each exchange, and which of them are valid.
+
+        Those beyond the ends of the run are its first and its last one, which are not valid there.
+        """
+        times = swaps.at.times + np.arange(first, last + 1)[:, None]
+        steps = np.clip(times, 0, len(self.x) - 1), swaps.at.sequences
+        inside: Mask = times == steps[0]
+        return steps, inside if self.valid is None else inside & self.valid[steps]
+
+    def _beyond(self, swaps: Swaps, first: int, last: int) -> Mask:
+        """Return which steps (time, exchange) from `first` to `last` after each exchange the run does not have."""
+        times = swaps.at.times + np.arange(first, last + 1)[:, None]
+        return (times < 0) | (times >= len(self.x))
+
+    def _run(self, swaps: Swaps, first: int, last: int, x: Array | None = None) -> tuple[Array, Array]:
+        """Return outputs and cell states (time, exchange, ·) from `first` to `last` steps after each exchange.
+
+        `x` (time, exchange, feature) is what these runs are given, but for the exchanges; by default the run's input.
+        """
+        steps, inside = self._steps(swaps, first, last)
+        x = np.array(self.x[steps] if x is None else x)
         start: list[list[State]] = [[] for _ in range(self.network.lstm.num_layers)]
         for (layer, way), state in self.states.items():
             from_step = swaps.source if swaps.states and way == "forward" else swaps.at
-            edge = from_step.times + (first if way == "forward" else last + 2)
+            edge = np.clip(from_step.times + (first if way == "forward" else last + 2), 0, len(self.x) + 1)
             start[layer].append(State(*(array[edge, from_step.sequences] for array in state)))
         if not swaps.states:
             sources = self.x[swaps.source.times + np.arange(swaps.steps)[:, None], swaps.source.sequences]
             taken = x[-first : swaps.steps - first]
             taken[:] = sources if swaps.part == 1 else taken + x.dtype.type(swaps.part) * (sources - taken)
-        options: dict[str, Any] = {} if self.valid is None else {"mask": self.valid[steps]}
+        options: dict[str, Any] = {} if inside.all() else {"mask": inside}
         trace = self.network.trace(x, tuple(map(tuple, start)), keep=("cell_state",), **options)
         c = [cell.cell_state for cell in trace.lstm.cells().values()]
         return _side_by_side(trace.output), np.concatenate(c, axis=-1)

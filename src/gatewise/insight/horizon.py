@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,15 @@ from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
 from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
-from gatewise.insight.naming import duration_of, of_cell, output_phrase, step_duration, step_noun, unit_names
+from gatewise.insight.naming import (
+    duration_of,
+    of_cell,
+    output_of,
+    output_phrase,
+    step_duration,
+    step_noun,
+    unit_names,
+)
 from gatewise.insight.retention import require_finite, require_range, stored_run
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
@@ -52,7 +60,13 @@ class Horizon(Answer):
     curve : array (3, lag)
         The lower quartile, the median and the upper quartile of the output's difference, as a share of its largest.
     output : str
-        The output that shows changes longest; empty where there is one.
+        The output that this is about: the one that was asked for, or shows changes longest; empty where there is one.
+    outputs : tuple of str
+        The names of all outputs that were looked at.
+    outputs_steps, outputs_ahead : array of int (output,)
+        The horizons of these.
+    exchanges : int
+        The number of exchanges that change the output, on which the horizon rests.
     unit_curves : array (lag + 1, unit)
         Of each unit, the mean difference of its cell state at each lag, as a share of its largest.
     step_duration : tuple of (float, str) or None
@@ -77,6 +91,10 @@ class Horizon(Answer):
     output: str
     unit_curves: Array
     step_duration: tuple[float, str] | None
+    outputs: tuple[str, ...] = field(default=(), kw_only=True)
+    outputs_steps: Places = field(default_factory=lambda: np.zeros(0, np.intp), kw_only=True)
+    outputs_ahead: Places = field(default_factory=lambda: np.zeros(0, np.intp), kw_only=True)
+    exchanges: int = field(default=0, kw_only=True)
 
     @property
     def title(self) -> str:
@@ -103,6 +121,7 @@ def horizon(
     x: Any = None,
     state: States | None = None,
     *,
+    output: int | str | None = None,
     lags: int | None = None,
     rng: int | np.random.Generator = 0,
     **options: Any,
@@ -122,10 +141,12 @@ def horizon(
         The input of the model, as its call takes it. Of tokens the rows of the embedding are exchanged.
     state
         As in a call.
+    output : int or str, optional
+        The output that this is about, by its number or name. By default the one that shows changes longest.
     lags : int, optional
-        The last lag to look at: up to half of the longest sequence, a third if the model is bidirectional, and less
-        than its windows. By default 256, and four times as many while more than a tenth of the effects would be cut
-        off; at most 8,192, and no more than some 25 billion multiplications allow.
+        The last lag to look at: less than the steps of the longest sequence, and of its windows. By default 256, and
+        four times as many while more than a tenth of the effects would be cut off; at most 8,192, and no more than some
+        25 billion multiplications allow.
     rng : int or numpy.random.Generator
         Draws the exchanges: with the same seed the same ones.
     **options
@@ -141,7 +162,8 @@ def horizon(
     Raises
     ------
     OptionError
-        If `lags` is no positive integer, no sequence is long enough, or the run has edits or dropout masks.
+        If `lags` is no positive integer, there is no such output, no sequence has two steps, or the run has edits or
+        dropout masks.
     NotKeptError
         If the run did not keep everything.
 
@@ -151,6 +173,9 @@ def horizon(
     those that move each unit most; 300 are drawn with a probability in proportion to how far they move a unit, and how
     long these units last. Checks follow: 50 random exchanges, 50 of ten steps together, 50 of the state before a step,
     and a hundredth of those that last to the end: if its share of the effect grew, the run is unstable.
+
+    Any step is exchanged, up to the last. An exchange that still shows at the end of its sequence counts up to there.
+    A change ends by an input if it does not end with that input exchanged for the one before it.
 
     Outputs are compared before a softmax or a sigmoid and before their scaling; of many, the 16 that vary most. A
     network that reads the last step alone is read at every step, as if the input ended there, and one with windows runs
@@ -168,29 +193,68 @@ def horizon(
     >>> print(horizon(gw.LSTM.from_cells(latch().cell), x))
     A change of one step's input shows in the output for 19 steps, and then no more.
     """
-    draws = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(size("rng", rng, least=0, most=None))
-    if not isinstance(model, (LSTM, Network)):
-        run = stored_run(model)
-        if x is not None or state is not None or options:
-            raise OptionError("a horizon of a run takes lags and rng alone: its input and state are those of the run")
-    else:
-        run = stored_run(model.trace(x, state, **options))
-    run.require_unedited("a horizon")
-    require_range(run.lstm.first)
-    if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
-        raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
-    drawn = DrawnExchanges(Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm), draws)
-    most = _most_lags(drawn.exchanges)
-    for values in (drawn.exchanges.cell_states, drawn.exchanges.y):
-        require_finite(values, "a horizon")
-    if lags is None:
-        most = min(most, MOST, max(LEAST, WORK // (EXCHANGES * drawn.exchanges.num_weights)))
-        first = min(LAGS, most)
-    elif size("lags", lags, most=None) > most:
-        raise OptionError(f"lags must be at most {most:,}, for sequences as long as these, not {lags:,}")
-    else:
-        first = most = int(lags)
-    return _answer(drawn, *drawn.rounds(first, most))
+    return HorizonStudy(model, x, state, output=output, lags=lags, rng=rng, **options).answer(output)
+
+
+class HorizonStudy:
+    """The exchanges of a run and what they change, from which the horizon of each output is told."""
+
+    @quiet
+    def __init__(
+        self,
+        model: LSTM | Network | LSTMTrace | NetworkTrace | Trace,
+        x: Any = None,
+        state: States | None = None,
+        *,
+        output: int | str | None = None,
+        lags: int | None = None,
+        rng: int | np.random.Generator = 0,
+        **options: Any,
+    ) -> None:
+        draws = rng if isinstance(rng, np.random.Generator) else None
+        draws = np.random.default_rng(size("rng", rng, least=0, most=None)) if draws is None else draws
+        if not isinstance(model, (LSTM, Network)):
+            run = stored_run(model)
+            if x is not None or state is not None or options:
+                raise OptionError(
+                    "a horizon of a run takes output, lags and rng alone: its input and state are those of the run"
+                )
+        else:
+            run = stored_run(model.trace(x, state, **options))
+        run.require_unedited("a horizon")
+        require_range(run.lstm.first)
+        if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
+            raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
+        exchanges = Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm)
+        if output is not None:
+            place = output_of(output, exchanges.names, exchanges.y.shape[-1])
+            exchanges = replace(exchanges, output=place)
+        self.drawn, most = DrawnExchanges(exchanges, draws), _most_lags(exchanges)
+        for values in (exchanges.cell_states, exchanges.y):
+            require_finite(values, "a horizon")
+        if lags is None:
+            most = min(most, MOST, max(LEAST, WORK // (EXCHANGES * exchanges.num_weights)))
+            first = min(LAGS, most)
+        elif size("lags", lags, most=None) > most:
+            raise OptionError(f"lags must be at most {most:,}, for sequences as long as these, not {lags:,}")
+        else:
+            first = most = int(lags)
+        self.lags, self.swaps, self.outcome = self.drawn.rounds(first, most)
+
+    @quiet
+    def answer(self, output: int | str | None = None) -> Horizon:
+        """Return the horizon of an output, by default of the one that shows changes longest."""
+        exchanges = self.drawn.exchanges
+        if output is None:
+            ends = [part.quantile(SHARE)[0] for part in (self.outcome.outputs, self.outcome.ahead)]
+            longest = np.maximum(*ends)
+            place = first_largest(np.where(longest == longest.max(), self.outcome.sums.sum(0), -1))
+            return _answer(self.drawn, self.lags, self.swaps, self.outcome, place)
+        number = output_of(output, exchanges.names, exchanges.y.shape[-1])
+        if number not in exchanges.varied:
+            raise OptionError(f"output {output} is not among those that were looked at; ask gatewise.insight.horizon")
+        place = int(np.searchsorted(exchanges.varied, number))
+        return _answer(self.drawn, self.lags, self.swaps, self.outcome, place)
 
 
 def _most_lags(exchanges: Exchanges) -> int:
@@ -199,41 +263,48 @@ def _most_lags(exchanges: Exchanges) -> int:
     if exchanges.valid is None or exchanges.valid.any():
         first, last = exchanges.ends
         longest = int((last - first).max(initial=-1)) + 1
-    parts = 3 if exchanges.is_bidirectional else 2
-    if longest < parts:
-        raise OptionError(f"a horizon needs a sequence of {parts} valid steps or more; the longest here has {longest}")
+    if longest < 2:
+        raise OptionError(f"a horizon needs a sequence of 2 valid steps or more; the longest here has {longest}")
     windows = exchanges.network.windows
-    return longest // parts if windows is None else min(longest // parts, windows.steps - 1)
+    return longest - 1 if windows is None else min(longest, windows.steps) - 1
 
 
-def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome) -> Horizon:
-    """Return the horizon that exchanges show, with its checks, its table and its sentence."""
-    exchanges, ends = drawn.exchanges, [part.quantile(SHARE) for part in (outcome.outputs, outcome.ahead)]
-    longest = np.maximum(*ends)
-    place = first_largest(np.where(longest == longest.max(), outcome.sums.sum(0), -1))
+def _answer(drawn: DrawnExchanges, lags: int, swaps: Swaps, outcome: Outcome, place: int) -> Horizon:
+    """Return the horizon of an output that exchanges show, with its checks, its table and its sentence."""
+    exchanges = drawn.exchanges
+    ways = -1 if exchanges.is_reversed else 1
+    ends, more = zip(*(part.quantile(SHARE) for part in (outcome.outputs, outcome.ahead)[::ways]), strict=True)
     checks, curve = drawn.checks(swaps, outcome, place, lags), _curve(outcome, place)
     lag = np.arange(curve.shape[1]) - (lags if exchanges.is_bidirectional else 0)
     windows = exchanges.network.windows
     is_open = windows is None or lags < windows.steps - 1  # more lags may show more
-    steps, ahead = (int(end[place]) for end in ends[:: -1 if exchanges.is_reversed else 1])
+    steps, ahead = (int(end[place]) for end in ends)
+    lasts = [bool(each[place] and is_open and end[place] > 0) for each, end in zip(more, ends, strict=True)]
     step = step_duration(exchanges.trace.first)
     answer = Horizon(
-        columns=_unit_columns(exchanges, outcome, place, lags if is_open else None),
+        columns=_unit_columns(exchanges, outcome, place, is_open=is_open),
         sentence="",
         steps=steps,
         ahead=ahead,
-        at_least=is_open and 0 < steps == lags,
-        ahead_at_least=is_open and 0 < ahead == lags,
+        at_least=lasts[0],
+        ahead_at_least=lasts[1],
         stable=checks.is_stable,
         lags=lags,
         lag=-lag if exchanges.is_reversed else lag,
         curve=curve,
         output=exchanges.names_of_varied[place] if exchanges.y.shape[-1] > 1 else "",
+        outputs=tuple(exchanges.names_of_varied),
+        outputs_steps=ends[0],
+        outputs_ahead=ends[1],
+        exchanges=int((outcome.sums[:, place] > 0).sum()),
         unit_curves=outcome.sizes / np.maximum(outcome.sizes.max(0), np.finfo(np.float32).tiny),
         step_duration=step,
     )
-    reading = _reading(answer, swaps, checks, exchanges, step)
-    return replace(answer, sentence=_sentence(answer, outcome, place, checks, step), reading=tuple(reading))
+    is_abrupt = _ends_abruptly(outcome, place)
+    ended = drawn.ended_by_input(swaps, outcome, place) if is_abrupt else None
+    reading = _reading(answer, swaps, checks, exchanges, step, ended=ended)
+    sentence = _sentence(answer, outcome, place, checks, step, is_abrupt=is_abrupt, ended=bool(ended))
+    return replace(answer, sentence=sentence, reading=tuple(reading))
 
 
 def _curve(outcome: Outcome, place: int) -> Array:
@@ -250,14 +321,14 @@ def _curve(outcome: Outcome, place: int) -> Array:
     return np.concatenate([np.take_along_axis(ordered, each, 1) for each in places], axis=1).T
 
 
-def _unit_columns(exchanges: Exchanges, outcome: Outcome, place: int, last: int | None) -> dict[str, npt.NDArray[Any]]:
+def _unit_columns(exchanges: Exchanges, outcome: Outcome, place: int, *, is_open: bool) -> dict[str, npt.NDArray[Any]]:
     """Return the table of the units: how long an exchange shows in the cell state of each, and where it lives.
 
-    `last` is the last lag that was looked at, if more lags may show more.
+    `is_open` says whether more lags may show more.
     """
     cells = exchanges.trace.cells()
     rows = [(layer, way, name) for (layer, way), cell in cells.items() for name in unit_names(cell)]
-    steps = outcome.units.quantile(SHARE)
+    steps, more = outcome.units.quantile(SHARE)
     both = outcome.along + outcome.anew
     along = outcome.along / np.where(both > 0, both, 1)
     through = np.where(along >= ALONG, "c", np.where(along <= 1 - ALONG, "h", "both"))
@@ -271,7 +342,7 @@ def _unit_columns(exchanges: Exchanges, outcome: Outcome, place: int, last: int 
         "direction": ways,
         "unit": names,
         "steps": steps,
-        "at_least": steps == last if last else np.zeros(len(steps), bool),
+        "at_least": more & (steps > 0) & is_open,
         "through": np.where(steps > 0, through, ""),
         "as_long": (weights * off).sum(0) <= ALIKE * (weights * longest).sum(0),
     }
@@ -280,7 +351,16 @@ def _unit_columns(exchanges: Exchanges, outcome: Outcome, place: int, last: int 
 # In words.
 
 
-def _sentence(answer: Horizon, outcome: Outcome, place: int, checks: Checks, step: tuple[float, str] | None) -> str:
+def _sentence(
+    answer: Horizon,
+    outcome: Outcome,
+    place: int,
+    checks: Checks,
+    step: tuple[float, str] | None,
+    *,
+    is_abrupt: bool,
+    ended: bool,
+) -> str:
     """Return the sentence of a horizon: how long a change shows in the output, and whether a unit keeps it longer."""
     if not answer.stable:
         return (
@@ -290,7 +370,7 @@ def _sentence(answer: Horizon, outcome: Outcome, place: int, checks: Checks, ste
     if not outcome.sums[:, place].any():
         sentence = "No exchanged step of the input changes the output"
     else:
-        shown = _shown(answer, outcome, place, step)
+        shown = _shown(answer, outcome, place, step, is_abrupt=is_abrupt, ended=ended)
         sentence = f"A change of one {step_noun(step)}'s input shows in {answer.title} {shown}"
     return f"{sentence}{answer.longest_trace}."
 
@@ -299,7 +379,9 @@ def _time(steps: int, at_least: bool, step: tuple[float, str] | None) -> str:
     return f"{'at least ' if at_least else ''}{duration_of(steps, step)}"
 
 
-def _shown(answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str] | None) -> str:
+def _shown(
+    answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str] | None, *, is_abrupt: bool, ended: bool
+) -> str:
     """Return how long a change shows in an output, as the end of a sentence."""
     time = _time(answer.steps, answer.at_least, step)
     if answer.ahead:
@@ -315,26 +397,32 @@ def _shown(answer: Horizon, outcome: Outcome, place: int, step: tuple[float, str
         return f"for {time}, as far as was looked"
     if answer.steps == answer.lags:
         return f"for {time}, as far as its windows reach"
-    if _ends_abruptly(outcome, place, answer.lags):
-        half = int(outcome.outputs.quantile(0.5)[place])
-        if half == answer.steps:
-            return f"for {time}, and then no more"
+    half = int(outcome.outputs.quantile(0.5)[0][place])
+    if is_abrupt and half == answer.steps:
+        return f"for {time}, and then no more"
+    if is_abrupt and ended:
         return f"until the input ends it: half of the changes that count last {half}, and few more than {time}"
     over = int(answer.lag[np.flatnonzero(answer.curve[1] >= PEAK)].max(initial=0))
     peak = f"; its peak is over after {duration_of(over, step)}" if LONGER * over < answer.steps else ""
     return f"for {time}: by then nine tenths of its effect have come{peak}"
 
 
-def _ends_abruptly(outcome: Outcome, place: int, lags: int) -> bool:
+def _ends_abruptly(outcome: Outcome, place: int) -> bool:
     """Return whether the differences of an output are still large at their last lags: they do not fade, but end."""
-    d, (last, sums) = outcome.differences[-lags - 1 :, :, place], (part[:, place] for part in outcome.outputs)
-    largest = d.max(0)
+    d, shown = outcome.differences[-len(outcome.sizes) :, :, place], outcome.outputs
+    largest, last, sums = d.max(0), shown.lags[:, place], np.where(shown.lasts, 0, shown.sums)[:, place]
     at_end = d[last, np.arange(len(last))] / np.where(largest > 0, largest, 1)
-    return bool((at_end * sums).sum() >= ABRUPT * sums.sum())
+    return bool(sums.any() and (at_end * sums).sum() >= ABRUPT * sums.sum())
 
 
 def _reading(
-    answer: Horizon, swaps: Swaps, checks: Checks, exchanges: Exchanges, step: tuple[float, str] | None
+    answer: Horizon,
+    swaps: Swaps,
+    checks: Checks,
+    exchanges: Exchanges,
+    step: tuple[float, str] | None,
+    *,
+    ended: bool | None,
 ) -> Iterator[str]:
     """Yield what the checks of a horizon found, a sentence each."""
     count, places = len(swaps.at.times), len(set(zip(*swaps.at, strict=True)))
@@ -358,6 +446,13 @@ def _reading(
             f"A hundredth of the change has {checks.early:.2g} of the effect at once, and {checks.late:.2g} at the end:"
             f" {outcome}."
         )
+    if ended is not None:
+        outcome = "still show" if ended else "stop all the same"
+        yield f"Tested: with the input at which they stop exchanged for the one before, most changes {outcome}."
+    if len(answer.outputs) > 1:
+        longest = np.maximum(answer.outputs_steps, answer.outputs_ahead)
+        low, high = (duration_of(int(each), step) for each in (longest.min(), longest.max()))
+        yield f"Over the {len(answer.outputs)} outputs, changes show for {low}{f' to {high}' if low != high else ''}."
     if exchanges.network.reads == "last":
         yield "The network is read at each of these steps, as if the input ended there."
     if exchanges.network.windows is not None:

@@ -75,6 +75,6 @@ def _verdict(horizon: Horizon, lengths: Array, slowest: int, is_reset: bool) -> 
         return f"the output shows {shows.replace(' shows', '')}{' only' if steps[slowest] > AGREE * reach else ''}"
     if reach > AGREE * expected:
         return f"{shows}, which is longer, though most of it is kept along the cell at each step"
-    if AGREE * reach >= expected or reach == horizon.lags:
+    if AGREE * reach >= expected or horizon.at_least or horizon.ahead_at_least or reach == horizon.lags:
         return f"{shows}, which agrees"
     return f"{shows}, {'and resets end it' if is_reset else 'which is shorter'}"

@@ -108,8 +108,7 @@ def report(
     >>> from gatewise.examples import latch
     >>> cell, x, *_ = latch()
     >>> print(gw.report(cell, x).headlines[0].headline)
-    A change of one step's input shows in the output mostly at that step; unit latch keeps a trace of it for at least \
-3 steps, which the output does not show.
+    A change of one step's input shows in the output for at least 6 steps.
     """
     if not (title is None or isinstance(title, str)):
         raise OptionError(f"title must be a str, not {title!r}")
