@@ -19,7 +19,13 @@ from gatewise.interop import formats
 
 ROOT = Path(__file__).parent.parent
 GUIDE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
-OF_MORE_THAN_A_RUN = {"ablation", "ceiling", "change", "fixed_points"}  # odd runs meet these in tests of their own
+OF_MORE_THAN_A_RUN = {
+    "ablation",
+    "ceiling",
+    "change",
+    "effect",
+    "fixed_points",
+}  # odd runs meet these in tests of their own
 SPOILED_AS = {  # the beginning of a reader's lines in SPOIL
     "own": "gatewise's own",
     "madmom": "madmom",

@@ -11,6 +11,7 @@ from gatewise.plot.picture import PICTURES
 from gatewise.plot.sequence_of_cell import ORDERS
 
 ARGUMENTS = {"after", "start", "stop", "values"}  # that a kind may require beside the run
+IN_PYTHON = {"effect"}  # kinds that need to know what to change
 
 PlotKind = tuple[Callable[..., Any], Callable[..., Any] | None]
 
@@ -36,7 +37,7 @@ def _kinds() -> dict[str, PlotKind]:
     kinds |= {
         name: (getattr(insight, name), None) for name in insight.__all__ if name not in kinds and _is_question(name)
     }
-    return {name: kinds[name] for name in sorted(kinds) if required(kinds[name][0]) <= ARGUMENTS}
+    return {name: kinds[name] for name in sorted(kinds.keys() - IN_PYTHON) if required(kinds[name][0]) <= ARGUMENTS}
 
 
 KINDS = _kinds()

@@ -17,6 +17,7 @@ from gatewise.insight.ceiling import Ceiling, ceiling
 from gatewise.insight.change import Change, change
 from gatewise.insight.comparing import RunDifference
 from gatewise.insight.decomposition import Decomposition, decomposition
+from gatewise.insight.effect import Effect, effect
 from gatewise.insight.fixed_points import FixedPoints, fixed_points
 from gatewise.insight.horizon import Horizon, horizon
 from gatewise.insight.influence import Influence, influence
@@ -40,6 +41,7 @@ __all__ = [
     "Contributions",
     "Cost",
     "Decomposition",
+    "Effect",
     "FixedPoints",
     "Horizon",
     "Influence",
@@ -61,6 +63,7 @@ __all__ = [
     "cost_of_attention",
     "cost_of_contributions",
     "decomposition",
+    "effect",
     "fixed_points",
     "horizon",
     "influence",

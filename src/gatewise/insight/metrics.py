@@ -60,7 +60,7 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) ->
 
     `whole` is the run with a batch axis of a network that takes features where that of the `run` takes tokens.
     """
-    used, network = _compared_rows(whole), run.network or whole.network
+    used, network = compared_rows(whole), run.network or whole.network
     y = whole.output.reshape(*used.shape, whole.output.size // max(used.size, 1))
     classes = classes_of(network, y.shape[-1])
     is_share = y.shape[-1] == 1 and classes == SIGMOID
@@ -136,7 +136,7 @@ def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> 
     return Metric(share, "the accuracy", "accuracy", "the accuracy{3} {0} from {1} to {2}", " %")
 
 
-def _compared_rows(run: NetworkTrace) -> Mask:
+def compared_rows(run: NetworkTrace) -> Mask:
     """Return the steps (time, batch), or the sequences of a network that reads the last step, that are compared."""
     valid = run.lstm.first.valid
     shape = (run.num_steps, run.batch_size)

@@ -19,13 +19,21 @@ from gatewise.records.nesting import Cell
 MOST = 2**22  # numbers of the copies that run at a time, about
 
 
-def run_again(run: Any, **options: Any) -> NetworkTrace:
-    """Return a run with a batch axis, made again with options of `LSTM.trace`, of a network that takes features."""
-    x, lstm, network = run.require("an ablation"), run.lstm, run.network
+def input_of(run: Any, purpose: str) -> Array:
+    """Return the features (time, batch, feature) that a run with a batch axis was given, or that were embedded."""
+    x: Array = run.require(purpose)
+    return x if run.network is None or run.input is None else run.input
+
+
+def run_again(run: Any, x: Array | None = None, **options: Any) -> NetworkTrace:
+    """Return a run with a batch axis, made again with options of `LSTM.trace`, of a network that takes features.
+
+    `x` is another input of it (time, batch, feature).
+    """
+    x = input_of(run, "an ablation") if x is None else x
+    lstm, network = run.lstm, run.network
     if network is None:
         network = Network(lstm_of(lstm))
-    elif run.input is not None:
-        x = run.input
     network = network.replace(embedding=None, masked=None, initial=None)
     dropout = of_cells(lstm, "dropout")
     options = {"mask": lstm.first.valid, "dropout": dropout, "masked_output": lstm.masked_output, **options}

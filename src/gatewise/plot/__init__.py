@@ -18,6 +18,7 @@ from gatewise.plot.of_memory import timescales as timescales
 from gatewise.plot.of_outputs import ablation as ablation
 from gatewise.plot.of_outputs import attribution as attribution
 from gatewise.plot.of_outputs import ceiling as ceiling
+from gatewise.plot.of_outputs import effect as effect
 from gatewise.plot.of_outputs import occlusion as occlusion
 from gatewise.plot.of_runs import change as change
 from gatewise.plot.of_runs import gates as gates

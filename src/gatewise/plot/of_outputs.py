@@ -12,6 +12,7 @@ from gatewise.errors import OptionError, one_of
 from gatewise.insight.ablation import Ablation
 from gatewise.insight.attribution import METHODS, Attribution
 from gatewise.insight.ceiling import Ceiling
+from gatewise.insight.effect import Effect
 from gatewise.insight.occlusion import Occlusion
 from gatewise.margins import largest_first
 from gatewise.palette import VIK
@@ -273,6 +274,43 @@ def ablation(record: Ablation, ax: Any) -> Any:
     more = f"; {left_out:,} others are not drawn" if left_out else ""
     axes.set(xlabel=f"{drawing.safe_text(record.title)}\nline: the whole model{more}", title="without each part")
     return axes
+
+
+@picture
+def effect(record: Effect, ax: Any) -> Any:
+    """Draw an output before and after a change, of the sequence in which it changes most, and their difference.
+
+    Returns
+    -------
+    array of Axes
+
+    Notes
+    -----
+    With more steps than pixels, each pixel keeps its least and its greatest value.
+
+    Examples
+    --------
+    >>> from gatewise.examples import latch
+    >>> axes = gw.plot.effect(latch().trace(), unit=0, scale=0)
+    >>> [panel.get_ylabel() for panel in axes]
+    ['output 0', 'change']
+    """
+    panels = drawing.panels(ax, ["output", "change"], [1.4, 1.0], (8, 3.8))
+    before, after = record.before[:, record.output], record.after[:, record.output]
+    name = "" if record.names == ("0",) else f" {record.names[record.output]}"
+    title = f"{record.noun}{name or ' 0'}" + (f" ({record.unit})" if record.unit else "")
+    for panel, label in zip(panels, (title, "change"), strict=True):
+        drawing.set_time_axis(panel, record.times)
+        panel.set_ylabel(drawing.shorten(label, 30))
+    places = drawing.set_time_axis(panels[0], record.times)
+    look: dict[str, Any] = {"color": drawing.hue("soft"), "linestyle": "--", "zorder": 2.5}
+    drawing.draw_series(panels[0], places, before, label="before", **look)
+    drawing.draw_series(panels[0], places, after, label="after", color=drawing.ink())
+    drawing.legend_beside(panels[0])
+    panels[1].axhline(0, color=drawing.ink(), linewidth=0.6)
+    drawing.draw_series(panels[1], places, after - before, color=drawing.hue("output_gate"))
+    drawing.set_title(panels[0], f"with {record.change}")
+    return panels
 
 
 def _short_name(name: str) -> str:
