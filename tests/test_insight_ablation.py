@@ -330,3 +330,47 @@ def test_what_cannot_be_ablated_is_refused_in_one_sentence(name):
     ask, parts = REFUSED[name]
     with refusal(*parts, by=gw.GatewiseError):
         ask()
+
+
+def test_one_output_is_compared_in_its_unit_and_a_class_by_its_logit():
+    rng = np.random.default_rng(0)
+    lstm, x = gw.LSTM(2, 5, rng=0, dtype=np.float64), rng.normal(size=(40, 2, 2))
+    weight = rng.normal(size=(3, 5))
+    weight[0] = np.eye(5)[3] * 9
+    labels = gw.Labels(outputs=["q", "b", "c"], measures={"q": ("discharge", "mm/d")})
+    h = lstm(x)[0]
+    moved = 9 * np.sqrt(np.square(h[..., 3]).mean())
+    for head, words in (
+        (gw.Linear(weight, None), f"Without unit 3 output q moves by {moved:.3g} mm/d;"),
+        (
+            gw.Linear(weight, np.array([50.0, 0, 0]), "softmax"),
+            f"Without unit 3 the logit of output q moves by {moved:.3g};",
+        ),
+        (
+            gw.Linear(weight, np.array([50.0, 0, 0]), "sigmoid"),
+            f"Without unit 3 the logit of output q moves by {moved:.3g};",
+        ),
+    ):
+        network = gw.Network(lstm, head=head, labels=labels)
+        found = gw.insight.ablation(network, x, output="q")
+        assert str(found).startswith(words)
+        assert found.effects[0] == pytest.approx(moved)
+        run = network.trace(x)
+        for name, moves in zip(found.names, found.effects, strict=True):
+            one = gw.insight.effect(run, unit=int(name.split()[1]), scale=0)
+            assert moves == pytest.approx(one.columns["size"][0])
+        assert gw.insight.ablation(network.replace(reads="last"), x, output=0).effects[0] == pytest.approx(
+            9 * np.sqrt(np.square(h[-1, :, 3]).mean())
+        )
+    network = gw.Network(lstm, head=gw.Linear(weight, None), labels=labels.replace(measures={}))
+    assert f"output q moves by {moved / (9 * h[..., 3]).std():.3g} standard" in str(
+        gw.insight.ablation(network, x, output=0)
+    )
+    observed = network(x)[0] + [1.0, 5.0, 0.0]
+    assert "the error falls from 5 to" in str(gw.insight.ablation(network, x, observed=observed, output="b")) or (
+        "the error rises from 5 to" in str(gw.insight.ablation(network, x, observed=observed, output="b"))
+    )
+    with refusal("no output 'd'", by=gw.OptionError):
+        gw.insight.ablation(network, x, output="d")
+    with refusal("not with a function", by=gw.OptionError):
+        gw.insight.ablation(network, x, lambda y: 0.0, output=0)

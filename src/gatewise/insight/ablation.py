@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
-from gatewise.insight.metrics import Metric, is_window, metric_of
-from gatewise.insight.naming import duration_of, of_cell, step_duration, unit_names
+from gatewise.insight.metrics import Metric, is_window, metric_of, moved_output
+from gatewise.insight.naming import duration_of, of_cell, output_of, output_phrase, step_duration, unit_names
+from gatewise.insight.raw_outputs import raw_outputs, without_activation
 from gatewise.insight.retention import require_range, stored_run
 from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
 from gatewise.layers import LSTM
@@ -79,6 +80,7 @@ def ablation(
     parts: str | Mapping[str, Edits] | Sequence[Edits] = "units",
     *,
     observed: npt.ArrayLike | None = None,
+    output: int | str | None = None,
     most: int | None = None,
     **options: Any,
 ) -> Ablation:
@@ -105,6 +107,9 @@ def ablation(
     observed : array, optional
         What was observed of the outputs, in their shape with the time first, or a class for each step (with
         ``reads="last"`` for each sequence). NaN, and steps that are not valid, are left out.
+    output : int or str, optional
+        The output that is compared, by its number or name: of classes its logit, if nothing is observed. By default all
+        outputs are.
     most : int, optional
         The most units to silence: those that put out most (the root mean square of the hidden state). By default all.
     **options
@@ -159,8 +164,24 @@ def ablation(
     edits_by_name = _most_active(run, every, size("most", most)) if most is not None else every
     by_masks = parts == "units" and has_silencing_masks(run)
     whole = run_again(run, engine="auto" if by_masks else "reference")
-    if not callable(metric):
-        chosen = metric_of(whole, run, metric, observed)
+    raw, place = raw_outputs(run), None
+    if output is not None:
+        if callable(metric):
+            raise OptionError("output goes with the metrics error and accuracy, not with a function")
+        place = output_of(output, raw.names, len(raw.names))
+    if place is not None and metric is None and observed is None and (raw.noun == "logit" or raw.units[place]):
+        name = output_phrase(raw.names[place])
+        if raw.noun == "logit":
+            name = f"the logit of {name}"
+            if run.network.head.activation is not None:
+                network = without_activation(whole.network)
+                whole = replace(whole, network=network, output=network.apply_head(whole.features, None))
+        when = metric_of(whole, run, metric, observed).when
+        chosen = moved_output(raw_outputs(whole, raw).values, raw.used, place, name, raw.units[place])._replace(
+            when=when
+        )
+    elif not callable(metric):
+        chosen = metric_of(whole, run, metric, observed, place)
     elif observed is None:
         chosen = Metric(lambda y: metric(y if given.batched else y.squeeze(int(y.ndim > 2))))
     else:

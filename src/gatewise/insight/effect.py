@@ -174,15 +174,15 @@ def _steps_of(at: Any, first: Trace) -> tuple[Any, str]:
     if at is None:
         return None, ""
     if isinstance(at, slice):
-        places = range(len(first))[slice(*step_slice(at.start, at.stop, len(first), times), at.step)]
+        places = [*range(len(first))[slice(*step_slice(at.start, at.stop, len(first), times), at.step)]]
     else:
         several = at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]
         places = [step_place(step, len(first), times) for step in several]
     if not len(places):
         raise OptionError("at must be one or more steps")
     if len(places) == 1:
-        return list(places), f" {at_step(first, places[0])}"
-    return list(places), f" at {counted(len(places), 'step')}"
+        return places, f" {at_step(first, places[0])}"
+    return places, f" at {counted(len(places), 'step')}"
 
 
 def _changed_input(run: Any, name: int | str, action: str, number: float, steps: Any) -> tuple[Array, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from gatewise.activations import SIGMOID, Activation
 from gatewise.arrays import Array, Mask, numbers
 from gatewise.errors import OptionError, ShapeError, one_of
-from gatewise.insight.naming import at_step
+from gatewise.insight.naming import at_step, output_phrase
 from gatewise.margins import rounding_margin
 from gatewise.network import SOFTMAX, Network, NetworkTrace
 from gatewise.records.labels import Labels
@@ -55,8 +55,8 @@ class Metric(NamedTuple):
         return words.format("rises" if after > before else "falls", *texts, self.when) + self.unit
 
 
-def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) -> Metric:
-    """Return a metric of outputs by its name, or by default the one that suits them.
+def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any, output: int | None = None) -> Metric:
+    """Return a metric of outputs, or of one `output`, by its name, or by default the one that suits them.
 
     `whole` is the run with a batch axis of a network that takes features where that of the `run` takes tokens.
     """
@@ -67,6 +67,8 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) ->
     by_class = is_share or classes in (SOFTMAX, LOGITS)
     takes_class = y.shape[-1] > 1 and (classes is not None or name == "accuracy")
     values = None if observed is None else _fitted(observed, y.shape, takes_class)
+    if values is not None and output is not None and values.shape == y.shape:
+        values = np.where(np.arange(y.shape[-1]) == output, values, np.nan)
     if values is not None:
         used = used & ~np.isnan(values).all(-1)
         by_class = values.shape != y.shape or (is_share and bool(np.isin(values[used], (0, 1)).all()))
@@ -74,7 +76,9 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any) ->
         raise OptionError(f"{'a metric needs' if values is None else 'observed has no number at'} a valid step")
     by_name = one_of("metric", name or METRICS[by_class], METRICS)
     metric = (
-        _error(y, used, values, run.labels) if by_name == "error" else _accuracy(y, used, values, is_share=is_share)
+        _error(y, used, values, run.labels, output)
+        if by_name == "error"
+        else _accuracy(y, used, values, is_share=is_share)
     )
     return metric._replace(when=f" {at_step(run.lstm.first, whole.num_steps - 1)}") if is_window(whole) else metric
 
@@ -85,7 +89,19 @@ def is_window(run: Any) -> bool:
     return windows is not None and run.num_steps == windows.steps
 
 
-def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric:
+def moved_output(y: Array, used: Mask, output: int, name: str, unit: str) -> Metric:
+    """Return the root mean square of the changes of one output (time, batch, output), which has a name and a unit."""
+    wanted = y[used][:, output].astype(np.float64)
+    floor = ROUNDING * float(np.finfo(y.dtype).eps) * (float(np.abs(y[used]).max()) or 1.0)
+
+    def moved(other: Array) -> Any:
+        return np.sqrt(np.square(other.reshape(y.shape)[used][:, output] - wanted).mean())
+
+    unit = f" {unit}".rstrip()
+    return Metric(moved, name, f"change of {name}", f"{name}{{3}} moves by {{2}}", unit, floor)
+
+
+def _error(y: Array, used: Mask, values: Array | None, labels: Labels, output: int | None) -> Metric:
     """Return the root mean square of the errors, or of the changes of outputs in their standard deviations."""
     wanted, scale = (y if values is None else values)[used], np.ones(y.shape[-1])
     if wanted.shape[-1] != y.shape[-1]:
@@ -96,9 +112,12 @@ def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric
     places, floor = ~np.isnan(wanted), ROUNDING * float(np.finfo(y.dtype).eps) * size
     subject, title, words = "the error", "error", "the error{3} {0} from {1} to {2}"
     if values is None:
-        places, several = np.ones(wanted.shape, bool), len(scale) > 1
+        several = len(scale) > 1 and output is None
+        places = np.ones(wanted.shape, bool) & (output is None or np.arange(len(scale)) == output)
         subject, title = "the output", "change of the output"
-        words = f"the {'outputs{3} move' if several else 'output{3} moves'} by {{2}}"
+        named = "the output" if output is None or len(scale) == 1 else output_phrase(_names(labels, len(scale))[output])
+        words = "the outputs{3} move by {2}" if several else f"{named}{{3}} moves by {{2}}"
+        subject, title = (subject, title) if several else (named, f"change of {named}")
         deviation = size * (wanted / size).std(0, dtype=np.float64)
         if (varied := deviation > floor).any():
             places, scale, unit = places & varied, np.where(varied, deviation, 1.0), ""
@@ -110,6 +129,11 @@ def _error(y: Array, used: Mask, values: Array | None, labels: Labels) -> Metric
         return np.sqrt(np.square(apart[places], dtype=np.float64).mean())
 
     return Metric(error, subject, title, words, unit, floor / float(scale.min()))
+
+
+def _names(labels: Labels, count: int) -> tuple[str, ...]:
+    given = labels.outputs
+    return tuple(given) if given and len(given) == count else tuple(map(str, range(count)))
 
 
 def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> Metric:

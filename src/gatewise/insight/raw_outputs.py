@@ -13,7 +13,13 @@ from gatewise.activations import SIGMOID
 from gatewise.arrays import Array, Mask
 from gatewise.insight.metrics import ROUNDING, classes_of, compared_rows
 from gatewise.margins import rounding_margin
-from gatewise.network import SOFTMAX
+from gatewise.network import SOFTMAX, Network
+
+
+def without_activation(network: Network) -> Network:
+    """Return a network without the activation of its head."""
+    dense = [*network.dense[:-1], replace(network.dense[-1], activation=None)]
+    return network.replace(head=dense)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +85,7 @@ def raw_outputs(run: Any, before: RawOutputs | None = None) -> RawOutputs:
     count = y.size // max(1, used.size)
     kind = classes_of(network, count)
     if kind in (SOFTMAX, SIGMOID):
-        dense = [*network.dense[:-1], replace(network.dense[-1], activation=None)]
-        x = None if not network.skip else run.scaled
-        y = network.replace(head=dense, outputs=None).apply_head(run.features, x)
+        y = without_activation(network).apply_head(run.features, None)  # classes have no skip connection
     if before is not None:
         return replace(before, values=y.reshape(*used.shape, count))
     given = run.labels.outputs
