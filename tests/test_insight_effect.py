@@ -116,6 +116,12 @@ def test_what_cannot_be_changed_is_refused_in_a_sentence():
         effect(model, unit=0, scale=0)
 
 
+def test_the_trace_of_a_cell_is_asked_like_the_run_of_its_lstm():
+    run = gw.LSTM(2, 4, rng=0, dtype=np.float64).trace(X[:, 0])
+    assert str(effect(run[0], unit=1, scale=0)) == str(effect(run, unit=1, scale=0))
+    assert str(gw.insight.ablation(run[0], output=2)) == str(gw.insight.ablation(run, output=2))
+
+
 def test_an_opened_run_is_explored_by_hand(tmp_path):
     gw.save(network(), tmp_path / "m.safetensors")
     opened = gw.open_run(tmp_path / "m.safetensors", X[:, 0])

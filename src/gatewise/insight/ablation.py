@@ -190,8 +190,8 @@ def ablation(
         unedited = _finite_metric(chosen.of(whole.output), "the unchanged model")
         metrics = np.empty(len(edits_by_name))
         outputs = _outputs_without(whole, [*edits_by_name.values()], by_masks=by_masks)
-        for place, (name, output) in enumerate(zip(edits_by_name, outputs, strict=True)):
-            metrics[place] = _finite_metric(chosen.of(output), name)
+        for row, (name, values) in enumerate(zip(edits_by_name, outputs, strict=True)):
+            metrics[row] = _finite_metric(chosen.of(values), name)
             done(1)
     effects = np.where(np.abs(metrics - unedited) > chosen.floor, metrics - unedited, 0.0)
     order = largest_first(np.abs(effects), dtype=run.lstm.first.parameters.dtype)

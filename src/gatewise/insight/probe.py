@@ -26,6 +26,7 @@ from gatewise.showing import counted
 LAW = "1 - R² of the sums over steps is the squared error of the predictions, relative to the variance"
 STATES = ("cell_state", "hidden_state")
 SIGNIFICANT = 0.05
+CARRIED = 0.5 * (1 - TIE)  # a held-out correlation: with a smaller one, a unit does not carry values
 UNIT_COLUMNS = ("unit", "correlation", "prewhitened", "p_value")
 
 
@@ -66,6 +67,9 @@ class Probe(Answer):
         The absolute correlation without a trend and past above which a unit is found; NaN if there are too few shifts.
     by : {"sequence", "block"}
         The held-out parts.
+    held_out : float
+        The correlation of the best unit with the values in the held-out parts: a line through that unit alone, fitted
+        to the others, predicts them.
 
     Examples
     --------
@@ -91,12 +95,18 @@ class Probe(Answer):
     best: int
     least: float
     by: str
+    held_out: float
 
     @property
     def found(self) -> float:
         """The absolute correlation of the best unit if it is significant, less its p-value."""
         r, p_value = (self.columns[key][self.best] for key in ("correlation", "p_value"))
         return float(abs(r) * (p_value <= SIGNIFICANT) - p_value)
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the best unit is significant and has a correlation of 0.5 or more in the held-out parts."""
+        return bool(self.columns["p_value"][self.best] <= SIGNIFICANT and self.held_out >= CARRIED)
 
 
 @quiet
@@ -254,6 +264,7 @@ def probe(
         best=_best_unit(columns),
         least=_least_significant(np.abs(units[:, 1:]).max(0), tests),
         by=by,
+        held_out=_held_out_unit(states[..., _best_unit(columns)], true, usable, folded // 2),
     )
     reading = tuple(_reading(answer, white, tests))
     return replace(answer, sentence=_sentence(answer, white, tests), reading=reading)
@@ -315,6 +326,21 @@ def _correlation(first: Array, second: Array) -> float:
     return float(a @ b) / size if size > 0 else 0.0
 
 
+def _held_out_unit(state: Array, values: Array, usable: Mask, fold: npt.NDArray[np.intp]) -> float:
+    """Return the correlation of values (time, batch) with what a line through one state predicts of each fold."""
+    x, y, folds = state[usable].astype(np.float64), values[usable], fold[usable]
+    predicted = np.empty(len(y))
+    for each in np.unique(folds):
+        others = folds != each
+        if not others.any():
+            return 0.0
+        mean, target = x[others].mean(), y[others].mean()
+        variance = np.square(x[others] - mean).sum()
+        slope = ((x[others] - mean) @ (y[others] - target)) / variance if variance > 0 else 0.0
+        predicted[~others] = target + slope * (x[~others] - mean)
+    return _correlation(y, predicted)
+
+
 # Significance.
 
 
@@ -365,7 +391,8 @@ def _sentence(answer: Probe, white: Prewhitened, tests: int) -> str:
     together += f" ({_p_text(answer.p_value, answer, tests)})"
     is_found = answer.p_value <= SIGNIFICANT and answer.r_squared > 0 and len(names) > 1
     if p <= SIGNIFICANT:
-        sentence = f"Unit {unit} carries {label}: r {r:.2f} ({_p_text(p, answer, tests)}, {of_units})"
+        verb = "carries" if answer.is_carried else "correlates weakly with"
+        sentence = f"Unit {unit} {verb} {label}: r {r:.2f} ({_p_text(p, answer, tests)}, {of_units})"
         return f"{sentence}; all together {together}." if is_found else f"{sentence}."
     if is_found:
         return f"No single unit is found to carry {label}, but the {len(names):,} units together {together}."
@@ -394,3 +421,4 @@ def _reading(answer: Probe, white: Prewhitened, tests: int) -> Iterator[str]:
         yield f"With trend and past, r of unit {unit} is {r:.2f}."
     else:
         yield f"Without trend and past, r of unit {unit} is {filtered:.2f}; above {answer.least:.2f} it is found."
+        yield f"In held-out {'sequences' if answer.by == 'sequence' else 'blocks'}, unit {unit} has r {answer.held_out:.2f}."

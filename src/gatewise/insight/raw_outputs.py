@@ -14,6 +14,7 @@ from gatewise.arrays import Array, Mask
 from gatewise.insight.metrics import ROUNDING, classes_of, compared_rows
 from gatewise.margins import rounding_margin
 from gatewise.network import SOFTMAX, Network
+from gatewise.records.trace import Trace
 
 
 def without_activation(network: Network) -> Network:
@@ -79,6 +80,7 @@ def raw_outputs(run: Any, before: RawOutputs | None = None) -> RawOutputs:
 
     `before` has those of the run that this one was changed from, whose classes and names these have.
     """
+    run = run.lstm if isinstance(run, Trace) else run
     network, y = run.network, run.output
     used = compared_rows(run)
     used = used[None] if used.ndim == 1 else used
