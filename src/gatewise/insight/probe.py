@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.arrays import Array, finite_number, quiet, size
+from gatewise.arrays import Array, Mask, finite_number, quiet, size
 from gatewise.cell import Rng, generator
 from gatewise.errors import NotKeptError, OptionError, one_of
 from gatewise.insight.answer import Answer
@@ -421,4 +421,5 @@ def _reading(answer: Probe, white: Prewhitened, tests: int) -> Iterator[str]:
         yield f"With trend and past, r of unit {unit} is {r:.2f}."
     else:
         yield f"Without trend and past, r of unit {unit} is {filtered:.2f}; above {answer.least:.2f} it is found."
-        yield f"In held-out {'sequences' if answer.by == 'sequence' else 'blocks'}, unit {unit} has r {answer.held_out:.2f}."
+        parts = "sequences" if answer.by == "sequence" else "blocks"
+        yield f"In held-out {parts}, unit {unit} has r {answer.held_out:.2f}."
