@@ -21,6 +21,7 @@ from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.cli import COMMANDS, app
 from gatewise.cli.convert import SUFFIXES
+from gatewise.cli.kinds import KINDS
 from gatewise.cli.options import CellRunOptions, ModelOptions, RunOptions, VariantOptions, switches_of
 from gatewise.cli.run import build_run
 from gatewise.cli.walk import NEXT
@@ -238,10 +239,10 @@ def test_what_a_terminal_has_no_letters_for_is_spelled_out(encoding, tmp_path):
 @pytest.mark.parametrize(
     ("tokens", "names"),
     [
-        (("walk", "--help"), [*INITS, *EXAMPLES, *FORMATS["Walkthrough"], *NOTATIONS, *DIRECTIONS]),
-        (("walk", "--help"), [*PEEPHOLES, *COUPLINGS, *LAYER_NORMS]),
-        (("convert", "--help"), [*SUFFIXES, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)]),
-        (("trace", "--help"), QUANTITIES),
+        (("walk", "--help-all"), [*INITS, *EXAMPLES, *FORMATS["Walkthrough"], *NOTATIONS, *DIRECTIONS]),
+        (("walk", "--help-all"), [*PEEPHOLES, *COUPLINGS, *LAYER_NORMS]),
+        (("convert", "--help-all"), [*SUFFIXES, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)]),
+        (("trace", "--help-all"), QUANTITIES),
     ],
 )
 def test_the_help_lists_what_there_is_to_choose_from(tokens, names, capsys):
@@ -252,7 +253,7 @@ def test_the_help_lists_what_there_is_to_choose_from(tokens, names, capsys):
 def test_the_help_of_commands_has_no_names_of_the_code(capsys):
     for command in COMMANDS.keys() - {"inspect"}:  # which lists the keys of its JSON
         text = app[command].help.partition("\nParameters")[0]
-        assert set(re.findall(r"\b[a-z]+_[a-z_]+\b", text)) <= {*QUANTITIES, "a_f"}, command
+        assert set(re.findall(r"\b[a-z]+_[a-z_]+\b", text)) <= {*QUANTITIES, *KINDS, "a_f"}, command
 
 
 def test_the_program_gives_its_version(capsys):

@@ -19,6 +19,7 @@ from rich.console import Console
 
 import gatewise as gw
 from gatewise.cli import COMMANDS, app, usage
+from gatewise.cli.help import COMMON, FULL, MORE
 from gatewise.cli.usage import flowing
 from gatewise.interop import onnx
 
@@ -45,19 +46,24 @@ def test_the_arguments_that_a_command_has_are_the_same_when_it_is_called_again(n
 # Help.
 
 
+SCREENS = 2 * 24  # lines of help
+
+
 @cache
-def help_of(name, width):
-    """Return the help of a command in a terminal of that width."""
+def help_of(name, width, full=False):
+    """Return the help of a command in a terminal of that width, of either length."""
     buffer = io.StringIO()
+    FULL.set(full)
     app.help_print([name], console=Console(file=buffer, width=width))
+    FULL.set(False)
     return buffer.getvalue().splitlines()
 
 
 def test_every_command_is_listed_in_the_order_in_which_they_are_met(capsys):
-    help = output_of(capsys, "--help")
-    places = [help.index(f"│ {name} ") for name in NAMES]
-    assert places == sorted(places)
-    assert not re.search(r"│ \w+ +│", help)  # each says what it does
+    lines = output_of(capsys, "--help").splitlines()
+    places = [next(n for n, line in enumerate(lines) if line.split()[:1] == [name]) for name in NAMES]
+    assert places == list(range(places[0], places[0] + len(NAMES)))  # a line each
+    assert all(len(lines[place].split()) > 2 for place in places)  # each says what it does
 
 
 @cache
@@ -65,12 +71,13 @@ def arguments_of(name):
     return app[name].assemble_argument_collection(parse_docstring=True)
 
 
+@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("name", NAMES)
-def test_help_flows_with_the_width_of_the_terminal(name, width):
-    lines = help_of(name, width)
+def test_help_flows_with_the_width_of_the_terminal(name, width, full):
+    lines = help_of(name, width, full)
     assert max(map(len, lines)) <= width
-    said = lines[2 : next(number for number, line in enumerate(lines) if line.startswith("╭"))]
+    said = lines[2 : next(number for number, line in enumerate(lines) if line.startswith(("╭", "    gatewise")))]
     for line, following in pairwise(said):
         if line.strip() and following.strip() and not line.startswith(" "):
             assert len(line.rstrip()) + 1 + len(following.split()[0]) > width, line
@@ -81,6 +88,42 @@ def test_help_flows_with_the_width_of_the_terminal(name, width):
         assert "\n" not in argument.parameter.help
         assert argument.parameter.help.endswith("."), argument.parameter.help
     assert "[default: False]" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_fits_on_two_screens_with_a_line_for_each_option(name):
+    lines = help_of(name, 80)
+    assert len(lines) + 1 <= SCREENS  # with the line about more options
+    options = [line for line in lines if line.startswith("  ") and not line.startswith("    gatewise")]
+    assert options
+    for line in options:
+        assert re.match(r"  (--)?\w", line), line  # no line goes on where another ends
+        assert line[:21].strip(), line
+        assert line[21:].strip(), line
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_the_full_help_explains_every_option(command):
+    text = "\n".join(help_of(command, 80, full=True)).partition("╭")[2]
+    for argument in arguments_of(command):
+        if argument.name != "*" and argument.parameter.parse is not False:
+            name = argument.name.lstrip("-").replace("_", "-")
+            assert re.search(rf"\b{re.escape(name)}(?![\w-])", text, re.IGNORECASE), argument
+    short = [re.match(r"  (--[\w-]+)", line) for line in help_of(command, 80)]
+    assert all(option[1] in text for option in short if option)
+
+
+def test_every_common_option_is_one_of_a_command():
+    names = {name.removeprefix("--") for command in NAMES for one in arguments_of(command) for name in one.names}
+    assert names >= COMMON
+
+
+def test_help_says_how_to_get_more(capsys):
+    assert output_of(capsys, "walk", "--help").splitlines()[-1] == MORE
+    full = output_of(capsys, "walk", "--help-all")
+    assert MORE not in full
+    assert "--gate-clip" in full
+    assert "--gate-clip" not in output_of(capsys, "walk", "--help")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -18,6 +18,7 @@ from gatewise.cli.check import check
 from gatewise.cli.convert import convert
 from gatewise.cli.exercise import exercise
 from gatewise.cli.export import export
+from gatewise.cli.help import FLAGS, FULL, MORE, HelpFormatter
 from gatewise.cli.inspect import inspect
 from gatewise.cli.printing import COMMAND, drop, print_notes, printing_warnings
 from gatewise.cli.trace import trace
@@ -45,14 +46,16 @@ app = App(
         """
         An LSTM you can see through: every gate of every step, exact.
 
-        Each command explains itself with --help. To begin with:
+        To begin with:
 
-            gatewise walk
+            gatewise walk --example lesson
             gatewise walk --help
         """
     ),
     version=_version,
+    help_flags=FLAGS,
     help_format="plaintext",
+    help_formatter=HelpFormatter(),
     default_parameter=Parameter(negative="", show_default=_default),
 )
 COMMANDS: dict[str, Callable[..., None] | str] = {
@@ -87,13 +90,16 @@ def main(tokens: Sequence[str] | None = None) -> None:
     _spell_out(sys.stdout)
     _spell_out(sys.stderr)
     try:
-        if tokens[:1] in ([], ["-h"], ["--help"]):
+        if tokens[:1] in ([], *([flag] for flag in FLAGS)):
             for name in COMMANDS:  # imports them, so that they say what they do
                 app[name]
+        FULL.set("--help-all" in tokens)
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
         try:
             with printing_warnings(), protecting_inputs():
                 command(*bound.args, **bound.kwargs)
+            if command == app.help_print and bound.args[0] and not FULL.get():
+                print(MORE)
         except SystemExit as end:  # of a command whose exit code is an answer
             if isinstance(end.__context__, BrokenPipeError):  # of Rich, which then ends the program with exit code 1
                 raise end.__context__ from None

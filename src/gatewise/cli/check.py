@@ -17,14 +17,18 @@ from gatewise.cli.run import build_run
 from gatewise.cli.walk import deliver
 from gatewise.grading.verdicts import ONCE
 
-CLASS = Group("A class", sort_key=-1)
-SHEET = Group("An empty sheet", sort_key=0)
+CLASS = Group("Class", sort_key=-1)
+SHEET = Group("Empty sheet", sort_key=0)
 MODELS = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 
 
 def check(
     answers: Annotated[
-        Path, Parameter(help="A .csv, .xlsx, .ipynb, .json or .npz file with your numbers, or an exercise's folder.")
+        Path,
+        Parameter(
+            help="A .csv, .xlsx, .ipynb, .json or .npz file, or a folder. The file holds your numbers. The folder is"
+            " one that gatewise exercise made."
+        ),
     ],
     /,
     *,
@@ -38,43 +42,44 @@ def check(
     format: Annotated[MarkingFormat | None, Parameter(group=OUTPUT)] = None,
     lang: Annotated[Language | None, Parameter(group=OUTPUT)] = None,
 ) -> None:
-    """Check numbers that you worked out yourself: find the first wrong one, what follows from it, and its cause.
+    """Check numbers that you worked out by hand.
 
-    ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f. With
-    several steps they are f[0], f[1] and so on. In a .csv file, each line has a name and its numbers, separated by
-    commas, or by semicolons if the decimals have commas. A number is right if it is off by at most half a unit in its
-    last digit. Each line is right, right from a wrong line, close, too coarse, incomplete, wrong or missing. gatewise
-    compares the numbers with the worked example, or with the run that your options describe, as in gatewise walk. The
-    exit code is 0 if every line with numbers is complete, and right or close. Otherwise it is 1.
-
-    If ANSWERS is a folder that gatewise exercise made, gatewise marks the answers of all students. It writes marks.csv,
-    a page about the class and a page for each student into the folder.
-
-    To compare a model file with the outputs of its own framework, use gatewise verify.
+    gatewise finds the first wrong number, what follows from it, and its cause. It compares with the worked example, or
+    with the run that your options describe, as in gatewise walk. To compare a model file with the outputs of its own
+    framework, use gatewise verify.
 
     For example, get an empty sheet, fill it in and check it:
 
         gatewise check answers.csv --template
         gatewise check answers.csv
 
+    ANSWERS holds any of the quantities that gatewise walk shows, by name: f or forget_gate, a_f, c, h, dW_f. With
+    several steps they are f[0], f[1] and so on. In a .csv file, each line has a name and its numbers, separated by
+    commas, or by semicolons if the decimals have commas. A number is right if it is off by at most half a unit in its
+    last digit. Each line is right, right from a wrong line, close, too coarse, incomplete, wrong or missing. The exit
+    code is 0 if every line with numbers is complete, and right or close. Otherwise it is 1.
+
+    If ANSWERS is a folder that gatewise exercise made, gatewise marks the answers of all students. It writes marks.csv,
+    a page about the class and a page for each student into the folder.
+
     Parameters
     ----------
     weights
-        For the folder of an exercise: a .csv file with the points of each line (quantity, points). Default: the
-        weights.csv in the folder.
+        A .csv file with the points of each line of an exercise. Its columns are quantity and points. Default: the
+        folder's weights.csv.
     repeat
-        Whether a mistake that is made at several steps or in several gates costs points once, in its first line, or in
-        every line.
+        Count a repeated mistake once or every time. A mistake at several steps or in several gates costs points in its
+        first line only (once) or in every line (every).
     template
         Write an empty sheet to the file ANSWERS.
     backward
         With --template: ask for the backward pass too.
     output
-        Write a file instead of printing.
+        Write to this file, not to the terminal.
     format
-        The format. Default: the one that the output file's suffix stands for, else text.
+        Format of the marked sheet. Default: as the output file's suffix says, else text.
     lang
-        The language of the marked sheet or the pages of a class. Default: the language of the exercise, else en.
+        Language of the marked sheet or the pages of a class. Default: the language of the exercise, else en.
     """
     from gatewise.errors import OptionError
     from gatewise.grading import classroom, grades, handout, sheet

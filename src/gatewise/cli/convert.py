@@ -20,7 +20,7 @@ from gatewise.opening.models import OpenedModel, opened_model
 from gatewise.records.labels import NO_LABELS
 from gatewise.showing import counted
 
-TARGET = Group("What is written", sort_key=2)
+TARGET = Group("Format", sort_key=2)
 SUFFIXES = {
     "gatewise": (".safetensors",),
     "torch": (".pt", ".pth", ".safetensors"),
@@ -44,7 +44,7 @@ def convert(
         Parameter(
             name=["--output", "-o"],
             group=Group.create_default_arguments(),
-            help="The file to write: .safetensors, .pt, .pth, .keras, .h5 or .onnx.",
+            help="File to write: .safetensors, .pt, .pth, .keras, .h5, .onnx.",
         ),
     ],
     *,
@@ -54,11 +54,10 @@ def convert(
     gates: Annotated[bool, Parameter(group=TARGET)] = False,
     stream: Annotated[bool, Parameter(group=TARGET)] = False,
 ) -> None:
-    """Convert an LSTM from one framework's file to another's, exactly or not at all.
+    """Convert an LSTM to another framework's format, exactly.
 
-    No framework needs to be installed. If the target cannot express something, the error names it and nothing is
-    written. A .safetensors file of gatewise's own and an ONNX file hold the whole network if FILE describes one; the
-    other formats hold the LSTM alone.
+    If the result would not be exact, gatewise says why and writes nothing. You don't need any framework. A .safetensors
+    file of gatewise and an ONNX file hold the whole network if FILE describes one. Other formats hold the LSTM alone.
 
     For example:
 
@@ -68,12 +67,12 @@ def convert(
     Parameters
     ----------
     to
-        The framework, if the file's suffix does not determine it: a .safetensors file is gatewise's own by default, and
-        PyTorch's with torch.
+        Framework, if the suffix does not determine it. A .safetensors file is gatewise's own by default, and PyTorch's
+        with torch.
     gates
-        For ONNX: the graph also outputs every gate of every step.
+        For ONNX: also output every gate of every step.
     stream
-        For ONNX: the graph runs one step, and takes and returns the state: h_in, c_in, h_out, c_out.
+        For ONNX: run one step, with the state as input and output. Their names are h_in, c_in, h_out and c_out.
     """
     target = _target_framework(output, to)
     if (gates or stream) and target != "onnx":

@@ -11,8 +11,8 @@ from gatewise.cli.choices import Language, Worked
 from gatewise.cli.options import VARIANT, Count, Integer, VariantOptions, switches_of
 from gatewise.showing import counted
 
-CLASS = Group("The class", sort_key=1)
-ASKED = Group("What is asked", sort_key=2)
+CLASS = Group("Class", sort_key=1)
+ASKED = Group("Task", sort_key=2)
 
 
 def exercise(
@@ -32,17 +32,19 @@ def exercise(
     lang: Annotated[Language, Parameter(group=CLASS)] = "en",
     variant: Annotated[VariantOptions | None, Parameter(group=VARIANT)] = None,
 ) -> None:
-    """Make an exercise for a class: each student gets a cell with their own numbers, and you get the keys.
+    """Make an exercise with different numbers for each student.
 
-    The numbers have one digit, so a pocket calculator is enough. No gate is saturated, and no two gates are alike. The
-    new folder holds three files for each student: a page to print, a notebook and an empty .csv file for the answers.
-    It also holds a key for each student, the points of each line, and a place for the answers that come back. Then
-    gatewise check marks the folder.
+    Each student gets a cell with their own numbers, and you get the keys. The numbers have one digit, so a pocket
+    calculator is enough. No gate is saturated, and no two gates are alike.
 
     For example:
 
         gatewise exercise --students class.csv -o hw1
         gatewise exercise --students class.csv -o hw2 --backward --given partly
+
+    The new folder holds three files for each student: a page to print, a notebook and an empty .csv file for the
+    answers. It also holds a key for each student, the points of each line, and a place for the answers that come back.
+    Then gatewise check marks the folder.
 
     Parameters
     ----------
@@ -68,13 +70,13 @@ def exercise(
     digits
         Number of significant digits of the given numbers.
     given
-        How many lines are worked for the student, with their numbers on the sheet: every line except the last one
-        (all), the first half (partly), or none. Begin with all, and fade. Worked lines are not marked.
+        How many lines are already worked on the sheet. Every line except the last one (all), the first half (partly),
+        or none. Begin with all, and fade. Worked lines are not marked.
     accept_coarse
-        Let numbers with fewer decimals than the sheet asks for earn their point too. Otherwise a number needs 4
-        decimals, unless it is exact.
+        Accept numbers with fewer decimals than the sheet asks for. Otherwise a number needs 4 decimals, unless it is
+        exact.
     lang
-        The language of the sheets.
+        Language of the sheets.
     """
     import secrets
 

@@ -20,7 +20,7 @@ from gatewise.opening.models import opened_model
 from gatewise.opening.number_files import read_numbers
 from gatewise.showing import counted
 
-HEADER = Group("The header", sort_key=2)
+HEADER = Group("Header", sort_key=2)
 ENDINGS = (".h", ".hpp")
 
 
@@ -29,9 +29,7 @@ def export(
     /,
     output: Annotated[
         Path,
-        Parameter(
-            name=["--output", "-o"], group=Group.create_default_arguments(), help="The header to write: .h or .hpp."
-        ),
+        Parameter(name=["--output", "-o"], group=Group.create_default_arguments(), help="Header to write: .h or .hpp."),
     ],
     *,
     lstm: Annotated[str | None, Parameter(group=FILE)] = None,
@@ -42,32 +40,34 @@ def export(
     name: Annotated[str | None, Parameter(group=HEADER)] = None,
     rest: Annotated[str, Parameter(group=HEADER, show_default=True)] = "silence",
 ) -> None:
-    """Write a network as one header of C99 and C++11, which needs nothing else and keeps its state between steps.
+    """Write a network as a single header of C99 and C++11.
 
-    It allocates nothing and has no locks: for plug-ins, robots and microcontrollers. The whole network of FILE is in
-    it. If FILE does not connect its layers, name the head, or write the LSTM alone with --head none. If an operation is
-    not causal or has no form in C, the error names it and nothing is written. The header also has a run to test a build
-    with and, if there is one, the state in which the network rests in silence.
+    The header holds the whole network and keeps its state between steps. It needs nothing else, allocates nothing and
+    has no locks: for plug-ins, robots and microcontrollers. If FILE does not connect its layers, choose one with
+    --head, or export the LSTM alone with --head none.
 
     For example:
 
         gatewise export model.pt -o model.h
         gatewise export model.onnx -o amp.h --rest none
 
+    If an operation is not causal or has no form in C, gatewise says which and writes nothing. The header also has a run
+    to test a build with and, if there is one, the state in which the network rests in silence.
+
     Parameters
     ----------
     lstm
-        The LSTM to write alone, or with the named layers, if the file holds several.
+        LSTM to export, if the file holds several. It is written alone, or with the layers of --embedding and --head.
     embedding
-        The layer of the file whose rows the LSTM reads, if the file does not connect its layers, or none.
+        Layer whose rows the LSTM reads, or none. Needed if the file does not connect its layers.
     head
-        The layer of the file that makes the outputs, if the file does not connect its layers, or none.
+        Layer that makes the outputs, or none. Needed if the file does not connect its layers.
     reads
-        Whether the head reads every step or the last alone. Default: as in the file.
+        Whether the head reads every step or only the last. Default: as in the file.
     name
-        With which every name in the header begins. Default: the name of the header.
+        Prefix of every name in the header. Default: the name of the header.
     rest
-        The input that counts as silence: silence (zeros), none, or a file of numbers with one step.
+        Input that counts as silence. silence (zeros), none, or a file of numbers with one step.
     """
     if output.suffix.lower() not in ENDINGS:
         raise OptionError(f"the name of {output} must end in {' or '.join(ENDINGS)}")

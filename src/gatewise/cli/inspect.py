@@ -28,8 +28,8 @@ LSTMName = Annotated[str | None, Parameter(group=FILE, help="Which LSTM, if the 
 ModelFile = Annotated[
     Path,
     Parameter(
-        help="A model file of gatewise, PyTorch, NumPy, madmom, Keras or ONNX, a JSON model, or a folder: of a model as"
-        " Hugging Face names its files, or of a NeuralHydrology run."
+        help="A model file or folder. Files of gatewise, PyTorch, NumPy, madmom, Keras and ONNX, JSON models, and"
+        " folders of Hugging Face models and NeuralHydrology runs."
     ),
 ]
 
@@ -41,19 +41,22 @@ def inspect(
     settings: FileSettings | None = None,
     json: Annotated[bool, Parameter(group=Group("Output", sort_key=2))] = False,
 ) -> None:
-    """List every LSTM in a model file, what else it holds, and what cannot be read and why.
+    """List the LSTMs in a model file, and what else it holds.
 
-    For each LSTM: its name, sizes, layers and directions, how it differs from the plain cell, its number of parameters,
-    and the conventions it was stored in. No framework needs to be installed, and nothing in the file is ever run: of a
-    pickle, the functions that unpickling would have called are listed. The exit code is 1 if there is no LSTM.
+    You see each LSTM's name, sizes, layers, directions, number of parameters and conventions, and how it differs from
+    the plain cell. You also see what gatewise cannot read and why. gatewise needs no framework and never runs anything
+    in the file.
 
-    To compare a model with the outputs of its own framework, use gatewise verify; to check numbers that you worked out
-    yourself, gatewise check.
+    To compare a model with the outputs of its own framework, use gatewise verify. To check numbers that you worked out
+    by hand, use gatewise check.
 
     For example:
 
         gatewise inspect model.onnx
         gatewise inspect model.pt --json
+
+    For a pickle, gatewise lists the functions that unpickling would have called. The exit code is 1 if there is no
+    LSTM.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from gatewise.showing import counted
 if TYPE_CHECKING:
     from gatewise.judge.judging import Judgement
 
-CASES = Group("The cases", sort_key=2)
+CASES = Group("Cases", sort_key=2)
 RESULT = Group("Output", sort_key=3)
 ENDINGS = (".html", ".htm", ".json", ".svg")
 Precision = Literal["float32", "float16", "bfloat16"]
@@ -29,7 +29,7 @@ Precision = Literal["float32", "float16", "bfloat16"]
 
 def judge(
     *engines: Annotated[str, Parameter(name="ENGINE")],
-    command: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    command: Annotated[str | None, Parameter(group=CASES, allow_leading_hyphen=True)] = None,
     all: Annotated[bool, Parameter(group=CASES, negative="")] = False,
     random: Annotated[Integer, Parameter(group=CASES)] = None,
     seed: Annotated[Count, Parameter(group=CASES)] = 1,
@@ -38,40 +38,43 @@ def judge(
     save: Annotated[str | None, Parameter(group=RESULT)] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=RESULT)] = None,
 ) -> None:
-    """Judge an engine that runs LSTMs: which features it computes right, refuses, silently ignores or gets wrong.
+    """Judge another engine that runs LSTMs.
 
-    Generated LSTMs run through the engine in a process of its own. gatewise computes each in float64, and allows what
-    rounding explains. If an engine is wrong, single edits of gatewise's own cell are tried, to find the one that gives
-    the engine's numbers. Without ENGINE, the engines that are installed are listed. The exit code is 1 if an engine is
-    wrong.
+    You learn which features the engine computes right, refuses, silently ignores or gets wrong. Without ENGINE,
+    gatewise lists the engines that are installed. The exit code is 1 if an engine is wrong.
 
     For example:
 
         gatewise judge
         gatewise judge onnx-reference model.onnx
 
+    Generated LSTMs run through the engine in a process of its own. gatewise computes each in float64 and allows for
+    rounding. If an engine is wrong, gatewise tries single edits of its own cell to find the one that gives the engine's
+    numbers.
+
     Parameters
     ----------
     engines
-        Names of engines, or Python files with a function run(settings, arrays). A model (.onnx) among them is run on
-        random input instead of generated cases.
+        Names of engines, Python files or .onnx models. A Python file has a function run(settings, arrays). A model runs
+        on random input, in place of the generated cases.
     command
-        A command to judge, such as './run model.onnx in.npy out.npy': it reads a model and an input, and writes the
-        output. These words are replaced by paths. With in.npz and out.npz it takes and gives all arrays by name.
+        A command to judge. For example './run model.onnx in.npy out.npy'. It reads a model and an input, and writes the
+        output. gatewise replaces these words by paths. With in.npz and out.npz, it reads and writes all arrays by name.
     all
-        Run every case, instead of a quick set: all pairs of attributes, every size, long runs and 1,000 random cases.
+        Run every case instead of a quick set. These are all pairs of attributes, every size, long runs and 1,000 random
+        cases.
     random
         Run this many random cases instead.
     seed
-        Random seed of those.
+        Random seed of those cases.
     limit
-        Seconds that one case may take. Default: 30.
+        Seconds allowed for each case. Default: 30.
     precision
-        The precision that the engine computes in.
+        Precision in which the engine computes.
     save
-        A new folder for the cases of an ONNX engine as ONNX backend test data.
+        New folder for the cases as ONNX backend test data. For an ONNX engine.
     output
-        A report: .html, .json, or a badge .svg for one engine.
+        Report to write, .html or .json, or a badge, .svg. A badge is for one engine.
     """
     from gatewise.judge import judging, outputs, subjects  # not with the program's help
     from gatewise.judge.model_files import judge_models

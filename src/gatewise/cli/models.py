@@ -32,19 +32,19 @@ from gatewise.opening.runs import OpenedRun, PreparedLSTM, PreparedWholeModel
 from gatewise.showing import counted
 
 NUMBER_FILES = (".csv", ".json", ".npy", ".npz")  # whose names are rarely those of models
-FILE, INPUT = Group("The file", sort_key=1), Group("The input", sort_key=2)
+FILE, INPUT = Group("Model file", sort_key=1), Group("Input", sort_key=2)
 RunFile = Parameter(
-    help="A model file of gatewise, PyTorch, NumPy, madmom, Keras or ONNX, a JSON model, a folder (of a model as"
-    " Hugging Face names its files, or of a NeuralHydrology run), or a trace of gatewise."
+    help="A model file or folder, or a trace of gatewise. Files of gatewise, PyTorch, NumPy, madmom, Keras and"
+    " ONNX, JSON models, and folders of Hugging Face models and NeuralHydrology runs."
 )
 InputFile = Annotated[
     Path | None,
     Parameter(
-        help="A .csv, .npy or .npz file, or the sound of a .wav file: the input of the LSTM, or the one of the whole"
-        " model where its framework is installed to run it (ONNX, TorchScript, Keras). In a .csv file each row is a"
-        " time step; the first line may name the features, and a first column called time or date gives the times,"
-        " which must increase. An .npz file may give several inputs of the model by their names. Where the model's file"
-        " names its features, they are taken by name, of a .nc file as well."
+        help="Input data: .csv, .npy, .npz, .nc or .wav. It is the input of the LSTM. It is that of the whole model if"
+        " the file describes it or its framework is installed to run it (ONNX, TorchScript, Keras). In a .csv file,"
+        " each row is a time step. The first line may name the features. A first column called time or date gives"
+        " the times, which must increase. An .npz file may give several inputs of the model by name. If the model"
+        " file names its features, columns are matched by name."
     ),
 ]
 
@@ -57,32 +57,32 @@ class InputArguments(InputOptions):
     Parameters
     ----------
     input_of
-        Whose input it is, where its shape fits both: the LSTM's own, or that of the whole model.
+        Whose input this is, if the shape fits both. The LSTM's own, or that of the whole model.
     axes
-        The order of the axes of the LSTM's own input, for example batch,time,feature. It must be given where the file
-        of the model does not state it, unless there is a single sequence.
+        Order of the input's axes, such as batch,time,feature. Needed for the LSTM's own input if the model file does
+        not state it, unless there is a single sequence.
     key
         Which array of an .npz file, if it holds several.
     lengths
-        The number of valid steps of each sequence in the batch, with commas between them.
+        Number of valid steps of each sequence. Separate them with commas.
     state
-        An .npz file with the initial states h0 and c0 of the LSTM, stacked as in PyTorch and ONNX. The default is the
-        initial state in the file of the model, or else zeros.
+        An .npz file with the initial states h0 and c0 of the LSTM. They are stacked as in PyTorch and ONNX. Default:
+        the initial state in the model file, else zeros.
     embedding
-        The layer of the file whose rows the LSTM is given for the tokens of the input, where the file does not say how
-        its layers are connected, or none. By default the only one that fits.
+        The layer that embeds the tokens of the input, or none. Needed if the file does not connect its layers. Default:
+        the only one that fits.
     head
-        The layer of the file that makes the outputs, where the file does not say so, or none. By default the only one
+        The layer that makes the outputs, or none. Needed if the file does not connect its layers. Default: the only one
         that fits.
     reads
-        Whether that layer reads every output of the LSTM or the last alone, by default as in the file.
+        Whether the head reads every LSTM output or only the last. Default: as in the file.
     strict
-        Refuse a model of which something is left out that would change the run, and an input whose times have gaps.
+        Refuse incomplete models and inputs with gaps in time. A model is incomplete if something is left out that would
+        change the run.
     sort_time
-        Sort the rows of the input by time. Without it, an input that is not in order of time is refused.
+        Sort the rows of the input by time. Otherwise an input out of order is an error.
     frames
-        Cut sound into rows of SIZE samples, or with SIZE,HOP into rows that begin HOP samples apart, for a model that
-        takes such rows.
+        Cut sound into rows of SIZE or SIZE,HOP samples. Rows begin HOP samples apart. For models that take such rows.
     at
         An option of its own in each command.
     """
@@ -110,10 +110,10 @@ class StatedSettings:
     Parameters
     ----------
     settings
-        A setting that the file leaves out, as NAME=VALUE, for example recurrent_activation=hard_sigmoid:0.2,0.5. It can
-        be given several times; for a wrong name, the error lists the names that are allowed.
+        A setting that the file lacks, as NAME=VALUE. For example recurrent_activation=hard_sigmoid:0.2,0.5. You can
+        give this option several times. After a wrong name, the error lists those allowed.
     activation
-        The nonlinearity of the candidate and the output, where the file leaves it out, such as tanh.
+        Nonlinearity of the candidate and the output if the file lacks it. For example tanh.
     """
 
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None
@@ -142,7 +142,7 @@ class FileSettings(StatedSettings):
     Parameters
     ----------
     direction
-        The direction in which the LSTM runs, where the file leaves it out.
+        Direction in which the LSTM runs if the file lacks it.
     """
 
     direction: Direction | None = None

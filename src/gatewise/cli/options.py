@@ -17,13 +17,13 @@ from gatewise.files.storage import split_lines
 from gatewise.number_text import parse_integer, parse_number, spelling_hint
 from gatewise.parameters import SWITCHES
 
-RUN = Group("What runs", sort_key=1)
-SHOWN = Group("What is shown", sort_key=2)
+RUN = Group("Cell and input", sort_key=1)
+SHOWN = Group("Display", sort_key=2)
 BACK = Group("Backward pass", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
-CELL = Group("A new cell", sort_key=5)
-VARIANT = Group("Its variant", sort_key=6)
-MODEL = Group("A trained model", sort_key=7)
+CELL = Group("New cell", sort_key=5)
+VARIANT = Group("Variant", sort_key=6)
+MODEL = Group("Trained model", sort_key=7)
 
 
 Record = TypeVar("Record")
@@ -69,37 +69,37 @@ Attributes = Annotated[
     list[Path] | None,
     Parameter(
         negative="",
-        help="A .csv file with static attributes, a line for each basin and its id in the first column, for features"
-        " that are no columns of INPUT. May be given several times.",
+        help="A .csv file of static attributes for features that INPUT lacks. It has one line per basin, with the id in"
+        " the first column. You can give several files.",
     ),
 ]
 Basin = Annotated[
     str | None,
-    Parameter(help="The id of the basin whose attributes are taken. Default: the name of INPUT, without its ending."),
+    Parameter(help="The id of the basin in the files of attributes. Default: the name of INPUT without its suffix."),
 ]
 Continuous = Annotated[
     bool,
     Parameter(
         negative="",
-        help="Run a model that is evaluated in windows (a run of NeuralHydrology) once over all steps; a note says how"
-        " far its outputs are from those of the windows.",
+        help="Run a windowed model once over all steps. This concerns runs of NeuralHydrology. A note reports how far"
+        " the outputs are from those of the windows.",
     ),
 ]
 WindowEnd = Annotated[
     str | None,
     Parameter(
         allow_leading_hyphen=True,
-        help="Of a model that is evaluated in windows, show the one that ends at this step, by its number, counted from"
-        " 0, or its time. Default: the last.",
+        help="Show the window that ends at this step or time. Steps count from 0. This concerns windowed models."
+        " Default: the last.",
     ),
 ]
 RecurrentActivation = Annotated[
     str | None,
-    Parameter(help="The nonlinearity of the gates, where the file leaves it out, such as sigmoid or hard_sigmoid."),
+    Parameter(help="Nonlinearity of the gates if the file lacks it. For example sigmoid or hard_sigmoid."),
 ]
 Merge = Annotated[
     Literal["concat", "sum", "mul", "ave", "none"] | None,
-    Parameter(help="How the two directions are merged, where the file leaves it out."),
+    Parameter(help="How to merge the two directions if the file does not say."),
 ]
 Integer = Annotated[int | None, Parameter(converter=_parse_integer)]
 Integers = Annotated[Any, Parameter(converter=_parse_integers)]  # a list, or None
@@ -121,16 +121,16 @@ class CellOptions:
     projection_size
         Size of the projected hidden state. Default: no projection.
     init
-        How to initialise the weights: as in the worked example (notebook, the default), as PyTorch or Keras does
-        (pytorch, glorot), or for long memories (chrono).
+        How to initialise the weights. As in the worked example (notebook, the default), PyTorch (pytorch) or Keras
+        (glorot), or for long memories (chrono).
     scale
-        Standard deviation of the weights (with --init notebook). Default: 0.01.
+        Standard deviation of the weights, with --init notebook. Default: 0.01.
     seed
         Random seed. Default: 1010.
     forget_bias
-        Bias of the forget gate (with --init glorot). Default: 1.
+        Bias of the forget gate, with --init glorot. Default: 1.
     longest
-        Longest memory, in steps (with --init chrono). Default: 100.
+        Longest memory in steps, with --init chrono. Default: 100.
     """
 
     input_size: Integer = None
@@ -147,9 +147,9 @@ _Activations = Annotated[
     list[str] | None,
     Parameter(
         negative="",
-        help="Another nonlinearity, as GATE=NAME, NAME:ALPHA or NAME:ALPHA,BETA: for example"
-        " input_gate=hard_sigmoid:0.2,0.5. GATE is input_gate, forget_gate, candidate, output_gate, or cell_state"
-        " for the one applied to the cell state; or its letter, i, f, g, o or c. May be given several times.",
+        help="Another nonlinearity, as GATE=NAME[:ALPHA[,BETA]]. For example input_gate=hard_sigmoid:0.2,0.5. GATE is"
+        " input_gate, forget_gate, candidate or output_gate, or cell_state for the one applied to the cell state."
+        " The letters i, f, g, o and c work too. You can give this option several times.",
     ),
 ]
 
@@ -181,17 +181,17 @@ class ModelOptions:
     Parameters
     ----------
     model
-        A model file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the folder of a NeuralHydrology run. --x
-        gives the input sequence.
+        A model file, with its input in --x. It can be a file of gatewise, PyTorch, Keras or ONNX, a JSON model, or the
+        folder of a NeuralHydrology run.
     name
         Which LSTM, if the file holds several.
     settings
-        A setting that the file does not record, as NAME=VALUE. May be given several times.
+        A setting that the file lacks, as NAME=VALUE. You can give this option several times.
     layer
         Which layer, counted from 0. Default: 0.
     direction
-        Which direction of a bidirectional layer. Default: forward. Of weights that do not say theirs, the one they run
-        in.
+        Which direction of a bidirectional layer. Default: forward. Weights that do not record their direction use the
+        one they run in.
     """
 
     model: Path | None = None
@@ -217,25 +217,25 @@ class RunOptions:
     Parameters
     ----------
     example
-        A ready-made example: the worked example (notebook, the default), a cell with short weights whose gates differ
-        (lesson), or one that writes, holds and releases one bit (latch).
+        A ready-made example. notebook is the worked example and the default. lesson has short weights and gates that
+        differ. latch writes, holds and releases one bit.
     given
-        A .json, .csv or .npz file with weights and inputs of your own, by name: W_f (hidden, hidden + input) and b_f,
-        likewise for i, g and o; x, h_prev and c_prev; optionally dh and dc_next.
+        A .json, .csv or .npz file of your own weights and inputs. It holds arrays by name: W_f (hidden, hidden + input)
+        and b_f, likewise for i, g and o; x, h_prev and c_prev; optionally dh and dc_next.
     x
-        The input: numbers separated by commas, or a .csv or .npy file with one step in each row. The first line of a
-        .csv file may name the features; a first column called time or date names the steps.
+        Input: numbers separated by commas, or a .csv or .npy file. The file has one step per row. The first line of a
+        .csv file may name the features. A first column called time or date labels the steps.
     h
-        The previous hidden state. Default: zero, if x or c is given.
+        The previous hidden state. Default: zero, if you give x or c.
     c
-        The previous cell state. Default: zero, if x or h is given.
+        The previous cell state. Default: zero, if you give x or h.
     sort_time
-        Sort the rows of x by time. Without it, an x that is not in order of time is refused.
+        Sort the rows of x by time. Otherwise an x out of order is an error.
     steps
-        How many steps to run. Default: all of x. An x of one step is repeated.
+        Number of steps to run. Default: all of x. An x of one step is repeated.
     at
-        Only this step, counted from 0, or its time; negative numbers count from the end. Of a model that is evaluated
-        in windows, the one that ends there runs; by default the last, with all its steps.
+        Show only this step, by number or time. Steps count from 0, negative numbers from the end. A windowed model runs
+        the window that ends there. Its default is the last window, with all its steps.
     """
 
     example: ExampleName | None = None
@@ -256,8 +256,8 @@ class BackOptions:
     Parameters
     ----------
     dh
-        Gradient of the loss with respect to the last hidden state. Default: all ones, that is, the loss is the sum of
-        the last hidden state.
+        Gradient of the loss with respect to the last hidden state. Default: all ones, so the loss is the sum of the
+        last hidden state.
     dc
         Gradient of the loss with respect to the last cell state. Default: zero.
     """

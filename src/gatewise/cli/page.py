@@ -17,7 +17,7 @@ from gatewise.cli.usage import flowing
 from gatewise.errors import OptionError
 from gatewise.showing import counted
 
-SHOWN = Group("What is shown", sort_key=3)
+SHOWN = Group("Display", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
 LARGE = 20e6  # bytes from which on the size is announced
 
@@ -40,10 +40,10 @@ def page(
     lang: Annotated[Language, Parameter(group=SHOWN, show_default=True)] = "en",
     lesson: Annotated[Path | None, Parameter(group=SHOWN)] = None,
 ) -> None:
-    """Write a web page to play with, on which every number of an LSTM opens, moves and answers.
+    """Write a web page on which you can play with an LSTM.
 
-    Without a model it is a page to learn from: a cell that writes a bit, holds it and releases it, with chapters. The
-    page is one .html file that needs nothing else: no network, and nothing to install. Your data stays in it.
+    Every number on it opens, moves and answers. Without a model, you learn from a cell that writes a bit, holds it and
+    releases it, in chapters. The page is a single .html file that works offline. Your data stays in it.
 
     For example:
 
@@ -53,17 +53,17 @@ def page(
     Parameters
     ----------
     x
-        The input of the model, instead of INPUT.
+        Input of the model, instead of INPUT.
     output
-        The file to write, .html.
+        File to write, .html.
     open
         Open the page in the browser.
     sequence
-        The sequence of a batch to show, by its number, counted from 0, or its name. Default: 0.
+        Which sequence of a batch, by number from 0 or name. Default: 0.
     lang
-        The language of the page: English or German.
+        Language of the page.
     lesson
-        A lesson of your own, .json, instead of a model: a cell, its sequence, and chapters.
+        A lesson of your own, .json, instead of a model. It holds a cell, its sequence, and chapters.
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")

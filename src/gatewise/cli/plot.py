@@ -34,7 +34,7 @@ from gatewise.progress import working
 from gatewise.records.trace import Trace
 from gatewise.showing import counted
 
-PICTURE = Group("The picture", sort_key=3)
+PICTURE = Group("Picture", sort_key=3)
 OPTIONS = {"start": "steps", "stop": "steps", "after": "with"}  # by the arguments that they give
 WORK = 4e8  # multiplications of an answer a second, about
 WRITTEN = 1e6  # numbers of a table a second, about
@@ -52,51 +52,51 @@ class PictureOptions:
     layer
         Which layer, counted from 0. Default: 0.
     direction
-        Which direction. Default: the first. Of weights that do not say theirs, the one they run in.
+        Which direction. Default: the first. Weights that do not record their direction use the one they run in.
     sequence
-        Which sequence of the batch, counted from 0, or its name. Default: 0.
+        Which sequence of a batch, by number from 0 or name. Default: 0.
     gate
-        Which gate is drawn. Default: the forget gate.
+        Which gate to draw. Default: the forget gate.
     unit
-        Which hidden unit, counted from 0, or its name.
+        Which hidden unit, by number from 0 or name.
     units
-        Which hidden units, with commas between them. Default: all that were kept.
+        Which hidden units, separated by commas. Default: all that were kept.
     features
-        Which features of the input, by number or name, with commas between them.
+        Which features, by number or name, separated by commas.
     quantity
-        Which gate or state colours a text, is probed or is matched: cell_state, hidden_state, ….
+        Gate or state to use, such as cell_state or hidden_state. It colours a text, is probed or is matched.
     sort
-        The order of units: the slowest decay of a cell state between resets first (timescale), or similar ones side by
+        Order of the units. The slowest decay of a cell state between resets first (timescale), or similar ones side by
         side (cluster).
     steps
-        Only the steps from FIRST to before STOP, as FIRST:STOP, counted from 0 in the input.
+        Range of steps FIRST:STOP, from 0, without STOP.
     every
-        Cut the steps into blocks of so many, where each is a row of the answer (attention).
+        For attention: steps in each block. Each block is a row of the answer.
     lags
-        The last lag of a horizon. Default: as many lags as it needs.
+        For horizon: the last lag. Default: as many lags as it needs.
     at
-        Which step, counted from 0, or its time; negative numbers count from the end. Of a model that is evaluated in
-        windows, the one that ends there is shown, by default the last.
+        Which step, by number or time. Steps count from 0, negative numbers from the end. A windowed model shows the
+        window that ends there. Default: the last.
     target
-        Which output, counted from 0, or its name. Default: 0, or all of a ceiling or an influence.
+        Which output, by number from 0 or name. Default: 0, or all for ceiling and influence.
     method
-        The method of attribution: gradient_input, integrated_gradients, lrp or contextual_decomposition.
+        For attribution: the method. gradient_input, integrated_gradients, lrp or contextual_decomposition.
     long
-        Go on with a method of attribution that takes long.
+        For attribution: allow a method that takes long.
     text
-        A file with the text that was read: a character, or else a line, for each step.
+        File with the text read: a character or line per step.
     tolerance
-        How far apart two numbers may be that count as the same. Default: 0.
+        For matches: how far apart equal numbers may be. Default: 0.
     values
-        A file with columns of a number for each step: what probes are to find in the states. Cells may be empty. The
-        picture is that of the column that is found best.
+        For probe: a file with columns of a number for each step. Cells may be empty. The picture shows the column that
+        the states predict best.
     parts
-        What an ablation takes away, one at a time: units, gates or layers. Default: units.
+        For ablation: remove units, gates or layers, one at a time. Default: units.
     observed
-        A file with what was observed of the outputs at each step, with which an ablation compares them. Columns go by
-        the names of the outputs; cells may be empty.
+        For ablation: a file with the observed outputs at each step. Columns are matched by the names of the outputs.
+        Cells may be empty.
     metric
-        What an ablation compares, error or accuracy. Default: what suits the outputs.
+        For ablation: compare error or accuracy. Default: what suits the outputs.
     """
 
     layer: Integer = None
@@ -124,9 +124,7 @@ class PictureOptions:
 
 
 def plot(
-    file: Annotated[
-        Path, Parameter(help="A trace that gatewise trace wrote as .safetensors, or a model file with an INPUT.")
-    ],
+    file: Annotated[Path, Parameter(help="A .safetensors file of gatewise trace, or a model file.")],
     input: InputFile = None,
     /,
     *,
@@ -138,10 +136,12 @@ def plot(
     other: Annotated[Path | None, Parameter(name="--with", group=PICTURE)] = None,
     picture: PictureOptions | None = None,
 ) -> None:
-    """Draw what happens in a run of an LSTM, or answer a question about it.
+    """Draw a run of an LSTM, or answer a question about it.
 
-    FILE is a trace, or a model that runs over INPUT. Without --output, gates are drawn in the terminal and questions
-    are answered in a sentence. Pictures need matplotlib: pip install '.[plot]' from a clone.
+    FILE is a trace, or a model that runs over INPUT. Without --output, gatewise draws gates in the terminal and answers
+    questions in a sentence. Pictures need matplotlib: pip install '.[plot]' from a clone.
+
+    The kinds are KINDS.
 
     For example:
 
@@ -151,11 +151,12 @@ def plot(
     Parameters
     ----------
     kind
-        What is drawn. Each kind takes some of the options below.
+        Which picture or question. Each kind takes some of the options below.
     output
-        The file to write: .svg, .png or .pdf for the picture, .csv for the numbers that it shows.
+        File to write: .svg, .png, .pdf, or .csv for the numbers.
     other
-        With --kind change: another trace, or a model that runs over the same INPUT, as before and after a conversion.
+        With --kind change: the run to compare with. Another trace, or a model that runs over the same INPUT, as before
+        and after a conversion.
     """
     ending = None if output is None else output.suffix.lower().removeprefix(".")
     if output is not None and ending not in ENDINGS:
@@ -217,7 +218,7 @@ def plot(
     print_line(f"{output}: {kind}, {in_bytes(output.stat().st_size)}")
 
 
-plot.__doc__ = flowing(plot.__doc__)
+plot.__doc__ = flowing(plot.__doc__).replace("KINDS", ", ".join(KINDS))
 
 
 def _print_answers(records: Sequence[Any]) -> Any:

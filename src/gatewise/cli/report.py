@@ -18,7 +18,7 @@ from gatewise.errors import OptionError
 from gatewise.files.storage import beside, read_text
 from gatewise.showing import counted
 
-ASKED = Group("What is asked", sort_key=3)
+ASKED = Group("Questions", sort_key=3)
 RATE = 2.5e5  # units of all steps a second that are reported on, about
 
 
@@ -39,10 +39,10 @@ def report(
     observed: Annotated[Path | None, Parameter(group=ASKED)] = None,
     values: Annotated[Path | None, Parameter(group=ASKED)] = None,
 ) -> None:
-    """Report on a model and your data: what is in it, how long it remembers, and why it gave the output it gave.
+    """Report on a model and your data, on one page.
 
-    The page is one .html file that needs nothing else: for each question a finding in one sentence, a picture, and what
-    it means. Without -o, the sentences are printed.
+    The report says what the model remembers, for how long, and why it gave the output it gave. Each finding has a
+    sentence, a picture and an explanation. The page is a single .html file. Without -o, gatewise prints the sentences.
 
     For example:
 
@@ -52,26 +52,26 @@ def report(
     Parameters
     ----------
     output
-        The file to write, .html.
+        File to write, .html.
     sequence
-        The sequence of a batch to report on, by its number, counted from 0, or its name. By default all are summarised.
+        Which sequence of a batch, by number from 0 or name. Default: a summary of all.
     at
-        A step to explain, by its number, counted from 0, or its time. May be given several times. By default one or two
-        different events: where the output is furthest from its mean; of classes, where the model is most sure of the
-        one that it predicts. None is at the beginning, where the state builds up. Of a model that is evaluated in
-        windows, the one that ends there is explained, by default the last.
+        Step to explain, by number from 0 or time. You can give several. Default: one or two different events, where the
+        output is furthest from its mean, or where a classifier is most sure. None is at the beginning, where the state
+        builds up. A windowed model explains the window that ends there, by default the last.
     target
-        The output to explain, by its number, counted from 0, or its name. By default that of the largest event.
+        Output to explain, by number from 0 or name. Default: that of the largest event.
     text
-        A file with the text that was read: a character, or else a line, for each step. It names the steps.
+        File with the text read: a character or line per step. It labels the steps.
     vocab
-        Instead, a file with the words of the tokens: a word a line, or .json with words by number or numbers by word.
+        File with the words of the tokens, instead of --text. A word per line, or .json with words by number or numbers
+        by word.
     observed
-        A file with what was observed of the outputs at each step, with which the model is compared without each unit.
-        Columns go by the names of the outputs; cells may be empty.
+        File with the observed outputs at each step. The report compares the model without each unit with them. Columns
+        are matched by the names of the outputs. Cells may be empty.
     values
-        A file with columns of a number for each step, such as a measured storage: which units carry it is tested. Cells
-        may be empty.
+        File with other measurements, such as storage. Each column has a number for each step. The report tests which
+        units carry it. Cells may be empty.
     """
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")

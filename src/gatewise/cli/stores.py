@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gatewise.chunked.computing import Workers
     from gatewise.chunked.partial_store import PartialStore
 
-KEPT = Group("What is kept", sort_key=3)
+KEPT = Group("Output", sort_key=3)
 MOST_SEQUENCES = 8  # of a continuous run's comparison
 
 
@@ -52,16 +52,16 @@ class StoreOptions:
     Parameters
     ----------
     layers
-        In a .zarr store, keep these layers, counted from 0, with commas between them. The default is the last.
+        Layers to keep in a .zarr store, separated by commas. Layers count from 0. Default: the last.
     padding
-        In a .zarr store, the states and the output past a sequence's length: nan, which is the default, as the gates
-        are; or framework, the numbers that the model's framework has there.
+        States and outputs past a sequence's length in a .zarr store. nan, the default, as the gates are, or framework,
+        the numbers that the model's framework has there.
     cluster
-        The address of a scheduler of dask.distributed, such as tcp://10.0.0.1:8786. Its workers must see the stores
-        under the same names.
+        Address of a dask.distributed scheduler. For example tcp://10.0.0.1:8786. Its workers must see the stores under
+        the same names.
     resume
-        Go on with a run into a .zarr store that was ended, where the chunks that are whole are in OUTPUT.partial. Its
-        model, input and options must be the same.
+        Continue an interrupted run into a .zarr store. Its finished chunks are in OUTPUT.partial. The model, input and
+        options must be the same.
     """
 
     layers: Integers = None

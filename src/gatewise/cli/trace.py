@@ -33,14 +33,13 @@ def trace(
         list[Path],
         Parameter(
             name="INPUT",
-            help="The input of the LSTM: a .npy, .npz or .csv file; integers if FILE holds a network with an embedding."
-            " Or that of the whole model, where its framework is installed to run it (ONNX, TorchScript, Keras)."
-            " Or a .zarr store of xarray's, with dimensions called time and feature; all others count sequences."
-            " The files of several basins go into one .zarr store."
-            " In a .csv file each row is a time step; the first line may name the features, and a first column called"
-            " time or date gives the times, which must increase. Columns are separated by tabs, semicolons or commas;"
-            " between tabs or semicolons, a comma marks decimals. Where FILE names its features, they are taken by"
-            " name, of a .nc file as well.",
+            help="Input data: .npy, .npz, .csv or .nc, or a .zarr store. It is the input of the LSTM, or integers if"
+            " FILE holds a network with an embedding. It is that of the whole model if its framework is installed"
+            " to run it (ONNX, TorchScript, Keras). A .zarr store is one of xarray, with dimensions called time"
+            " and feature; all others count sequences. The files of several basins go into one .zarr store. In a"
+            " .csv file, each row is a time step. The first line may name the features. A first column called time"
+            " or date gives the times, which must increase. Tabs, semicolons or commas separate columns; between"
+            " tabs or semicolons, a comma marks decimals. If FILE names its features, columns are matched by name.",
         ),
     ],
     /,
@@ -55,38 +54,42 @@ def trace(
     every: Annotated[Count, Parameter(group=KEPT)] = 1,
     store: StoreOptions = NO_STORE,
 ) -> None:
-    """Run an LSTM over an input and write every gate of every step to a file.
+    """Run an LSTM and write every gate of every step to a file.
 
-    A .safetensors file is written while the LSTM runs, so it may be larger than memory; gatewise.load reads it.
-    An .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate, with
-    the input, the output and the numbers of the steps that were kept: those of the LSTM. Where the network scales its
-    features or has layers before the LSTM, network.input and network.output are its own, in its units. The trace of a
-    model that is evaluated in windows, as a run of NeuralHydrology is, is that of one window; in an .npz file,
-    series.output has the output of the window that ends at each step, and series.times the times.
-
-    A .csv file is a long table, as pandas and R read it: a row for each number, under time, sequence, layer, direction,
-    quantity, unit and value, in order of time. A .nc file holds a variable for each quantity, with names, dates, units
-    and provenance; where there are several cells, its name begins with the layer and the direction. In both, y is the
-    output of the network, or of the LSTM where FILE describes no network.
-
-    A .zarr store is traced to another, and the files of several basins to one, chunk by chunk: by all processors of
-    this machine, or by the workers of a cluster. The new store holds a variable for each quantity of the last layer,
-    and the model's output as y, with units and provenance.
+    The suffix of the output file chooses its format: .safetensors for gatewise, .npz for NumPy, .csv for pandas and R,
+    .nc or .zarr for xarray.
 
     For example:
 
         gatewise trace model.pt x.csv -o trace.npz
         gatewise trace model.onnx x.npy -o trace.safetensors
 
+    gatewise writes a .safetensors file while the LSTM runs, so it may be larger than memory. gatewise.load reads it. An
+    .npz file holds plain arrays of shape (time, batch, unit) under names such as layer0.forward.forget_gate. It also
+    holds the LSTM's input and output and the numbers of the steps that were kept. If the network scales its features or
+    has layers before the LSTM, network.input and network.output are its own, in its units. The trace of a windowed
+    model, such as a run of NeuralHydrology, is that of one window. In an .npz file, series.output then has the output
+    of the window that ends at each step, and series.times the times.
+
+    A .csv file is a long table with a row for each number, under time, sequence, layer, direction, quantity, unit and
+    value, in order of time. A .nc file holds a variable for each quantity, with names, dates, units and provenance. If
+    there are several cells, its name begins with the layer and the direction. In both, y is the output of the network,
+    or of the LSTM if FILE describes no network.
+
+    A .zarr store is traced to another store, and the files of several basins to one, chunk by chunk. All processors of
+    this machine, or the workers of a cluster, share the work. The new store holds a variable for each quantity of the
+    last layer, and the model's output as y, with units and provenance.
+
     Parameters
     ----------
     output
-        The file to write, .safetensors, .npz, .csv or .nc; or a .zarr store, for a store or files of basins as INPUT.
+        File to write: .safetensors, .npz, .csv, .nc or .zarr. A .zarr store goes with a store or files of basins as
+        INPUT.
     keep
-        Keep only these quantities, with commas between them: input_gate, forget_gate, candidate, output_gate,
+        Quantities to keep, separated by commas. Default: all of input_gate, forget_gate, candidate, output_gate,
         cell_state, hidden_state, unprojected_state.
     units
-        Keep only these hidden units, counted from 0, with commas between them.
+        Hidden units to keep, from 0, separated by commas.
     every
         Keep only every nth step.
     """

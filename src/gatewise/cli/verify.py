@@ -22,7 +22,7 @@ from gatewise.opening.preparing import InputOptions
 if TYPE_CHECKING:
     from gatewise.opening.verifying import Comparison
 
-ANSWERS = Group("The answers", sort_key=2)
+ANSWERS = Group("Expected output", sort_key=2)
 
 
 def verify(
@@ -31,10 +31,10 @@ def verify(
     output: Annotated[
         Path | None,
         Parameter(
-            help="The answers to INPUT: of the network if FILE describes one, else of its LSTM; of the LSTM as well"
-            " where their shape fits that alone. A .npy, .csv or .nc file, a .zarr store, or an .npz file with y, the"
-            " output, and the final states hn and cn of the LSTM, as many as there are, or a single array. The columns"
-            " of a table that have the names of the outputs are taken by name."
+            help="Expected output: .npy, .csv, .nc, .zarr or .npz. It is the output of the network if FILE describes"
+            " one, else of its LSTM. It is also that of the LSTM if the shape fits only that. An .npz file holds y, the"
+            " output, and the final states hn and cn of the LSTM, as many as there are, or a single array. Columns of a"
+            " table are matched by the names of the outputs."
         ),
     ] = None,
     /,
@@ -45,28 +45,30 @@ def verify(
     settings: FileSettings | None = None,
     options: InputArguments = NO_ARGUMENTS,
 ) -> None:
-    """Compare a model with the outputs of its own framework: how far apart, where, and whether that is rounding.
+    """Compare a model with the outputs of its own framework.
 
-    Two runtimes differ in the last bits. How large a difference rounding alone can make on this input is measured. A
-    larger one is a mistake, and likely causes of it are tried: another gate order, a missing bias, another framework's
-    hard sigmoid, reversed time, swapped axes or states, and more. A cause is named only if nothing but rounding remains
-    once it is corrected. The exit code is 0 if the two agree, and 1 if there is a mistake or no verdict is possible.
-
-    To check numbers that you worked out yourself, use gatewise check.
+    You learn how far apart the two are, where, and whether that is rounding. To check numbers that you worked out by
+    hand, use gatewise check.
 
     For example:
 
         gatewise verify model.onnx x.npy y.npy
         gatewise verify model.pt --io cases.npz --prefix second.
 
+    Two runtimes differ in the last bits. gatewise measures how large a difference rounding alone can make on this
+    input. A larger one is a mistake, and gatewise tries likely causes: another gate order, a missing bias, another
+    framework's hard sigmoid, reversed time, swapped axes or states, and more. It reports a cause only if nothing but
+    rounding remains once the cause is corrected. The exit code is 0 if the two agree, and 1 if there is a mistake or no
+    verdict is possible.
+
     Parameters
     ----------
     io
-        Instead of INPUT and OUTPUT, an .npz file with x, the LSTM's own input, and y, its output. It may also have the
-        initial states h0 and c0, the final states hn and cn, all of shape (layers and directions, batch, unit), and
-        lengths, the number of valid steps of each sequence.
+        An .npz file with x and y, instead of INPUT and OUTPUT. x is the LSTM's own input, y its output. It may also
+        have the initial states h0 and c0, the final states hn and cn, all of shape (layers and directions, batch,
+        unit), and lengths, the number of valid steps of each sequence.
     prefix
-        A prefix of the arrays' names in that file, if it holds several cases.
+        Prefix of the arrays in that file. Needed if it holds several cases.
     """
     if io is None and prefix:
         raise OptionError("--prefix goes with --io, whose arrays have names")

@@ -63,44 +63,46 @@ def walk(
     program: Annotated[bool, Parameter(group=OUTPUT)] = False,
     yes: Annotated[bool, Parameter(group=OUTPUT)] = False,
 ) -> None:
-    """Walk through an LSTM cell line by line: each equation, its shapes, its numbers, and what they mean.
+    """Walk through an LSTM cell line by line.
 
-    Without options it shows the worked example: one step of a cell with three features and two units. If there are more
-    than 20 steps, or in text more than 3 backward, it shows a table of them and works through the first and the last.
-    --at shows another step, and --every-step shows all of them. Units, layers and steps count from 0, as in Python.
+    You see each equation, its shapes, its numbers and what they mean. Without options it shows the worked example: one
+    step of a cell with three features and two units. Units, layers and steps count from 0, as in Python.
 
     For example:
 
         gatewise walk --example lesson
         gatewise walk --x 0.5,-1 --steps 30 --at 7
 
+    For more than 20 steps, it shows a table of all steps and works through the first and the last. In text, a backward
+    pass does so for more than 3 steps. --at shows another step, and --every-step shows all of them.
+
     Parameters
     ----------
     unit
-        Expand one unit: show every product of its sums, largest contribution first.
+        Expand one unit. Show every product of its sums, largest contribution first.
     sequence
         Which sequence, if --given holds a batch. Default: 0.
     brief
-        Show only a table of all steps: the gates and states of every unit.
+        Show only a table of all steps. It lists the gates and states of every unit.
     every_step
-        Work through every step, however many there are.
+        Work through every step, no matter how many.
     notation
-        Symbols and matrix shapes: gatewise's own, or those of the worked example (notebook), Olah's "Understanding
+        Symbols and matrix shapes to use. gatewise's own, those of the worked example (notebook), Olah's "Understanding
         LSTM Networks", PyTorch's documentation or Keras.
     backward
-        Show the backward pass: the gradients of a loss with respect to every weight, input and previous state, through
-        time if there are several steps.
+        Show the backward pass. It computes the gradients of a loss with respect to every weight, input and previous
+        state, through time if there are several steps.
     dy
-        Gradient of the loss with respect to the output h of every step: numbers or a file as for --x, one row per step.
-        Then --dh is zero by default.
+        Gradient of the loss with respect to h at every step. Give numbers or a file as for --x, one row per step. Then
+        --dh is zero by default.
     output
-        Write a file instead of printing.
+        Write to this file instead of the terminal.
     format
-        The format. Default: the one that the output file's suffix stands for, else text.
+        Output format. Default: as the output file's suffix says, else text.
     program
-        In JSON, write the program of the cell with its parameters and inputs instead of the sections.
+        In JSON, write the cell as a program with its parameters and inputs. Without it, JSON holds the sections.
     yes
-        Go on with a walk that takes more than 20 s or 1 GiB of memory.
+        Allow a walk that takes more than 20 s or 1 GiB of memory.
     """
     # Rich and the renderers are imported with the first walk, not with the program's help.
     from gatewise.render import terminal
