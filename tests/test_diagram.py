@@ -141,6 +141,7 @@ def test_a_signed_number_has_its_bar_on_the_side_of_its_sign(quantity):
     svg, step = drawn(walk), walk.steps[0].step
     zeros = {float(re.search(r"[\d.]+", one.get("d"))[0]) for one in marks(svg, "zero")}
     bars = [one for one in marks(svg, "fill") if set(one.get("class").split()) & {"negative", "positive"}]
+    assert {bar.get("class").split()[1] for bar in bars} == {"cell_state", "hidden_state", "candidate"}  # its own hue
     for bar in bars:
         start, end = float(bar.get("x")), float(bar.get("x")) + float(bar.get("width"))
         edge = end if "negative" in bar.get("class") else start
@@ -155,7 +156,9 @@ def test_a_signed_number_has_its_bar_on_the_side_of_its_sign(quantity):
 def test_a_gate_that_does_not_lie_between_0_and_1_is_not_filled(switches):
     name = next(iter(switches)).replace("activation", "gate")
     walk = plain_walk(3, **switches)
-    assert not marks(drawn(walk), "fill", name)
+    bars = marks(drawn(walk), "fill", name)
+    assert len(bars) == 3
+    assert all({"negative", "positive"} & set(bar.get("class").split()) for bar in bars)  # from the middle
     assert len(marks(drawn(walk), "fill", "forget_gate")) == 3
     letter = LETTERS[NAMES.index(name)]
     assert letter not in re.search(r"\. ([^.]*) (is|are) filled", told(walk))[1].replace("and", "").split()

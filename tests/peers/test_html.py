@@ -279,18 +279,19 @@ def test_bars_of_products_stand_on_the_side_of_their_sign(tab, pages):
       const edge = name => before[name] === 'auto' ? null : parseFloat(before[name]);
       return {product: product.textContent, middle: one.offsetLeft + one.offsetWidth / 2, width: one.offsetWidth,
         left: edge('left'), right: edge('right'), length: parseFloat(before.width) || 0,
-        colour: before.backgroundColor};
+        colour: before.backgroundColor, quantity: one.closest('.station').className};
     })""")
     assert len(bars) > 30
-    colours = {}
+    colours = {}  # of each quantity: the hue of the section in which its sum is
     for bar in bars:
         product = float(bar["product"].strip("= \u2007\u2008").replace("−", "-").replace("×10", "e"))
         if product:
             side = bar["right"] if product < 0 else bar["left"]
             assert abs(side - bar["width"] / 2) < 1
-            colours.setdefault(product < 0, set()).add(bar["colour"])
-    assert [len(colours[one]) for one in (True, False)] == [1, 1]
-    assert colours[True] != colours[False]
+            colours.setdefault(bar["quantity"], set()).add(bar["colour"])
+    assert len(colours) > 4
+    assert all(len(found) == 1 for found in colours.values())
+    assert len(set.union(*colours.values())) == len(colours)
 
 
 NOTEBOOK = """<!DOCTYPE html><html><head><style>

@@ -101,12 +101,12 @@ def _bar_svg(value: Any, quantity: StripValues, x: float, y: float) -> str:
     share = float(value) / quantity.whole if np.isfinite(value) else 0.0
     if quantity.amount:
         share = min(max(share, 0.0), 1.0)
-        kind, start, length = quantity.quantity, x, INNER * share
+        sign, start, length = "", x, INNER * share
     else:
-        kind, length = ("negative" if share < 0 else "positive"), INNER / 2 * abs(share)
+        sign, length = ("negative" if share < 0 else "positive"), INNER / 2 * abs(share)
         start = x + INNER / 2 - (length if share < 0 else 0)
     track = f'<rect {classes("track", quantity.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="7"/>'
-    fill = f'<rect class="fill {kind}" x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
+    fill = f'<rect {classes("fill", quantity.quantity, sign)} x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
     middle = "" if quantity.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v10"/>'
     return f"{fill}{track}{middle}"
 
@@ -125,7 +125,7 @@ def _strip_svg(strip: StripValues, x: float, y: float) -> str:
             f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.2f}h{width:.3g}V{zero:g}Z"
             for k in np.flatnonzero(those)
         )
-        drawn += f'<path class="fill {strip.quantity if strip.amount else sign}" d="{path}"/>' if path else ""
+        drawn += f'<path {classes("fill", strip.quantity, "" if strip.amount else sign)} d="{path}"/>' if path else ""
     drawn += f'<rect {classes("track", strip.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="{STRIP}"/>'
     if not strip.amount:
         drawn += f'<path class="zero" d="M{x:g} {zero:g}h{INNER}"/>'
