@@ -106,7 +106,8 @@ def _bar_svg(value: Any, quantity: StripValues, x: float, y: float) -> str:
         sign, length = ("negative" if share < 0 else "positive"), INNER / 2 * abs(share)
         start = x + INNER / 2 - (length if share < 0 else 0)
     track = f'<rect {classes("track", quantity.quantity)} x="{x:g}" y="{y:g}" width="{INNER}" height="7"/>'
-    fill = f'<rect {classes("fill", quantity.quantity, sign)} x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
+    kind = classes("fill", quantity.quantity, sign)
+    fill = f'<rect {kind} x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
     middle = "" if quantity.amount else f'<path class="zero" d="M{x + INNER / 2:g} {y - 1.5:g}v10"/>'
     return f"{fill}{track}{middle}"
 
