@@ -104,6 +104,20 @@ def run(code):
     return done.stdout.split()
 
 
+def test_every_documented_module_of_a_public_package_is_there_after_import_gatewise_alone():
+    reference = (Path(__file__).parents[1] / "docs/reference.md").read_text(encoding="utf-8")
+    modules = re.findall(r"^api/(gatewise\.[\w.]+)$", reference, re.MULTILINE)
+    modules = [name for name in modules if name.split(".")[1] in PACKAGES]
+    assert {"gatewise.interop.torch", "gatewise.plot.data"} <= set(modules)
+    for name in modules:
+        names = getattr(import_module(name), "__all__", [])
+        used = "".join(f"{name}.{each}; " for each in names)
+        assert run(f"import gatewise; {used}print({name}.__name__)") == [name]
+    assert {"keras", "onnx", "torch"} <= set(dir(gw.interop))
+    code = "import gatewise, sys; gatewise.interop; print('gatewise.interop.torch.live' in sys.modules)"
+    assert run(code) == ["False"]
+
+
 def test_importing_gatewise_costs_nothing_a_run_numpy_alone_and_a_package_is_there_when_it_is_asked_for():
     code = f"""
 import sys, gatewise

@@ -21,7 +21,7 @@ from gatewise.errors import FileError, OptionError, WeightsWarning, join_names
 from gatewise.interop.captured import Captured
 from gatewise.interop.chosen_layers import chosen_network, fitting_layers, run_sentences
 from gatewise.interop.contents import Contents, Refused, StoredLayer, StoredLSTM
-from gatewise.interop.formats import Path, capture, inspect
+from gatewise.interop.formats import FRAMEWORKS, Path, capture, inspect, package
 from gatewise.interop.graphs import GraphInput, GraphNames
 from gatewise.interop.ledger import LedgerEntry
 from gatewise.interop.own import write as save
@@ -45,6 +45,16 @@ __all__ = [
     "load_network",
     "save",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in FRAMEWORKS:  # packages of their own, imported on first access: gw.interop.torch.read
+        return package(name)
+    raise AttributeError(f"module 'gatewise.interop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *FRAMEWORKS])
 
 
 def load(path: Path, name: str | None = None, *, strict: bool = False, **omitted: Any) -> Any:

@@ -30,6 +30,11 @@ OF_FOLDERS = ("neuralhydrology",)
 FRAMEWORKS = ("keras", "torch", "onnx")  # of live models; Keras' layers on PyTorch are PyTorch modules too
 
 
+def package(name: str) -> Any:
+    """Import the package or module of a format."""
+    return import_module(f"gatewise.interop.{name}")
+
+
 def framework_of(model: object) -> str | None:
     """Return the framework of a live model, from the modules of its classes; nothing is imported."""
     packages = {str(base.__module__).partition(".")[0] for base in type(model).__mro__}
@@ -45,7 +50,7 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
         )
     folder = storage.path_of(path)
     for name in OF_FOLDERS if os.path.isdir(folder) else ():
-        if import_module(f"gatewise.interop.{name}").recognises(folder, b""):
+        if package(name).recognises(folder, b""):
             return name, folder
     source = storage.nonempty(weights_file(folder))
     with storage.guarded(source), open(source, "rb") as file:
@@ -53,7 +58,7 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
     if (refusal := unread.refusal_of(source, head)) is not None:
         raise FileError(f"cannot read {source}: {refusal}")
     for name in READERS:
-        if import_module(f"gatewise.interop.{name}").recognises(source, head):
+        if package(name).recognises(source, head):
             return name, source
     raise FileError(
         f"cannot read {source}: it is not a file of gatewise, PyTorch, safetensors, NumPy, Keras or ONNX, nor a JSON"
@@ -119,7 +124,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     name, source = reader_of(path)
     try:
         with storage.guarded(source), beside.recording_files() as others:
-            contents: Contents = import_module(f"gatewise.interop.{name}").contents(source, omitted)
+            contents: Contents = package(name).contents(source, omitted)
     except GatewiseError:
         raise
     except MemoryError:
@@ -205,7 +210,7 @@ def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> 
             f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {kind}"
             + ("; call its trace instead" if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
         )
-    run = import_module(f"gatewise.interop.{framework}").capture
+    run = package(framework).capture
     try:
         with warnings.catch_warnings():
             if strict:
