@@ -110,6 +110,7 @@ ROWS: dict[str, Callable[[Path], object]] = {
     "pointer.pt": lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n"),
     "model.pt.gz": lambda path: path.write_bytes(gzip.compress(b"model")),
     "compiled.pt2": compiled,
+    "segmenter.json": lambda path: path.write_text(json.dumps({f"mat{number}": {} for number in range(1, 10)})),
     "answers.json": lambda path: path.write_text(json.dumps({"forget_gate": [0.5]})),
 }
 

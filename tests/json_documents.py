@@ -52,16 +52,6 @@ def nam(cells, states, head):
     return {"version": "0.5.4", "architecture": "LSTM", "config": config, "weights": flat, "sample_rate": 48000}
 
 
-def icu(table, forward, backward, head):
-    """Return a document of ICU's."""
-    arrays = [table, *map(np.array, keras_arrays(forward) + keras_arrays(backward)), head.weight.T, head.bias]
-    matrices = {
-        f"mat{number}": {"v": 1, "dim": list(one.shape), "data": one.reshape(-1).tolist()}
-        for number, one in enumerate(arrays, 1)
-    }
-    return {"model": "Some_model_heavy", "dic": {"a": 0}} | matrices
-
-
 def cells_of(*sizes):
     """Return the parameters of a stack of cells, of (input, hidden, hidden, …) units."""
     return [
@@ -102,15 +92,9 @@ def a_nam():
     return nam(cells, states_of(cells), head_of(3, 1))
 
 
-def an_icu():
-    forward, backward = cells_of(4, 3)[0], cells_of(9, 3, 4, 3)[-1]
-    return icu(drawn(5, 6, 4), forward, backward, head_of(6, 4))
-
-
 FORMATS = {
     "RTNeural": lambda: rtneural(cells_of(1, 4, 3), head_of(3, 2)),
     "Neural Amp Modeler": a_nam,
-    "ICU": an_icu,
     "state dict": state_dict,
     "GuitarML": guitarml,
 }

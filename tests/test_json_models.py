@@ -1,4 +1,4 @@
-"""Models in JSON: what RTNeural, Neural Amp Modeler, ICU and dumps of a state dict hold, and what is refused."""
+"""Models in JSON: what RTNeural, Neural Amp Modeler and dumps of a state dict hold, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 from fuzzing import SOME, everything, fuzz, in_json
-from json_documents import FORMATS, a_nam, cells_of, drawn, head_of, icu, nam, rtneural, state_dict, states_of
+from json_documents import FORMATS, a_nam, cells_of, drawn, head_of, nam, rtneural, state_dict, states_of
 
 import gatewise as gw
 from gatewise.interop import json_models
@@ -97,22 +97,10 @@ def test_an_amp_model_is_read_with_its_learned_state(sizes, tmp_path):
     np.testing.assert_array_equal(network.head.bias, head.bias)
 
 
-def test_a_word_segmenter_is_read_with_its_embedding_and_both_directions(tmp_path):
-    forward, backward = cells_of(4, 3)[0], cells_of(9, 3, 4, 3)[-1]
-    table, head = drawn(5, 6, 4), head_of(6, 4)
-    found = contents(tmp_path / "model", icu(table, forward, backward, head))
-    assert found.format == "ICU word segmenter Some_model_heavy"
-    (one,) = found.lstms
-    assert (one.lstm.directions, one.lstm.merge) == (("forward", "backward"), ("concat",))
-    assert_cells(one.lstm, [forward, backward])
-    assert [part.name for part in found.parts] == ["embedding", "head"]
-    network = found.network()
-    np.testing.assert_array_equal(network.embedding, table)
-    np.testing.assert_array_equal(network.head.weight, head.weight)
-    np.testing.assert_array_equal(found.parts[0].weight(), table)
-    for one in (network, chosen_network(found, None, "embedding", "head", "every")):
-        probabilities, _ = one([[0], [5], [2]])
-        np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-6)
+def test_a_word_segmenter_of_icu_is_refused_by_name(tmp_path):
+    matrices = {f"mat{number}": {"v": 1, "dim": [1], "data": [0.0]} for number in range(1, 10)}
+    with pytest.raises(gw.FileError, match=r"word segmenter of ICU, which is not read: put its matrices into a Keras"):
+        contents(tmp_path / "model", matrices)
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -144,7 +132,6 @@ def test_weights_that_are_not_finite_are_read_with_a_warning(kind, value, tmp_pa
     spoil = {
         "RTNeural": lambda: document["layers"][0]["weights"][1][2],
         "Neural Amp Modeler": lambda: document["weights"],
-        "ICU": lambda: document["mat2"]["data"],
         "state dict": lambda: document["rec.weight_hh_l0"][1],
         "GuitarML": lambda: document["state_dict"]["rec.weight_hh_l0"][1],
     }[kind]()
@@ -246,16 +233,6 @@ SPOILED = {
     "nam with true among its weights": ("Neural Amp Modeler", put("weights", 4, True), ["weights", "True"]),
     "nam with a list among its weights": ("Neural Amp Modeler", put("weights", 4, [1.0]), ["weights", "depth"]),
     "nam with a huge integer": ("Neural Amp Modeler", put("weights", 4, 10**400), ["weights", "too large"]),
-    "icu without dim": ("ICU", put("mat3", "dim", None), ["mat3", "'dim'"]),
-    "icu with dim of three": ("ICU", put("mat3", "dim", [1, 3, 12]), ["mat3", "dim"]),
-    "icu with negative dim": ("ICU", put("mat3", "dim", [-3, -12]), ["mat3", "dim"]),
-    "icu with huge dim": ("ICU", put("mat3", "dim", [10**12, 10**12]), ["mat3", str(10**24)]),
-    "icu with dim that disagrees": ("ICU", put("mat3", "dim", [3, 11]), ["mat3", "33"]),
-    "icu with data less": ("ICU", put("mat5", "data", lambda d: d[:-1]), ["mat5", "48"]),
-    "icu with a matrix that is none": ("ICU", put("mat1", 7), ["'mat1'", "7"]),
-    "icu turned": ("ICU", put("mat2", "dim", [12, 4]), ["shapes"]),
-    "icu with another table": ("ICU", put("mat1", "dim", [4, 6]), ["embedding", "(4, 6)"]),
-    "icu with another head": ("ICU", put("mat8", "dim", [4, 6]), ["head"]),
     "state dict with a text": ("state dict", put("rec.bias_ih_l0", "zeros"), ["'rec.bias_ih_l0'", "'zeros'"]),
     "state dict with ragged rows": (
         "state dict",
@@ -306,7 +283,7 @@ def test_an_lstm_whose_arrays_disagree_is_refused_and_the_rest_is_read(case, tmp
 
 
 TEXTS = {
-    "nothing known": (b'{"a": 1, "b": 2}', ["'a', 'b'", "RTNeural", "ICU"]),
+    "nothing known": (b'{"a": 1, "b": 2}', ["'a', 'b'", "RTNeural", "GuitarAmp"]),
     "an empty object": (b"{}", ["nothing", "RTNeural"]),
     "a list": (b"[1, 2, 3]", ["a list of 3"]),
     "a description of Keras": (b'{"class_name": "Sequential", "config": {}}', ["Keras", "without its weights"]),

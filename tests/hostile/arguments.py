@@ -145,7 +145,7 @@ OUTPUTS = (
         "-",
     ),
 )
-NOT_TRIED = ("--open", "--cluster", "--scheduler", "--workers", "--help", "-h")  # a browser, connections, processes
+NOT_TRIED = ("--open", "--scheduler", "--workers", "--help", "-h")  # a browser, connections, processes
 WRITTEN = ("out", "folder/out.html", "é.html", "\udc80.html", "a" * 250 + ".html", "-")
 
 

@@ -23,7 +23,6 @@ from gatewise.cli import main
 from gatewise.opening.models import OpenedModel
 
 pytestmark = pytest.mark.peers
-distributed = pytest.importorskip("distributed")
 xarray = pytest.importorskip("xarray")
 pytest.importorskip("zarr")
 
@@ -142,13 +141,11 @@ def test_an_ended_process_is_gone_on_with_to_the_bit(number, calls, capsys):
     assert sorted(os.listdir()) == ["gates.zarr", "model.safetensors", "state.npz", "whole.zarr", "x.zarr"]
 
 
-def test_a_run_that_failed_goes_on_with_other_workers(calls, capsys):
+def test_a_run_that_failed_goes_on(calls, capsys):
     expected = undisturbed()
     assert end_run(calls) > 0
     assert "the disk is gone" in capsys.readouterr().err
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options) as cluster:
-        main([*COMMAND, "--resume", "--cluster", cluster.scheduler_address])
+    main([*COMMAND, "--resume"])
     assert contents("gates.zarr") == expected
 
 

@@ -19,12 +19,10 @@ import pytest
 
 import gatewise as gw
 from gatewise.chunked import computing
-from gatewise.chunked.task import Task
 from gatewise.cli import main
 from gatewise.interop.containers import zarr_stores
 
 pytestmark = pytest.mark.peers
-distributed = pytest.importorskip("distributed")
 xarray = pytest.importorskip("xarray")
 zarr = pytest.importorskip("zarr")
 
@@ -142,17 +140,11 @@ def test_a_network_takes_its_features_by_name_out_of_more(capsys):
     assert "no column snow" in refused(capsys, "x.zarr", "-o", "gates.zarr")
 
 
-def test_a_cluster_writes_the_same_store(capsys):
-    main(["trace", "model.safetensors", "x.zarr", "-o", "one.zarr"])
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options) as cluster:
-        main(["trace", "model.safetensors", "x.zarr", "-o", "two.zarr", "--cluster", cluster.scheduler_address])
-    one, two = (xarray.open_zarr(name).load() for name in ("one.zarr", "two.zarr"))
-    assert_identical(one, two)
-    capsys.readouterr()
-    said = refused(capsys, "x.zarr", "-o", "three.zarr", "--cluster", "tcp://127.0.0.1:1")
-    assert "no scheduler of dask.distributed answers at 'tcp://127.0.0.1:1'" in said
-    assert not Path("three.zarr").exists()
+def test_the_option_of_a_cluster_is_refused_with_what_does_the_same(capsys):
+    assert "in Python, gw.apply runs on the workers of a Client" in refused(
+        capsys, "x.zarr", "-o", "two.zarr", "--cluster", "tcp://127.0.0.1:1"
+    )
+    assert not Path("two.zarr").exists()
 
 
 def test_the_work_is_shown_by_chunks(monkeypatch):
@@ -169,14 +161,10 @@ def test_the_work_is_shown_by_chunks(monkeypatch):
     shown: list[list] = []
     monkeypatch.setattr(computing, "working", Bar)
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr"])
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "processes": False}
-    with distributed.LocalCluster(**options) as cluster:
-        main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--cluster", cluster.scheduler_address])
-    assert len(shown) == 2
-    for what, total, done in shown:
-        assert what.startswith("tracing 8 steps of 11 sequences")
-        assert f" in {total} chunks" in what
-        assert total == done
+    ((what, total, done),) = shown
+    assert what.startswith("tracing 8 steps of 11 sequences")
+    assert f" in {total} chunks" in what
+    assert total == done
 
 
 SLOW = """
@@ -196,32 +184,20 @@ run_program()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="an interrupt is sent as a signal")
-@pytest.mark.parametrize("where", ["threads", "cluster"])
-def test_an_interrupt_leaves_what_was_there_and_nothing_else(where, monkeypatch):
+def test_an_interrupt_leaves_what_was_there_and_nothing_else():
     main(["trace", "model.safetensors", "x.zarr", "-o", "gates.zarr", "--keep", "candidate"])
     before = sorted(os.listdir())
-    whole = Task.__call__
-
-    def slowly(task, *given, **more):
-        Path("began").touch()
-        time.sleep(0.5)
-        return whole(task, *given, **more)
-
-    monkeypatch.setattr(Task, "__call__", slowly)  # where the workers are, which are threads here
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "processes": False}
-    with distributed.LocalCluster(**options, protocol="tcp://") as cluster:
-        more = ["--cluster", cluster.scheduler_address] if where == "cluster" else []
-        with subprocess.Popen(
-            [sys.executable, "-c", SLOW, *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=program.environment(),
-        ) as process:
-            while not Path("began").exists() and process.poll() is None:
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=program.environment(),
+    ) as process:
+        while not Path("began").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     Path("began").unlink()

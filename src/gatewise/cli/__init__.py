@@ -82,7 +82,7 @@ for place, (name, command) in enumerate(COMMANDS.items()):
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    The exit code is 0, 1 where a command answers no or the cluster is lost, 2 with one sentence on standard error, or
+    The exit code is 0, 1 where a command answers no, 2 with one sentence on standard error, or
     that of a signal: 130 of Ctrl-C, 143 of SIGTERM, 129 of a terminal that was closed.
     """
     tokens = list(sys.argv[1:] if tokens is None else tokens)

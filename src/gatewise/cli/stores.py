@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from cyclopts import Group, Parameter
+from cyclopts import Group
 
 from gatewise.arrays import in_bytes
-from gatewise.cli.models import INPUT, InputArguments
+from gatewise.cli.models import InputArguments
 from gatewise.cli.options import Integers, option_group, refuse
 from gatewise.cli.printing import COMMAND, announce_cost, print_notes
 from gatewise.errors import DataWarning, OptionError
@@ -37,7 +36,6 @@ from gatewise.records.named_numbers import dimension_kinds
 from gatewise.showing import counted
 
 if TYPE_CHECKING:
-    from gatewise.chunked.computing import Workers
     from gatewise.chunked.partial_store import PartialStore
 
 KEPT = Group("Output", sort_key=3)
@@ -56,9 +54,6 @@ class StoreOptions:
     padding
         States and outputs past a sequence's length in a .zarr store. nan, the default, as the gates are, or framework,
         the numbers that the model's framework has there.
-    cluster
-        Address of a dask.distributed scheduler. For example tcp://10.0.0.1:8786. Its workers must see the stores under
-        the same names.
     resume
         Continue an interrupted run into a .zarr store. Its finished chunks are in OUTPUT.partial. The model, input and
         options must be the same.
@@ -66,7 +61,6 @@ class StoreOptions:
 
     layers: Integers = None
     padding: Literal["nan", "framework"] | None = None
-    cluster: Annotated[str | None, Parameter(group=INPUT)] = None
     resume: bool = False
 
 
@@ -96,14 +90,13 @@ class StoreTrace:
     def write(self) -> str:
         """Run the model, write its trace to the new store, and return a line about that."""
         from gatewise.chunked import store_plan
-        from gatewise.chunked.computing import workers_at
         from gatewise.chunked.partial_store import partial_store
         from gatewise.engine import engines
 
         require_packages()
         source, target = self._open_input(), self.target
         threads = max(engine.threads for engine in engines())
-        with workers_at(self.store.cluster, threads) as workers, partial_store(target) as partial:
+        with partial_store(target) as partial:
             run = {**store_plan.identity(self.opened, self.inputs), **self._identity()}
             if self.store.resume and not partial.resume(run):
                 print_notes([f"there is no ended run of {target} to go on with: it begins"])
@@ -112,7 +105,7 @@ class StoreTrace:
                     [f"{partial.folder}, what an ended run has left, is replaced; --resume would go on with it"]
                 )
             try:
-                return f"{target}: {self.opened.found.name}, {self._write_trace(source, workers, partial, run)}"
+                return f"{target}: {self.opened.found.name}, {self._write_trace(source, threads, partial, run)}"
             except KeyboardInterrupt:
                 print_notes([f"{target} is not whole{partial.describe_rest()}"] if partial.done else [])
                 raise
@@ -153,17 +146,17 @@ class StoreTrace:
         data, present, notes = open_basins(inputs, opened.network, names, options.key, continuous=once, rules=rules)
         return StoreInput(data, {"time": "time", "feature": "feature"}, present, notes)
 
-    def _write_trace(self, source: StoreInput, workers: Workers, partial: PartialStore, run: dict[str, str]) -> str:
+    def _write_trace(self, source: StoreInput, threads: int, partial: PartialStore, run: dict[str, str]) -> str:
         """Run the model, write its trace to the store chunk by chunk, and return in words what that holds."""
         from gatewise.chunked import store_plan
         from gatewise.chunked.applying import apply
-        from gatewise.chunked.computing import ClusterLostError, write
+        from gatewise.chunked.computing import write
         from gatewise.chunked.labelled_input import in_chunks
         from gatewise.chunked.window_task import NOT_WHOLE
 
         opened, options, keep, target, dims = self.opened, self.options, self.keep, self.target, source.dims
         model, layers = store_plan.model_for(opened, dims), self.store.layers or [-1]
-        sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, workers.threads)
+        sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, threads)
         data = in_chunks(source.data, dims.values(), sizes)
         chunks = prod(map(len, data.chunks))
         arguments = {
@@ -192,12 +185,8 @@ class StoreTrace:
         if windows is not None:
             print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
         length = 1 if windows is None else windows.steps  # of the run of each step
-        announce_cost(work, seconds(opened.lstm, steps * length, sequences) * rest / workers.threads, size)
-        try:
-            write(result, partial, run, workers, f"tracing {extent}")
-        except ClusterLostError as problem:  # no mistake in the command, so not the exit code of one
-            print_notes([str(problem)])
-            sys.exit(1)
+        announce_cost(work, seconds(opened.lstm, steps * length, sequences) * rest / threads, size)
+        write(result, partial, run, threads, f"tracing {extent}")
         if windows is not None and (lost := int(open_variable(target, NOT_WHOLE).sum())):
             print_notes([f"a number or a date is missing in {counted(lost, 'window')}, whose numbers are NaN"])
         if isinstance(model, Network) and options.continuous:

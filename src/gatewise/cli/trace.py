@@ -77,8 +77,8 @@ def trace(
     or of the LSTM if FILE describes no network.
 
     A .zarr store is traced to another store, and the files of several basins to one, chunk by chunk. All processors of
-    this machine, or the workers of a cluster, share the work. The new store holds a variable for each quantity of the
-    last layer, and the model's output as y, with units and provenance.
+    this machine share the work. The new store holds a variable for each quantity of the last layer, and the model's
+    output as y, with units and provenance.
 
     Parameters
     ----------

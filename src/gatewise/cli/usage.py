@@ -13,6 +13,7 @@ from gatewise.errors import join_names, shown
 
 CLOSE = 0.75  # how alike two names must be, of 1, before one is suggested for the other
 INSTEAD = {"verify": " (your own numbers are compared by gatewise check)"}  # where another command may be meant
+ELSEWHERE = {"--cluster": "in Python, gw.apply runs on the workers of a Client of dask.distributed"}  # for an option
 
 
 def flowing(text: str | None) -> str:
@@ -68,6 +69,8 @@ def _unknown_option(problem: cyclopts.UnknownOptionError, command: str, app: cyc
     """Return the error of a command line with an unknown option, with the nearest name or the commands that have it."""
     option = (problem.token.keyword or problem.token.value or "").partition("=")[0]
     refusal = f"{command} has no option {shown(option)}"
+    if option in ELSEWHERE:
+        return f"{refusal}; {ELSEWHERE[option]}"
     if (close := _closest_name(option, _options(app, command))) is not None:
         return f"{refusal}; did you mean {close}?"
     having = [f"gatewise {other}" for other in app if not other.startswith("-") and option in _options(app, other)]

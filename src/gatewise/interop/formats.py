@@ -94,7 +94,7 @@ def inspect(path: Path, **omitted: Any) -> Contents:
     path : path
         Of a file of gatewise, PyTorch (``.pt``, ``.pth``, ``.pt2``, ``.bin``, ``.pkl``, TorchScript, ``.safetensors``,
         the index of a model in several files), NumPy (``.npz``, ``.npy``), madmom, Keras (``.keras``, ``.h5``) or ONNX,
-        or of a JSON model as RTNeural, Neural Amp Modeler, Automated-GuitarAmpModelling and ICU write it; or of a
+        or of a JSON model as RTNeural, Neural Amp Modeler and Automated-GuitarAmpModelling write it; or of a
         folder with the weights of a model as Hugging Face names them. The first bytes decide which it is, not the name.
     **omitted
         Settings that the file leaves out, by name; each format has its own.

@@ -1,4 +1,4 @@
-"""Models in JSON: RTNeural's, Neural Amp Modeler's, GuitarML's, ICU's word segmenters, and dumps of a state dict."""
+"""Models in JSON: RTNeural's, Neural Amp Modeler's, GuitarML's, and dumps of a state dict."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,22 +11,21 @@ from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import describe, may_be_json, read_document
 from gatewise.interop.containers.lookups import Lookups, walk_entries
 from gatewise.interop.contents import Contents, check_options
-from gatewise.interop.json_models import icu, nam, rtneural, state_dict
+from gatewise.interop.json_models import nam, rtneural, state_dict
 from gatewise.interop.ledger import looked_up_entries, owners_by_prefix
 from gatewise.interop.refusals import reading
 
 __all__ = ["contents", "recognises"]
 ABOUT = {  # what is known to say something about a model, or of its training, that no run computes
     *("metadata", "name", "author", "authors", "license", "version", "date", "description", "comment", "epoch", "loss"),
-    *("model_loss", "dic", "model", "v", "max_value"),  # of ICU's matrices their version, of a container its sizes
+    *("model_loss", "dic", "model", "v", "max_value"),  # of a container its sizes
 }
-
+MATRICES_OF_ICU = {f"mat{number}" for number in range(1, 10)}
 
 # In the order in which they are asked.
 READERS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any], str, Budget], Contents]], ...] = (
     (lambda document: "in_shape" in document and "layers" in document, rtneural.contents),
     (lambda document: "architecture" in document and "weights" in document, nam.contents),
-    (lambda document: document.keys() >= set(icu.MATRICES), icu.contents),
     (state_dict.has_tensors, state_dict.contents),
 )
 
@@ -53,10 +52,15 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
                 "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
                 " config (--set config=PATH)"
             )
+        if document.keys() >= MATRICES_OF_ICU:
+            raise FileError(
+                "it is a word segmenter of ICU, which is not read: put its matrices into a Keras model (Embedding,"
+                " Bidirectional of LSTM, Dense), and save that as .keras"
+            )
         keys = join_names((describe(key) for key in document), most=6) or "nothing"
         raise FileError(
             f"its JSON has {keys}, and is not a model of RTNeural, Neural Amp"
-            " Modeler, Automated-GuitarAmpModelling or ICU, nor a state dict of PyTorch"
+            " Modeler or Automated-GuitarAmpModelling, nor a state dict of PyTorch"
         )
 
 
