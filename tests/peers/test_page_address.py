@@ -78,12 +78,12 @@ def test_a_chapter_that_has_not_begun_is_none_after_a_reload_either(reader, page
 
 
 def test_a_quantity_that_there_is_not_is_said_and_the_address_corrected(reader, pages):
-    reader.expects = "The strip can't show “<b>nonsense</b>” here. It shows f."
+    reader.expects = "The strip can't show “<b>nonsense</b>” here, so it shows f."
     reader.open(pages("teaching") + "#v1&step=2&show=%3Cb%3Enonsense%3C/b%3E")
     assert reader.ask(STATUS) == reader.expects
     assert "&show=f" in reader.hash()
     assert "step=2" in reader.hash()
-    reader.expects = "The strip can't show “c” here. It shows dc."
+    reader.expects = "The strip can't show “c” here, so it shows dc."
     reader.open(pages("teaching") + "#v1&backward=1&show=c")
     assert reader.ask(STATUS) == reader.expects
     assert "show=dc&" in reader.hash()

@@ -35,6 +35,7 @@ def test_a_model_opens_with_a_tour_of_it_and_no_column_is_cut_off(reader, pages,
     unit = int(np.argmax(trace.forget_gate.mean(axis=0)))
     step = 1 + int(np.argmax(np.abs(np.diff(trace.cell_state[:, unit]))))
     reader.open((tmp_path / "six.html").as_uri(), height=800)
+    reader.sees("[role=gridcell]")
     edge = "document.querySelector('#field .scroller')"
     assert reader.ask(f"{edge}.scrollWidth - {edge}.clientWidth") <= 0
     assert reader.says("#path h2") == "Overview"

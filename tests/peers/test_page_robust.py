@@ -284,16 +284,16 @@ def test_numbers_that_are_none_are_shown_as_such_and_can_be_mended(reader, pages
 @pytest.mark.parametrize(
     ("hash", "said"),
     [
-        ("v2&step=3", "This address was written by another version of the page"),
-        ("v1&step=x", "cannot be read"),
-        ("v1&step=3&edits=0,0,W_f,,0.0,1e999", "cannot be read"),
-        ("<img src=x onerror=alert(1)>", "cannot be read"),
-        ("v1&step=99", "names something that this model does not have"),
+        ("v2&step=3", "This address comes from another version of the page"),
+        ("v1&step=x", "can't be read"),
+        ("v1&step=3&edits=0,0,W_f,,0.0,1e999", "can't be read"),
+        ("<img src=x onerror=alert(1)>", "can't be read"),
+        ("v1&step=99", "points to something this model doesn't have"),
         ("v1&step=3&level=number&name=%3Cimg%20src=x%20onerror=alert(1)%3E", ""),
-        ("v1&step=3&edits=0,0,__proto__,3,0,1", "names something"),
+        ("v1&step=3&edits=0,0,__proto__,3,0,1", "points to something"),
         ("v1&step=3&show=constructor&level=step", None),
         ("v1&" + "step=1&" * 5000, None),
-        ("%E0%A4%A", "cannot be read"),
+        ("%E0%A4%A", "can't be read"),
     ],
 )
 def test_an_address_that_means_nothing_is_answered_in_one_sentence(reader, pages, hash, said):
@@ -344,7 +344,7 @@ def test_the_page_says_so_where_scripts_are_off(one_browser: Page, pages):
     one_browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         one_browser.open(pages("teaching"))
-        assert "it needs JavaScript" in one_browser.evaluate("document.body.innerText")
+        assert "This page needs JavaScript" in one_browser.evaluate("document.body.innerText")
     finally:
         one_browser.call("Emulation.setScriptExecutionDisabled", value=False)
 

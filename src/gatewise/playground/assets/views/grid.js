@@ -5,7 +5,7 @@ import {spokenValue} from "./field.js";
 import {compact} from "../engine/figures.js";
 import {litPlaces} from "./products.js";
 import {shortMark} from "./quantities.js";
-import {labelPlaces} from "./timeline.js";
+import {BETWEEN, labelPlaces} from "./timeline.js";
 import {pagePhrase} from "./phrases.js";
 
 export const WITH_NUMBERS = 12; // steps
@@ -16,6 +16,7 @@ export function smallField(page, cursor) {
   let cells = [];
   /** @type {Field | null} */
   let field = null;
+  let widest = 0; // of the marks of steps, in pixels
   let shownPlace = ""; // whose mark is placed and which is in view: to see where costs a layout
   const grid = el("div", {
     role: "grid",
@@ -37,6 +38,7 @@ export function smallField(page, cursor) {
   /** @param {Field} now */
   function build(now) {
     cells = [];
+    widest = 0;
     shownPlace = "";
     const times = Array.from({length: now.steps}, (_, step) =>
       el("div", {role: "columnheader", class: "time"}, el("span", {}, shortMark(page, step))),
@@ -105,6 +107,9 @@ export function smallField(page, cursor) {
   function placeTimes(now, chosen) {
     const marks = [...grid.querySelectorAll(".times > .time > span")];
     const widths = marks.map(mark => mark.scrollWidth);
+    // Wherever the chosen step is, its mark and another one fit beside each other.
+    widest = Math.max(widest, ...widths.filter((_, step) => step !== chosen));
+    grid.style.setProperty("--least", `${(3 * (widest + BETWEEN)) / now.steps}px`);
     const cell = cells[0][0].getBoundingClientRect().width;
     const axis = {first: 0, count: now.steps, cell, total: cell * now.steps, chosen};
     const places = labelPlaces({...axis, widthOf: step => widths[step]});

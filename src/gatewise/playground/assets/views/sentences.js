@@ -69,10 +69,19 @@ function columnName(page, ref, column) {
   return isNamed ? `h(${unit})` : `h${column}`;
 }
 
+/** Whether a text begins as the name of a unit without a name of its own does. @param {Page} page @param {string} text */
+function isUnnamed(page, text) {
+  return text.startsWith(pagePhrase(page, "entry.unit", {unit: ""}));
+}
+
 /** A sentence begins with a capital, but for a unit's own name. @param {Page} page @param {string} text */
 function begun(page, text) {
-  const isUnnamed = text.startsWith(pagePhrase(page, "entry.unit", {unit: ""}));
-  return isUnnamed ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return isUnnamed(page, text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
+/** The name of a unit as the subject of a sentence: unit 0, or unit latch. @param {Page} page @param {string} name */
+function subjectOf(page, name) {
+  return isUnnamed(page, name) || /^h\d+$/.test(name) ? name : pagePhrase(page, "entry.unit", {unit: name});
 }
 
 /** The walkthrough's sentence on a quantity, of some units or of all; "" where there is none. @param {Page} page
@@ -101,7 +110,9 @@ function unitsSentence(subject, saying, units, valuesOf = k => variablesOf(subje
   /** @param {number} k */
   const named = k => entryName(page, {...place, name: saying.of}, k);
   if (units.length <= each.most) {
-    const listed = filled(page, each.listed, {listed: units.map(k => `${named(k)} ${say(k)}`).join("; ")});
+    const listed = filled(page, each.listed, {
+      listed: units.map(k => `${subjectOf(page, named(k))} ${say(k)}`).join("; "),
+    });
     return saying.begins ? begun(page, listed) : listed;
   }
   const values = units.map(k => valuesOf(k).extreme);

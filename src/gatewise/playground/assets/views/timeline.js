@@ -3,7 +3,7 @@ import {el, svg} from "./dom.js";
 
 const LINE_WIDE = 1000;
 const LINE_HIGH = 56;
-const BETWEEN = 12; // pixels from one label to the next
+export const BETWEEN = 12; // pixels from one label to the next
 
 /** A distance between marked steps or rows that leaves room for their names. @param {number} least */
 export function roundDistance(least) {
