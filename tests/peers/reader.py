@@ -95,6 +95,6 @@ class Reader:
         raise LookupError(f"Tab does not lead to {selector}, {text!r}")
 
     def hash(self) -> str:
-        """Return what the address says of the page, once it has been quiet for a while."""
-        self.ask("new Promise(done => setTimeout(done, 400))")
-        return self.ask("location.hash")
+        """Return what the address says of the page, once it has been at rest for as long as the page waits itself."""
+        self.tab.rest()
+        return self.ask("new Promise(done => setTimeout(() => done(location.hash), 260))")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -113,41 +114,48 @@ def check_first_view(reader: Reader, width: int, height: int, view: str) -> None
         assert bottom < rectangle(reader, by_id("strip"))[3] <= height, view
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1280, 600), (1000, 700), (1600, 900), (360, 740)])
-@pytest.mark.parametrize("language", ["teaching", "german"])
-def test_stage_and_strip_stand_in_every_scene_and_chapter(reader, pages, language, width, height):
-    views = [*VIEWS, *OPENED, *chapter_addresses().values()] if language == "teaching" else VIEWS
-    for view in views:
-        reader.open(pages(language) + view, width=width, height=height)
-        reader.tab.rest()
-        check_first_view(reader, width, height, view)
-        if reader.has("#margin .primary", "Begin the chapter"):
-            reader.click("#margin .primary", "Begin the chapter")
-            reader.sees("#margin .question")
-            reader.tab.rest()
-            check_first_view(reader, width, height, f"{view}, begun")
+SIZES = [(1280, 800), (1280, 600), (1000, 700), (1600, 900), (360, 740)]
+
+
+def check_first_views(reader: Reader, view: str) -> None:
+    """Assert that in windows of all sizes, and in one column below, too."""
+    for width, height in SIZES:
+        reader.tab.look(width=width, height=height, still=True)
+        reader.ask("scrollTo({top: 0, behavior: 'instant'})")
+        check_first_view(reader, width, height, f"{view}, {width}")
         if width < 1000:
             reader.ask("scrollTo({top: 1e6, behavior: 'instant'})")
             assert reader.ask("scrollY") > height
-            reader.tab.rest()
             check_first_view(reader, width, height, f"{view}, below")
+
+
+FIRST_VIEWS = {"teaching": [*VIEWS, *OPENED, *chapter_addresses().values()], "german": VIEWS}
+
+
+@pytest.mark.parametrize(("language", "view"), [(name, view) for name, views in FIRST_VIEWS.items() for view in views])
+def test_stage_and_strip_stand_in_every_scene_and_chapter(reader, pages, language, view):
+    reader.open(pages(language) + view, width=SIZES[0][0], height=SIZES[0][1])
+    check_first_views(reader, view)
+    if reader.has("#margin .primary", "Begin the chapter"):
+        reader.click("#margin .primary", "Begin the chapter")
+        reader.sees("#margin .question")
+        check_first_views(reader, f"{view}, begun")
 
 
 WORDS_OF_CHAPTERS = "#margin .question, #margin .answer input, #margin .answer button, #margin .verdict"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1440, 900)])
 @pytest.mark.parametrize("language", ["teaching", "german"])
-def test_question_field_and_feedback_are_in_view_in_every_chapter(reader, pages, language, width, height):
+def test_question_field_and_feedback_are_in_view_in_every_chapter(reader, pages, language):
     for name, address in chapter_addresses().items():
-        reader.open(pages(language) + address, width=width, height=height)
+        reader.open(pages(language) + address, width=1280, height=800)
         reader.sees("#margin .question")
-        reader.tab.rest()
-        for press in (False, True):
+        for (width, height), press in itertools.product(((1280, 800), (1440, 900)), (False, True)):
+            reader.tab.look(width=width, height=height, still=True)
             if press:
                 reader.ask("(one => { one.value = '0.123'; one.form.requestSubmit(); })"
                            "(document.querySelector('#margin .answer input'))")  # fmt: skip
-                reader.tab.rest()
+            reader.tab.rest()
             tops = reader.ask(f"""[...document.querySelectorAll("{WORDS_OF_CHAPTERS}")]
                 .filter(one => one.checkVisibility() && one.textContent + one.tagName !== "P")
                 .map(one => (b => [b.top, b.bottom, document.elementFromPoint(b.left + 2, b.top + b.height / 2)
@@ -160,7 +168,7 @@ def test_question_field_and_feedback_are_in_view_in_every_chapter(reader, pages,
 def test_a_strip_shows_whole_rows(reader, pages, height):
     for view in ("#v1", "#v1&step=40&unit=3&level=step"):
         reader.open(pages("large") + view, width=1280, height=height)
-        reader.hash()  # it is laid out again once its size is known
+        reader.tab.rest()  # it is laid out again once its size is known
         seen_height, all_height = reader.ask("""[".scroller", ".plane"].map(name =>
             document.querySelector("#field " + name).clientHeight)""")
         rows = (seen_height - 6 - 22) / ((all_height - 22) / 40)  # less what is around it, and the axis
@@ -171,21 +179,20 @@ def test_a_strip_shows_whole_rows(reader, pages, height):
 # Nothing overlaps in the drawing, also where each number is as long as it may be.
 
 CROSSINGS = (node.SCRIPTS / "crossings.mjs").read_text(encoding="utf-8").replace("export function", "return function")
+WINDOWS = [(390, 800), (768, 1024), (1280, 800), (1920, 1080)]
 ACROSS = [*chapter_addresses().values(), "#v1&step=3&level=step&backward=1&show=dc", "#v1&scene=reader&step=30&unit=3"]
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 800), (768, 1024), (1280, 800), (1920, 1080)])
 @pytest.mark.parametrize("language", ["teaching", "german"])
-def test_no_text_of_the_stage_overlaps_another_or_an_arrow(reader, pages, language, width, height):
+def test_no_text_of_the_stage_overlaps_another_or_an_arrow(reader, pages, language):
     found = {}
     for address in ACROSS:
-        reader.open(pages(language) + address, width=width, height=height)
+        reader.open(pages(language) + address)
         reader.sees("#stage svg")
-        reader.tab.rest()
-        found |= {
-            (address, longest): reader.ask(f"(() => {{{CROSSINGS}}})()({longest!r})")
-            for longest in ("", "\u22120.8888")
-        }
+        for longest, (width, height) in itertools.product(("", "\u22120.8888"), WINDOWS):
+            reader.tab.look(width=width, height=height, still=True)
+            reader.tab.rest()
+            found[address, longest, width] = reader.ask(f"(() => {{{CROSSINGS}}})()({longest!r})")
     assert {key: crossings for key, crossings in found.items() if crossings} == {}
 
 
@@ -340,20 +347,20 @@ OVERLAPS = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("width", [360, 1000, 1280])
 @pytest.mark.parametrize(
     "view", ["", "#v1&step=3&level=number&name=f&chapter=2", "#v1&step=3&level=step&backward=1&show=dc", *VIEWS[1:]]
 )
-def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view, width):
+def test_nothing_overlaps_where_text_is_twice_as_large(reader, pages, view):
     reader.tab.call("Page.setFontSizes", fontSizes={"standard": 32, "fixed": 26})
     try:
-        reader.open(pages("teaching") + view, width=width)
-        reader.tab.rest()
+        reader.open(pages("teaching") + view)
         assert float(reader.ask("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)")) > 36
         reader.ask("document.querySelectorAll('.training details').forEach(one => { one.open = true; })")
-        reader.tab.rest()
-        assert reader.ask(OVERLAPS) == []
-        assert reader.ask("document.documentElement.scrollWidth") <= width
+        for width in (360, 1000, 1280):
+            reader.tab.look(width=width, still=True)
+            reader.tab.rest()
+            assert reader.ask(OVERLAPS) == [], width
+            assert reader.ask("document.documentElement.scrollWidth") <= width
     finally:
         reader.tab.call("Page.setFontSizes", fontSizes={"standard": 16, "fixed": 13})
 

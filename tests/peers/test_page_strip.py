@@ -163,7 +163,7 @@ def test_dates_and_names_of_steps_stand_beside_each_other(reader, tmp_path, widt
         gw.page(gw.LSTM(2, 3, rng=0), x, labels=gw.Labels(times=times)).save(tmp_path / "page.html")
         for step in (0, 5, len(times) - 1):
             reader.open((tmp_path / "page.html").as_uri() + f"#v1&step={step}", width=width)
-            reader.hash()
+            reader.tab.rest()
             boxes = reader.ask("""[...document.querySelectorAll('.time span:not(.visually-hidden)')].map(one => {
                 const {left, right} = one.getBoundingClientRect();
                 return [left, right, getComputedStyle(one).fontWeight];
