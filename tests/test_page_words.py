@@ -138,5 +138,5 @@ def test_the_latch_writes_holds_and_releases():
         told.append(sentences.MOMENT.fill(name="latch", **values))
     assert told[0].startswith("latch writes 0.9951: its input gate lets in 99.8\xa0% of it")
     assert all(one.startswith("latch holds 0.9") for one in told[1:])
-    assert all("; it outputs almost nothing" in one for one in told[:-1])
-    assert told[-1].endswith("; it releases 0.7503, its output gate open by 99.8\xa0%.")
+    assert all(". It outputs almost nothing: its output gate is " in one for one in told[:-1])
+    assert told[-1].endswith(". It releases 0.7503: its output gate is 99.8\xa0% open.")
