@@ -153,7 +153,8 @@ def run(model: Any, inputs: dict[str, np.ndarray], fault: str = "") -> dict[str,
             new = forget * c + i * g(clipped("c"))
             new = np.clip(new, -clip, clip) if fault == "clips the cell" else new
             o = f(clipped("o", p["o"] * (c if fault == "the output gate sees the old cell" else new)))
-            out = o * (new if fault == "no tanh of the cell" else h_(new))
+            before_h = np.clip(new, -clip, clip) if fault == "clips before h, too" else new
+            out = o * (new if fault == "no tanh of the cell" else h_(before_h))
             y[t] = np.where(valid, out, y[t - 1] if fault == "padding repeats the output" and t else 0)
             carried = valid | (fault == "final state of the padding")
             h, c = np.where(carried, out, h), np.where(carried, new, c)

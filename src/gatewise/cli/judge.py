@@ -35,6 +35,7 @@ def judge(
     seed: Annotated[Count, Parameter(group=CASES)] = 1,
     limit: Annotated[Number, Parameter(group=CASES)] = None,
     precision: Annotated[Precision, Parameter(group=CASES)] = "float32",
+    clip: Annotated[Literal["gates", "all"] | None, Parameter(group=CASES)] = None,
     save: Annotated[str | None, Parameter(group=RESULT)] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=RESULT)] = None,
 ) -> None:
@@ -71,6 +72,8 @@ def judge(
         Seconds allowed for each case. Default: 30.
     precision
         Precision in which the engine computes.
+    clip
+        What ONNX's clip must bound: gates, or all, which adds the cell state before h. Default: either.
     save
         New folder for the cases as ONNX backend test data. For an ONNX engine.
     output
@@ -98,7 +101,9 @@ def judge(
         raise OptionError(f"--limit must be a positive number of seconds, not {seconds:g}")
     commands: list[tuple[str | None, str | None]] = [*((name, None) for name in names)]
     commands += [(None, command)] * (command is not None)
-    judged = [subjects.subject_of(name, text, limit=seconds, precision=precision) for name, text in commands]
+    judged = [
+        subjects.subject_of(name, text, limit=seconds, precision=precision, clip=clip or "") for name, text in commands
+    ]
     if save is not None:
         count = judging.save_designs(Path(save), judged, every=all)
         print_line(f"{save}: {counted(count, 'case')}")

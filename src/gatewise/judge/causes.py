@@ -39,6 +39,8 @@ from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 
 Answers = dict[str, Array]
 AllowedBy = Mapping[str, Array]
+CLIPS_CELL_BEFORE_OUTPUT = "it also clips the cell state before h"
+CLIPS_NO_CELL = "it clips the gates alone, and not the cell state before h"
 _STORED = ("the gates are stored", "the peepholes are stored")  # which are in words of gatewise's order
 
 

@@ -12,6 +12,7 @@ from gatewise.errors import OptionError, join_names
 from gatewise.judge import designs
 from gatewise.judge.designs import Design, draw
 from gatewise.judge.formats import onnx_model
+from gatewise.judge.process import REFUSED
 from gatewise.judge.scripts import save_cases, script
 from gatewise.judge.shrinking import shrink
 from gatewise.judge.subjects import Subject
@@ -173,8 +174,8 @@ def _reduced(subject: Subject, row: Row) -> Row:
 def rows_of(verdicts: Iterable[CaseVerdict], labels: dict[str, str]) -> Iterator[Row]:
     """Yield a row for each feature, in the order of the cases.
 
-    A feature is judged by the cases that have it alone. If they are right, a pair of features is only counted against
-    it if the other one is right alone, too.
+    A feature is judged by the cases that have it alone. If they are right or refused, a pair of features is only
+    counted against it if the other one is right alone, too.
     """
     by_feature: dict[str, list[CaseVerdict]] = {}
     alone: dict[str, list[CaseVerdict]] = {}
@@ -188,7 +189,7 @@ def rows_of(verdicts: Iterable[CaseVerdict], labels: dict[str, str]) -> Iterator
     for feature, of_feature in by_feature.items():
         own = alone.get(feature, [])
         blamed = list(own)
-        if feature in fine or not own:
+        if feature in fine or all(verdict.kind == REFUSED for verdict in own):
             others = [v for v in of_feature if {*v.design.rows(labels)} <= fine | {feature}]
             blamed += [v for v in others if feature in (labels.get(n, n) for n in v.about or v.design.attributes)]
         decisive = min(blamed or of_feature, key=_severity)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,18 +18,38 @@ from gatewise.judge.designs import Trial
 from gatewise.judge.formats import onnx_model
 from gatewise.judge.messages import AnyArray
 
-CALLS = {  # of engines that read ONNX: what they import, and the expression of the outputs
+CALLS = {  # of engines that read ONNX: what they import, and the lines that compute the results
     "onnxruntime": (
         "import onnxruntime",
-        'onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, inputs)',
+        (
+            "session = onnxruntime.InferenceSession(model.SerializeToString(),",
+            '    providers=["CPUExecutionProvider"])',
+            "results = session.run(None, inputs)",
+        ),
     ),
-    "onnx-reference": ("from onnx.reference import ReferenceEvaluator", "ReferenceEvaluator(model).run(None, inputs)"),
+    "onnx-reference": (
+        "from onnx.reference import ReferenceEvaluator",
+        ("results = ReferenceEvaluator(model).run(None, inputs)",),
+    ),
     "openvino": (
         "import openvino",
-        'openvino.compile_model(openvino.Core().read_model(model.SerializeToString()), "CPU",'
-        ' {"INFERENCE_PRECISION_HINT": "f32"})(inputs).to_tuple()',
+        (
+            "loaded = openvino.Core().read_model(model.SerializeToString())",
+            'compiled = openvino.compile_model(loaded, "CPU",',
+            '    {"INFERENCE_PRECISION_HINT": "f32"})',
+            "results = compiled(inputs).to_tuple()",
+        ),
+    ),
+    "tract": (
+        "import onnx, tract",
+        (
+            'onnx.save(model, "model.onnx")',
+            'loaded = tract.onnx().load("model.onnx").into_model().into_runnable()',
+            "results = [y.to_numpy() for y in loaded.run([*inputs.values()])]",
+        ),
     ),
 }
+MAX_COLUMNS = 80
 MAX_NUMBERS = 200  # of a case that is written as Python
 
 
@@ -48,25 +70,33 @@ def script(engine: str, trial: Trial) -> str:
     load, call = CALLS[engine]
     expected = expected_outputs(trial)
     kind = onnx.TensorProto.DataType.Name(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(trial.design.dtype)))
-    return "\n".join(
-        [
-            "import numpy as np",
-            "from onnx import TensorProto, helper, numpy_helper",
-            load,
-            f"weights = {_arrays(constants)}",
-            f"inputs = {_arrays(inputs)}",
-            f'node = helper.make_node("LSTM", {list(node.input)}, {list(node.output)}{keywords})',
-            "given = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)"
-            " for n, a in inputs.items()]",
-            f"outputs = [helper.make_tensor_value_info(n, TensorProto.{kind}, None) for n in node.output]",
-            "stored = [numpy_helper.from_array(a, n) for n, a in weights.items()]",
-            'graph = helper.make_graph([node], "lstm", given, outputs, stored)',
-            f'model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", {trial.design.opset})],'
-            f" ir_version={model.ir_version})",
-            f"for name, y, right in zip(node.output, {call}, {[array.tolist() for array in expected.values()]}):",
-            '    print(name, np.asarray(y).tolist(), "but it must be", right)',
-        ]
-    )
+    lines = [
+        "import numpy as np",
+        "from onnx import TensorProto, helper, numpy_helper",
+        load,
+        f"weights = {_arrays(constants)}",
+        f"inputs = {_arrays(inputs)}",
+        f'node = helper.make_node("LSTM", {list(node.input)}, {list(node.output)}{keywords})',
+        "given = [helper.make_tensor_value_info(name,",
+        "    helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for name, a in inputs.items()]",
+        f"outputs = [helper.make_tensor_value_info(name, TensorProto.{kind}, None)",
+        "    for name in node.output]",
+        "stored = [numpy_helper.from_array(a, name) for name, a in weights.items()]",
+        'graph = helper.make_graph([node], "lstm", given, outputs, stored)',
+        "model = helper.make_model(graph,",
+        f'    opset_imports=[helper.make_opsetid("", {trial.design.opset})], ir_version={model.ir_version})',
+        *call,
+        f"right = {_without_nan([array.tolist() for array in expected.values()])}",
+        "for name, y, expected in zip(node.output, results, right):",
+        '    print(name, np.asarray(y).tolist(), "but it must be", expected)',
+    ]
+    return "\n".join(itertools.chain(*map(_in_columns, lines)))
+
+
+def _in_columns(line: str) -> list[str]:
+    """Return a line of Python in lines of at most 80 columns; a long one is broken after the commas of its arrays."""
+    layout = {"subsequent_indent": "    ", "break_long_words": False, "break_on_hyphens": False}
+    return [line] if len(line) <= MAX_COLUMNS else textwrap.wrap(line, MAX_COLUMNS, **layout)  # type: ignore[arg-type]
 
 
 def _literal(value: Any) -> str:
@@ -89,9 +119,14 @@ def _arrays(arrays: dict[str, AnyArray]) -> str:
     """Return arrays by name as Python."""
     parts = []
     for name, array in arrays.items():
-        listed = re.sub(r"\bnan\b", "np.nan", str(_listed(array)))
+        listed = _without_nan(_listed(array))
         parts.append(f'"{name}": np.array({listed}, np.{array.dtype.name})')
     return "{" + ", ".join(parts) + "}"
+
+
+def _without_nan(listed: Any) -> str:
+    """Return nested lists as Python, in which NaN has NumPy's name."""
+    return re.sub(r"\b(nan|inf)\b", r"np.\1", str(listed))
 
 
 def _listed(array: AnyArray) -> Any:

@@ -40,8 +40,11 @@ ENGINES = {
     "onnxruntime": KnownEngine("onnxruntime", onnx_model, "onnxruntime"),
     "onnx-reference": KnownEngine("onnx_reference", onnx_model, "onnx"),
     "openvino": KnownEngine("openvino", onnx_model, "openvino"),
+    "tract": KnownEngine("tract", onnx_model, "tract", {"RUST_BACKTRACE": "0"}),
     "pytorch": KnownEngine("pytorch", torch_module, "torch"),
     "torchscript": KnownEngine("torchscript", torch_module, "torch", lacks=frozenset({designs.LENGTHS})),
+    "torch-compile": KnownEngine("torch_compile", torch_module, "torch", lacks=frozenset({designs.LENGTHS})),
+    "flax": KnownEngine("flax", torch_module, "flax", lacks=frozenset({designs.PROJECTION})),
     "keras-torch": _keras("torch", "torch"),
     "keras-numpy": _keras("numpy", "keras"),
     "keras-jax": _keras("jax", "jax"),
@@ -66,9 +69,16 @@ class Subject:
 
 
 def subject_of(
-    name: str | None, command: str | None = None, *, limit: float = LIMIT, precision: str = "float32"
+    name: str | None,
+    command: str | None = None,
+    *,
+    limit: float = LIMIT,
+    precision: str = "float32",
+    clip: str = "",
 ) -> Subject:
     """Return the engine to judge, by its name, by the path of an adapter (.py), or as a command.
+
+    `precision` and `clip` are those of `CaseJudge`.
 
     Raises
     ------
@@ -83,21 +93,23 @@ def subject_of(
         def packed(trial: designs.Trial) -> CaseMessage:
             return onnx_model.message(trial, outputs=outputs, stored=stored)
 
-        return Subject(command, engine, onnx_model, _judge(onnx_model, precision), packed)
+        return Subject(command, engine, onnx_model, _judge(onnx_model, precision, clip), packed)
     if name is not None and name in ENGINES:
         known = ENGINES[name]
         process = EngineProcess(ADAPTERS / f"{known.adapter}.py", limit, known.environment)
-        return Subject(name, process, known.format, _judge(known.format, precision), known.format.message, known.lacks)
+        return Subject(
+            name, process, known.format, _judge(known.format, precision, clip), known.format.message, known.lacks
+        )
     if name is None or not name.endswith(".py") or not Path(name).is_file():
         raise OptionError(
             f"there is no engine {name!r}; allowed: {', '.join(ENGINES)}, or a Python file with run(settings, arrays)"
         )
     process = EngineProcess(Path(name).resolve(), limit)
-    return Subject(Path(name).stem, process, onnx_model, _judge(onnx_model, precision), onnx_model.message)
+    return Subject(Path(name).stem, process, onnx_model, _judge(onnx_model, precision, clip), onnx_model.message)
 
 
-def _judge(form: ModuleType, precision: str) -> CaseJudge:
-    return CaseJudge(form.claims, ORDERS[form.NAME], precision, form.NAMES)
+def _judge(form: ModuleType, precision: str, clip: str) -> CaseJudge:
+    return CaseJudge(form.claims, ORDERS[form.NAME], precision, form.NAMES, clip)
 
 
 def installed() -> dict[str, str]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gatewise.arrays import in_words
+from gatewise.arrays import Array, distances, in_words
 from gatewise.diagnostics.rounding import DIGITS, rounding_deviations
 from gatewise.diagnostics.verification import FACTOR, Difference, compare_with_truth
 from gatewise.errors import OptionError, ShapeError
 from gatewise.judge import designs
 from gatewise.judge.causes import (
+    CLIPS_CELL_BEFORE_OUTPUT,
+    CLIPS_NO_CELL,
+    AllowedBy,
     Answers,
     candidates,
     excess,
@@ -32,6 +35,7 @@ CLIP_READING = (
     "from the specification's sentence that clip is “applied to the input of activations”: it does not clip the cell"
     " state before h. Neither does gatewise"
 )
+CLIPS_ALL_READING = "from gatewise: it also clips the cell state before h, as the specification's sentence can be read"
 EMPTY_READING = (
     "from gatewise: the final state of a sequence of length 0 is zeros, not the initial state. The specification does"
     " not say which"
@@ -40,7 +44,8 @@ NAN_READING = (
     "from gatewise: a NaN in the input becomes a number in the outputs that depend on it. The specification says"
     " nothing about NaN"
 )
-READINGS = {CLIP_READING: designs.CLIP, EMPTY_READING: designs.EMPTY}
+READINGS = {CLIP_READING: designs.CLIP, CLIPS_ALL_READING: designs.CLIP, EMPTY_READING: designs.EMPTY}
+CLIPS = ("gates", "all")  # what an engine may be meant to clip: the gates alone, or also the cell state before h
 MAX_IGNORED = 5  # attributes that are left out in all combinations
 NEVER_IGNORED = {designs.NO_BIAS, designs.LAYERS, designs.PROJECTION}  # without them, the weights are others
 SLACK = 4.0  # by which an edited cell may round more than ours
@@ -97,12 +102,15 @@ class CaseJudge:
         That in which the engine computes, for cases in float32.
     names : dict of str
         The format's own names of attributes.
+    clip : str
+        What the engine is meant to clip, one of `CLIPS`; the other reading is wrong then. Empty if that is open.
     """
 
     claims: Callable[[Trial, dict[str, AnyArray]], dict[str, AnyArray]]
     order: str
     precision: str = "float32"
     names: dict[str, str] = field(default_factory=dict)
+    clip: str = ""
     known: dict[str, None] = field(default_factory=dict)  # causes that were found before, in order
     ignored: set[str] = field(default_factory=set)
 
@@ -118,8 +126,10 @@ class CaseJudge:
         except ValueError as problem:
             return CaseVerdict(design, WRONG, str(problem))
         u = DIGITS[self.precision if design.dtype == "float32" else design.dtype]
-        for sentences, truth in _readings(trial):
-            differences = _compared(trial, truth, claims, u)
+        readings = [*self._readings(trial)]
+        base = readings[0][1]
+        for sentences, truth in readings:
+            differences, allowed = _compared(trial, truth, claims, u)
             kinds = {difference.verdict for difference in differences if difference.entries}
             if "mistake" not in kinds:
                 if "undecided" in kinds:
@@ -127,17 +137,22 @@ class CaseJudge:
                         design, UNDECIDED, "rounding alone changes the result as much as a mistake would"
                     )
                 about = tuple(READINGS[sentence] for sentence in sentences)
-                return CaseVerdict(design, READING if sentences else RIGHT, ". ".join(sentences), about)
+                kind = READING if sentences else RIGHT
+                if self.clip and designs.CLIP in about:
+                    worst = max(_compared(trial, base, claims, u)[0], key=lambda difference: difference.largest)
+                    sentence = CLIPS_NO_CELL if self.clip == "all" else CLIPS_CELL_BEFORE_OUTPUT
+                    return CaseVerdict(design, WRONG, sentence, causes=(sentence,), difference=worst)
+                return CaseVerdict(design, kind, ". ".join(sentences), about)
         if design.values == "NaN":
             spared = {name: np.where(np.isnan(trial.truth[name]), claims[name], trial.truth[name]) for name in claims}
-            if all(difference.verdict == "rounding" for difference in _compared(trial, spared, claims, u)):
+            if all(difference.verdict == "rounding" for difference in _compared(trial, spared, claims, u)[0]):
                 return CaseVerdict(design, READING, NAN_READING)
         if design.dtype == "float64":
-            rough = _compared(trial, trial.truth, claims, DIGITS["float32"])
+            rough, _ = _compared(trial, trial.truth, claims, DIGITS["float32"])
             if all(difference.verdict == "rounding" for difference in rough):
                 return CaseVerdict(design, ROUGH, "it computes in float32")
         worst = max(differences, key=lambda difference: difference.largest)
-        verdict = CaseVerdict(design, WRONG, place=_place(trial, differences), difference=worst)
+        verdict = CaseVerdict(design, WRONG, place=_place(trial, truth, claims, allowed), difference=worst)
         return self._explained(trial, claims, verdict, u) if explain else verdict
 
     def _explained(self, trial: Trial, claims: Answers, verdict: CaseVerdict, u: float) -> CaseVerdict:
@@ -163,6 +178,19 @@ class CaseJudge:
                     return replace(verdict, sentence=sentence, causes=(cause,), about=left_out)
         return replace(verdict, sentence="no single edit of the cell explains it")
 
+    def _readings(self, trial: Trial) -> Iterator[tuple[tuple[str, ...], Answers]]:
+        """Yield the answers of each reading of the specification, and how it differs; the first is what must be."""
+        bases: list[tuple[tuple[str, ...], Answers]] = [((), trial.truth)]
+        if designs.CLIP in trial.design.attributes:
+            all_clipped = reading_of_specification(trial.case)
+            bases = [((), all_clipped), ((CLIP_READING,), trial.truth)]
+            if self.clip == "gates":
+                bases = [((), trial.truth), ((CLIPS_ALL_READING,), all_clipped)]
+        yield from bases
+        if designs.EMPTY in trial.design.attributes and trial.case.state is not None:
+            for sentences, answers in bases:
+                yield (*sentences, EMPTY_READING), zero_states_of_empty(trial, answers)
+
     def _left_out(
         self, trial: Trial, names: list[str], u: float
     ) -> Iterator[tuple[tuple[str, ...], str, Trial, Answers, Answers]]:
@@ -179,7 +207,7 @@ class CaseJudge:
                 same_names = set(names) <= set(other.truth)
                 if not same_names or any(other.truth[n].shape != trial.truth[n].shape for n in names):
                     continue
-                for _, answers in _readings(other):
+                for _, answers in self._readings(other):
                     allowed = _allowed(other, answers, names, u)
                     yield left_out, "", other, answers, allowed
                     if _splits(trial) and designs.BIDIRECTIONAL not in left_out:
@@ -220,40 +248,44 @@ def _splits(trial: Trial) -> bool:
     return trial.case.lstm.bidirectional and trial.case.lstm.num_layers == 1
 
 
-def _readings(trial: Trial) -> Iterator[tuple[tuple[str, ...], Answers]]:
-    """Yield the answers of each reading of the specification, with the sentences about it; what it says comes first."""
-    bases: list[tuple[tuple[str, ...], Answers]] = [((), trial.truth)]
-    if designs.CLIP in trial.design.attributes:
-        bases = [((), reading_of_specification(trial.case)), ((CLIP_READING,), trial.truth)]
-    yield from bases
-    if designs.EMPTY in trial.design.attributes and trial.case.state is not None:
-        for sentences, answers in bases:
-            yield (*sentences, EMPTY_READING), zero_states_of_empty(trial, answers)
-
-
-def _compared(trial: Trial, truth: Answers, claims: Answers, u: float) -> tuple[Difference, ...]:
-    """Return the difference of an engine's answers from a truth, with the tolerances of `gatewise verify`."""
+def _compared(
+    trial: Trial, truth: Answers, claims: Answers, u: float
+) -> tuple[tuple[Difference, ...], dict[str, Array]]:
+    """Return the difference of an engine's answers from a truth, and what rounding allows them."""
     deviations = rounding_deviations(trial.case, trial.truth, [*claims], u, seed=0)
-    return compare_with_truth(truth, deviations, claims, u)[0]
+    return compare_with_truth(truth, deviations, claims, u)[0], _allowances(truth, deviations, u)
+
+
+def _allowances(answers: Answers, deviations: Answers, u: float) -> Answers:
+    tiny = float(np.finfo(np.float32 if u > 1e-10 else float).tiny)
+    return {n: np.nan_to_num(FACTOR * one + u * np.abs(answers[n]) + tiny) for n, one in deviations.items()}
 
 
 def _allowed(trial: Trial, answers: Answers, names: list[str], u: float) -> Answers:
     """Return the difference that rounding allows each answer, as `gatewise verify` does."""
-    deviations = rounding_deviations(trial.case, trial.truth, names, u, seed=0)
-    tiny = float(np.finfo(np.float32 if u > 1e-10 else float).tiny)
-    return {n: np.nan_to_num(FACTOR * deviations[n] + u * np.abs(answers[n]) + tiny) for n in names}
+    return _allowances(answers, rounding_deviations(trial.case, trial.truth, names, u, seed=0), u)
 
 
-def _place(trial: Trial, differences: tuple[Difference, ...]) -> str:
-    """Return the first layer, direction and step that deviate, in the order in which they are computed."""
-    lstm, found = trial.case.lstm, {difference.name: difference for difference in differences}
+def _place(trial: Trial, truth: Answers, claims: Answers, allowed: AllowedBy) -> str:
+    """Return the first layer, direction, step and gate that deviate, in the order in which they are computed."""
+    lstm = trial.case.lstm
+    beyond = {name: distances(claim, truth[name]) > allowed[name] for name, claim in claims.items()}
     parts = []
-    states = [name for name in found if name[:2] in ("hn", "cn") and found[name].beyond]
-    if lstm.num_layers > 1 and states:
-        parts.append(min(name.partition(" of ")[2] for name in states))
-    y = found.get("y")
-    if y is not None and y.first is not None:
-        parts.append(in_words(y.first))
-    elif states and lstm.num_layers == 1:
-        parts.append(states[0])
+    if lstm.num_layers > 1:  # y is that of the last layer, and tells the step alone
+        states = [name.partition(" of ")[2] for name in beyond if name[:2] in ("hn", "cn") and beyond[name].any()]
+        parts += [min(states)] if states else []
+    by_direction = np.split(beyond["y"], len(lstm.directions), axis=-1) if "y" in beyond else []
+    for direction, places in zip(lstm.directions, by_direction, strict=False):
+        steps = np.flatnonzero(places.any(axis=(1, 2)))
+        if len(steps):
+            step = int(steps[-1] if direction == "backward" else steps[0])
+            first = (step, *map(int, np.argwhere(places[step])[0]))
+            parts.append(f"{direction} direction, {in_words(first)}" if lstm.bidirectional else in_words(first))
+            break
+    else:
+        parts += [name for name in beyond if beyond[name].any() and lstm.num_layers == 1][:1]
+    if parts and lstm.num_layers == 1 and len(trial.case.x) == 1 and any(name[:2] == "cn" for name in beyond):
+        is_cell = any(beyond[name].any() for name in beyond if name[:2] == "cn")
+        gates = "in gate i, f or g: the cell state deviates" if is_cell else "in gate o or h: the cell state is right"
+        parts.append(gates)
     return ", ".join(parts)
