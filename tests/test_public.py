@@ -23,13 +23,13 @@ NAMES = list(gw.PUBLIC)
 FOREIGN = {"safetensors", "rich", "cyclopts", "xarray", "torch", "pandas", "matplotlib", "h5py", "onnx", "sklearn"}
 
 
-PACKAGES = ("insight", "interop", "plot")
+PACKAGES = ("examples", "insight", "interop", "plot")
 
 
 def test_the_public_names_and_packages_are_listed_and_nothing_else():
     assert gw.__all__ == NAMES
     assert dir(gw) == sorted([*NAMES, *PACKAGES, "__version__"])
-    assert len([name for name in dir(gw) if not name.startswith("_")]) <= 60
+    assert len([name for name in dir(gw) if not name.startswith("_")]) <= 61
 
 
 @pytest.mark.parametrize("package", [gw.insight, gw.plot])

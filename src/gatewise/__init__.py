@@ -105,7 +105,7 @@ MODULES = {  # of each module, the public names that it defines: imported on fir
     "gatewise.walkthrough.parts": ("Walkthrough",),
 }
 PUBLIC = {name: module for module, names in MODULES.items() for name in names}
-PACKAGES = ("insight", "interop", "plot")  # their names are public too: gw.insight.timescales
+PACKAGES = ("examples", "insight", "interop", "plot")  # their names are public too: gw.insight.timescales
 __all__ = list(PUBLIC)
 
 

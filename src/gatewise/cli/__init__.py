@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from gatewise.cli.check import check
 from gatewise.cli.convert import convert
+from gatewise.cli.example_files import with_example
 from gatewise.cli.exercise import exercise
 from gatewise.cli.export import export
 from gatewise.cli.help import FLAGS, FULL, MORE, HelpFormatter
@@ -94,7 +95,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
             for name in COMMANDS:  # imports them, so that they say what they do
                 app[name]
         FULL.set("--help-all" in tokens)
-        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(with_example(tokens), exit_on_error=False, print_error=False)
         try:
             with printing_warnings(), protecting_inputs():
                 command(*bound.args, **bound.kwargs)

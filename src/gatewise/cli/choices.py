@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gatewise import gates
 from gatewise.cell import INITS
-from gatewise.examples import EXAMPLES
+from gatewise.examples import EXAMPLES, TRAINED
 from gatewise.grading.fading import WORKED
 from gatewise.grading.verdicts import REPEATS
 from gatewise.languages.language import LANGUAGES
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the names are known when the program runs
     MarkingFormat = str
     NotationName = str
     Repeat = str
+    TrainedName = str
 else:
     Direction = Literal[DIRECTIONS]
     ExampleName = Literal[tuple(EXAMPLES)]
@@ -36,3 +37,4 @@ else:
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
     NotationName = Literal[tuple(NOTATIONS)]
     Repeat = Literal[REPEATS]
+    TrainedName = Literal[tuple(TRAINED)]

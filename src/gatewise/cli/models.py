@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 
 from gatewise import interop
 from gatewise.arrays import in_bytes
-from gatewise.cli.choices import Direction
+from gatewise.cli.choices import Direction, TrainedName
 from gatewise.cli.options import (
     Attributes,
     Basin,
@@ -114,12 +114,15 @@ class StatedSettings:
         give this option several times. After a wrong name, the error lists those allowed.
     activation
         Nonlinearity of the candidate and the output if the file lacks it. For example tanh.
+    example
+        A trained model that comes with gatewise, and its data, instead of FILE and INPUT.
     """
 
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None
     activation: str | None = None
     recurrent_activation: RecurrentActivation = None
     merge: Merge = None
+    example: TrainedName | None = None  # `with_example` puts its files in the place of it
 
     def parsed(self) -> dict[str, Any]:
         """Return the settings by name, as `gatewise.inspect` takes them."""

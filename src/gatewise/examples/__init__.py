@@ -1,0 +1,34 @@
+"""Examples that come with gatewise: small cells to learn from, and trained models with their data.
+
+Examples
+--------
+>>> model, data = gw.examples.river()
+>>> model.labels.features, data.x.shape
+(('rain', 'temperature'), (730, 2))
+"""
+
+from gatewise.examples.cells import EXAMPLES, Example, latch, lesson, notebook
+from gatewise.examples.trained_models import (
+    TRAINED,
+    ExampleData,
+    ExampleFiles,
+    TrainedExample,
+    river,
+)
+
+__all__ = [
+    "EXAMPLES",
+    "TRAINED",
+    "Example",
+    "ExampleData",
+    "ExampleFiles",
+    "TrainedExample",
+    "latch",
+    "lesson",
+    "notebook",
+    "river",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
