@@ -13,6 +13,8 @@ from gatewise.examples.trained_models import (
     ExampleData,
     ExampleFiles,
     TrainedExample,
+    agreement,
+    flipflop,
     river,
 )
 
@@ -23,6 +25,8 @@ __all__ = [
     "ExampleData",
     "ExampleFiles",
     "TrainedExample",
+    "agreement",
+    "flipflop",
     "latch",
     "lesson",
     "notebook",

@@ -54,6 +54,8 @@ def _files(name: str, input: str, **others: str) -> ExampleFiles:
 
 TRAINED = {
     "river": _files("river", "river.csv", observed="_observed.csv", values="_values.csv"),
+    "flipflop": _files("flipflop", "flipflop.csv", observed="_observed.csv"),
+    "agreement": _files("agreement", "agreement.npy", text=".txt"),
 }
 
 
@@ -128,3 +130,41 @@ def river() -> TrainedExample:
     ((730, 1), '1998-10-02')
     """
     return _open("river")
+
+
+def flipflop() -> TrainedExample:
+    """Return a model that keeps three bits, and 300 steps of pulses that set them.
+
+    This is the task of Sussillo & Barak (2013, "Opening the black box").
+
+    Returns
+    -------
+    TrainedExample
+        A network of 12 units. Each input has pulses of ±1, and its output is the sign of the last one, (300, 3).
+
+    Examples
+    --------
+    >>> model, data = gw.examples.flipflop()
+    >>> model.trace(data.x).output.shape
+    (300, 3)
+    """
+    return _open("flipflop")
+
+
+def agreement() -> TrainedExample:
+    """Return a model that predicts the next word, and 400 words of sentences whose verbs agree with distant nouns.
+
+    A small grammar after Lakretz et al. (2019) made the sentences.
+
+    Returns
+    -------
+    TrainedExample
+        A network of 32 units. Inputs are tokens, and the 36 outputs are the scores of the next word.
+
+    Examples
+    --------
+    >>> model, data = gw.examples.agreement()
+    >>> " ".join(data.text[:6]), model.trace(data.x).output.shape
+    ('the boy near the dogs watches', (400, 36))
+    """
+    return _open("agreement")
