@@ -118,7 +118,7 @@ def test_a_learned_initial_state_is_what_every_row_of_a_network_starts_from(tmp_
 
 @pytest.mark.parametrize("name", ["m.pt", "m.PTH", "m.onnx", "m.keras", "m.h5"])
 def test_the_name_of_another_frameworks_file_is_not_given_to_ours(name, tmp_path):
-    with pytest.raises(gw.OptionError, match=r"save writes gatewise's own format.*write writes that"):
+    with pytest.raises(gw.OptionError, match=r"save writes gatewise's own format.*write instead"):
         gw.save(gw.LSTM(2, 3, rng=0), tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -72,7 +72,7 @@ def require_forward(network: Network) -> None:
     if lstm.bidirectional or any(direction != "forward" for direction in lstm.directions):
         raise OptionError("a header runs step by step, and this network also runs from the last step to the first")
     if network.masked is not None and network.masked_output == "repeat":
-        raise OptionError("a header puts out zeros of the LSTM at masked steps; this network repeats its output")
+        raise OptionError("a header outputs zeros at masked steps, but this network repeats its last output")
 
 
 def stages_of(network: Network) -> Iterator[Stage]:

@@ -187,7 +187,7 @@ def _require_finite(network: Network) -> None:
     arrays += [] if network.embedding is None else [network.embedding]
     with np.errstate(over="ignore"):
         if not all(np.isfinite(np.asarray(array, np.float32)).all() for array in arrays):
-            raise OptionError("the network holds NaN, infinity or numbers beyond float32, which a header cannot")
+            raise OptionError("a header cannot hold NaN, infinity or numbers beyond float32, as this network does")
 
 
 def _in_precision(network: Network, dtype: npt.DTypeLike) -> Network:

@@ -166,7 +166,7 @@ def apply(
         source = data
         data = labelled_input.stored_data(Path(data), key, dims, model)
     elif key is not None:
-        raise OptionError("key names a variable of a store, and the data are no path of one")
+        raise OptionError("key chooses a variable of a store, but the data are not the path of a store")
     if sort_time and (lengths is not None or mask is not None):
         raise OptionError("sort_time does not go with lengths or a mask, whose steps would keep their order")
     inputs = LabelledInput.of(model, data, dims)

@@ -89,7 +89,7 @@ def activity(trace: Trace) -> Activity:
         rows = valid_states(part)
         count, total = count + len(rows), total + rows.sum(0)
     if not count:
-        raise OptionError("which units move needs at least one valid step; this trace has none")
+        raise OptionError("the activity of units needs at least one valid step, but this trace has none")
     require_finite(total, "which units move")
     mean = total / count
     for part in parts:

@@ -142,7 +142,7 @@ def contributions(trace: Trace, t: int | str | None = None, sequence: int | str 
     require_every_step(trace, "who wrote the cell")
     state = trace.cell_state
     if not (steps := len(trace)):
-        raise OptionError("who wrote the cell needs at least one step; this trace has none")
+        raise OptionError("the origin of a cell state needs at least one step, but this trace has none")
     t = (steps - 1 if trace.direction == "forward" else 0) if t is None else naming.step_of(trace, t)
     sequence = naming.sequence_of(trace, sequence)
     cost_of_contributions(trace).require(f"who wrote the cell, over {steps:,} steps,")

@@ -64,8 +64,8 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path, *, overwrite: bool
     """
     if (suffix := storage.path_of(path).suffix.lower()) in FOREIGN:
         raise OptionError(
-            f"save writes gatewise's own format (.safetensors), not {suffix}; gatewise.interop.{FOREIGN[suffix]}.write"
-            " writes that"
+            f"save writes gatewise's own format (.safetensors), not {suffix}."
+            f" Call gatewise.interop.{FOREIGN[suffix]}.write instead"
         )
     if isinstance(thing, LSTMCell):
         thing = LSTM.from_cells(thing)

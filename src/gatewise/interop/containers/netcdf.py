@@ -251,7 +251,7 @@ class ClassicFile:
 
     def _type(self, number: int) -> np.dtype[Any]:
         if not 0 < number < len(TYPES):
-            raise FileError(f"its header has a type of number {number}, which netCDF has not")
+            raise FileError(f"its header has a type of number {number}, which netCDF does not have")
         return np.dtype(f">{TYPES[number]}")
 
     def _attribute(self, kind: int, data: bytes) -> Any:
@@ -268,7 +268,7 @@ class ClassicFile:
             raise FileError(f"{shown(name)!r} has {rank} dimensions; at most 32 are allowed")
         dims = tuple(self._number() for _ in range(rank))
         if not all(place < len(self.dims) for place in dims) or any(self.dims[place][1] == 0 for place in dims[1:]):
-            raise FileError(f"{shown(name)!r} has dimensions that its header has not")
+            raise FileError(f"{shown(name)!r} has dimensions that its header does not have")
         attributes, kind = self._read_attributes(), self._number(4)
         self._number()  # its size, which follows from its dimensions
         self._type(kind)

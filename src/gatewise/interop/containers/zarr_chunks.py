@@ -199,7 +199,7 @@ def _codec(array_name: str, codec: object, key: str) -> Codec:
     settings = codec if isinstance(codec, dict) else {}
     settings = settings.get("configuration", {}) if third else settings
     if not isinstance(settings, dict):
-        raise FileError(f"the settings of the codec {name} of {array_name} are no object of JSON")
+        raise FileError(f"the settings of the codec {name} of {array_name} are not a JSON object")
     for entry in ("dtype", "astype", "encode_dtype", "decode_dtype"):
         dtype = settings.get(entry)
         if dtype is not None and not (isinstance(dtype, str) and FILTERED.fullmatch(dtype)):

@@ -242,7 +242,7 @@ def _key_parts(name: str, metadata: Mapping[str, Any]) -> tuple[str, str]:
     part = metadata.get("chunk_key_encoding")
     encoding = part.get("name") if isinstance(part, dict) else part
     if encoding not in ("default", "v2"):
-        raise FileError(f"{name} names its chunks by a rule that gatewise does not know")
+        raise FileError(f"{name} names its chunks in a way that gatewise does not know")
     separator = _settings(metadata, "chunk_key_encoding").get("separator", "/" if encoding == "default" else ".")
     if separator not in ("/", "."):
         raise FileError(f"{name} separates the numbers of its chunks by {json_document.describe(separator)}")

@@ -182,9 +182,7 @@ def _player_parts(player_options: dict[str, Any], features: int, outputs: int) -
         amount = finite_number(value)
         if name == "in_skip":
             if amount != 1 or outputs != 1:
-                raise FileError(
-                    f"in_skip must be 0, or 1 where there is one output of {outputs}, not {describe(value)}"
-                )
+                raise FileError(f"in_skip must be 0, or 1 if there is one output of {outputs}, not {describe(value)}")
             network_options["skip"] = 1
             continue
         if amount is None or not SILENT < amount < -SILENT:

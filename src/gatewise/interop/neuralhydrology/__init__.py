@@ -176,7 +176,7 @@ def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: T
             branches.append(Branch(range(first, first + len(features)), layers))
         first += len(features)
     if others := [name for name in tensors if name.rpartition(".")[0] not in used and not name.startswith(f"{place}.")]:
-        raise FileError(f"its weights have {shown(others[0], 80)!r}, for which its config.yml gives no reason")
+        raise FileError(f"its weights have {shown(others[0], 80)!r}, which its config.yml does not account for")
     measures = {
         name: measure for name in (*config.features, *config.targets) if (measure := measure_of(name)) is not None
     }
@@ -194,7 +194,7 @@ def _build_network(config: Config, scales: scaler.Scaler, lstm: LSTM, tensors: T
     except FileError:
         raise
     except GatewiseError as problem:
-        raise FileError(f"its weights are others than its config.yml says: {problem}") from None
+        raise FileError(f"its weights differ from those in its config.yml: {problem}") from None
 
 
 def _embedding_layers(

@@ -154,7 +154,7 @@ def read_config(document: Mapping[str, Any]) -> Config:
         if twice := [name for place, name in enumerate(names) if name in names[:place]]:
             raise FileError(f"its config.yml has the name {describe(twice[0])} twice")
     if config.statics_embedding is not None and not static:
-        raise FileError("its config.yml has a statics_embedding, and no static_attributes")
+        raise FileError("its config.yml has a statics_embedding, but no static_attributes")
     return config
 
 

@@ -132,7 +132,7 @@ def follow_head(
         if head.last_step_of != (1 if batch_first else 0) or lstm.directions != ("forward",):
             raise FileError("its head reads one step that is not the final one of the LSTM")
         if any(node.input("sequence_lens") for node in nodes):
-            raise FileError("its head reads the last step, which of a sequence that has ended before holds zeros")
+            raise FileError("its head reads the last step, which holds zeros if a sequence has ended before")
     head.require_last_axis(reads, lstm.output_size, stated=y.merge is None and lstm.merge[-1] != "none")
     if head.skip and before is not None and before.layout != head.layout:
         raise FileError("the features that are added to its outputs have steps and sequences exchanged")

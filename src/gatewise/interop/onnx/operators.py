@@ -184,7 +184,7 @@ def _fold_elementwise(call: OperatorCall) -> AnyArray:
     call.file.hold(2 * count, max(array.itemsize for array in given))
     call.file.budget.work(count // 64, "computing its constants")
     if whole and (operator not in WHOLE or any(array.size and _least(array) < 0 for array in given)):
-        raise NotConstant(f"it is {operator} of whole numbers, which is not computed")
+        raise NotConstant(f"it is {operator} of whole numbers, which gatewise does not compute")
     with np.errstate(all="ignore"):
         result = np.asarray((WHOLE if whole else ELEMENTWISE)[operator](*given))
     dtype = next((array.dtype for array in given if array.dtype.kind != "b"), result.dtype)  # not that of a condition
