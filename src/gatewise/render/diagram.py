@@ -58,11 +58,11 @@ def notes(walk: Walkthrough) -> list[Words]:
         g,
         " is added, ",
         o,
-        " scales what is put out as ",
+        " scales the output ",
         h,
         ".",
     )
-    sentences: list[Words] = [("Along the top runs the cell state", *equations)]
+    sentences: list[Words] = [("The cell state runs along the top", *equations)]
     amounts = [written(GATES[k][0]) for k in form.order if _lies_between_0_and_1(bound, k)]
     if amounts:
         are = "is" if len(amounts) == 1 else "are"
