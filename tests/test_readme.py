@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from program import exit_code
 
+from gatewise.cli import app
 from gatewise.interop import onnx, torch
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,14 @@ def test_every_command_of_readme_and_guide_runs(tmp_path, monkeypatch, capsys):
         assert exit_code(tokens) == 0, line
         shown = capsys.readouterr().out
         assert shown or {"--output", "-o"} & set(tokens), line
+
+
+def test_the_commands_of_the_first_page_of_the_site_are_understood():
+    table = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| [^|]+ \| `(gatewise .*?)` \|", table, re.MULTILINE)
+    assert len(lines) > 10
+    for line in lines:
+        app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
 
 
 def test_the_extras_of_readme_are_those_of_the_project_and_all_brings_them():

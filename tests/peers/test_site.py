@@ -254,6 +254,24 @@ def test_axe_finds_nothing_and_no_page_scrolls_sideways(tab, address, kind, widt
     tab.check_axe()
 
 
+SCROLLS = """[...document.querySelectorAll("article :is(pre, table)")].filter(one => {
+    for (let box = one; box.tagName !== "ARTICLE"; box = box.parentElement)
+        if (box.scrollWidth > box.clientWidth + 1 && box.clientWidth > 0) return true;
+    return one.getBoundingClientRect().right > innerWidth;
+}).map(one => one.innerText.slice(0, 60))"""  # code and tables of which a part shows only after scrolling
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+def test_no_code_and_no_table_is_cut_off(tab, address, width):
+    pages = [path.with_suffix(".html").name for path in sorted((ROOT / "docs").glob("*.md"))]
+    cut = {}
+    for page in [*pages, *(KINDS[kind] for kind in ("README", "a class", "the command line", "measurements"))]:
+        look_at(tab, address + page, width)
+        if found := tab.evaluate(SCROLLS):
+            cut[page] = found
+    assert cut == {}
+
+
 @pytest.mark.parametrize("words", [("timescales", "gatewise.insight.timescales"), ("quotation", "see.html")])
 def test_the_search_finds_a_name_and_a_word(tab, address, words):
     word, page = words
