@@ -21,9 +21,7 @@ def documented(heading):
 
 def test_the_table_of_layers_of_keras_is_in_the_documentation():
     assert table.read_dense in LAYERS.values()  # importing it fills the table
-    rows = documented(
-        "These layers of Keras are read, of Keras 1 to 3. Masks pass through the same layers as in Keras."
-    )
+    rows = documented("gatewise reads these layers of Keras 1 to 3. Masks pass through the same layers as in Keras.")
     assert rows.pop("activations") == sorted({*ACTIVATIONS, "hard_sigmoid", "linear"})
     assert rows.pop("keras.ops") == sorted(OPERATIONS)
     names = [name for row in rows.values() for name in row]
@@ -31,9 +29,6 @@ def test_the_table_of_layers_of_keras_is_in_the_documentation():
 
 
 def test_the_table_of_operators_of_aten_is_in_the_documentation():
-    heading = (
-        "These operators of ATen are read, in programs that `torch.export` wrote; an underscore at the end (`add_`) "
-    )
-    rows = documented(f"{heading}changes a value in place.")
+    rows = documented("An underscore at the end (`add_`) changes a value in place.")
     kinds = {kind.removesuffix("_") for kind in aten.TABLE if not kind.startswith("_operator")}
     assert sorted(name for row in rows.values() for name in row) == sorted(kinds)
