@@ -57,6 +57,7 @@ def roots() -> dict[str, Any]:
     x = rng.normal(size=(30, 2)).astype(np.float32)
     trace, deep = network.trace(x), gw.LSTM(2, 3, num_layers=2, bidirectional=True, rng=0).trace(x)
     cell = trace.lstm[0, "forward"]
+    short = network.trace(x[:5]).lstm[0, "forward"]
     bound = gw.walk(cell.step(3)).steps[0]
     gradients = gw.backward(trace, np.ones_like(trace.output))
     stream, network_stream = lstm.stream(), network.stream()
@@ -83,7 +84,7 @@ def roots() -> dict[str, Any]:
         "form, program": (bound.form, bound.program, bound.program.carry),
         "marking": gw.check({"f": cell.step(3).preactivation("forget_gate")}, cell.step(3)),
         "walk": gw.walk(cell.step(3), unit=1),
-        "walk backward": gw.walk(cell, backward=True, dy=np.ones((30, 3)), notation="keras", facts={"of": "a test"}),
+        "walk backward": gw.walk(short, backward=True, dy=np.ones((5, 3)), notation="keras", facts={"of": "a test"}),
         "errors": [getattr(gw, name)("a sentence") for name in gw.MODULES["gatewise.errors"]],
         "report": gw.report(network, x),
         "page": gw.page(),

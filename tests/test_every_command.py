@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from every_command import CALLS, arguments, put_files, takes_files, uncovered
@@ -33,15 +35,19 @@ def test_every_output_of_a_command_is_written(call, files, capsys):
         assert (files / output).exists()
 
 
-@pytest.mark.parametrize("values", [HUGE[:1], pytest.param(HUGE[1:], marks=pytest.mark.peers)], ids=len)
+@pytest.mark.parametrize("values", [HUGE[:1], pytest.param(HUGE, marks=pytest.mark.peers)], ids=len)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_number_that_no_machine_has_is_refused_in_one_sentence_by_every_option(command, values, files, capsys):
-    for number, call in enumerate(CALLS):
-        output = ("-o", f"{number}{Path(call.outputs[0]).suffix}") if call.outputs else ()
-        for argument in arguments(command) if call.command == command else ():
-            of_words = any(kind in str(argument.hint) for kind in ("Path", "bool", "Literal"))
-            if of_words or takes_files(argument) or argument.index is not None or argument.name in call.line:
-                continue
+    """The peers give every option to every call of its command; README's tests give it to one, in turn."""
+    for place, argument in enumerate(arguments(command)):
+        of_words = any(kind in str(argument.hint) for kind in ("Path", "bool", "Literal"))
+        if of_words or takes_files(argument) or argument.index is not None:
+            continue
+        calls = [call for call in CALLS if call.command == command and argument.name not in call.line]
+        if values != HUGE and calls:
+            calls = [calls[place % len(calls)]]
+        for number, call in enumerate(calls):
+            output = ("-o", f"{number}{Path(call.outputs[0]).suffix}") if call.outputs else ()
             for value in values:
                 code = exit_code([*call.line, argument.name, value, *output])
                 text = capsys.readouterr().err
@@ -60,15 +66,26 @@ def assert_refused(line: list[str], output: str, capsys: pytest.CaptureFixture[s
     assert contents(Path()) == before, output
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call.outputs and call.command != "exercise"], ids=str)
-def test_no_command_replaces_a_file_that_it_reads(call, files, capsys):
+def thoroughly_for_peers() -> Iterator[Any]:
+    """Yield each call that replaces files: once for some links, and once for all of them among the peers."""
+    for call in CALLS:
+        if call.outputs and call.command != "exercise":
+            yield pytest.param(call, False, id=str(call))
+            yield pytest.param(call, True, id=f"{call}, every link", marks=pytest.mark.peers)
+
+
+@pytest.mark.parametrize(("call", "thorough"), [*thoroughly_for_peers()])
+def test_no_command_replaces_a_file_that_it_reads(call, thorough, files, capsys):
     suffixes = [*dict.fromkeys(Path(output).suffix for output in call.outputs)]
-    for number, source in enumerate(map(Path, dict.fromkeys(call.inputs()))):
+    sources = [Path(name) for name in dict.fromkeys(call.inputs())]
+    if call.command == "report" and not thorough:  # takes a second, and remembers all that it reads alike
+        sources = sources[-1:]
+    for number, source in enumerate(sources):
         if source.suffix in suffixes:
             assert_refused(call.line, source.name, capsys)
         suffix = suffixes[number % len(suffixes)]
         links = {"soft": os.symlink, "hard": os.link}
-        for name in [*links][number % 2 :: 2] if call.command == "report" else links:  # which takes a second
+        for name in links if thorough else [*links][number % 2 :: 2]:
             links[name](source.resolve(), f"{name}-{source.name}{suffix}")
             assert_refused(call.line, f"{name}-{source.name}{suffix}", capsys)
 

@@ -72,7 +72,7 @@ KINDS = judging.kinds()
 @pytest.mark.parametrize(
     ("kinds", "seed"),
     [
-        (KINDS[::30], 1),
+        (KINDS[::60], 1),
         *(pytest.param(KINDS[n::6], seed, marks=pytest.mark.peers) for n in range(6) for seed in (2, 3)),
     ],
 )
@@ -203,6 +203,7 @@ def words_of_page(page: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", page))
 
 
+@pytest.mark.peers
 def test_a_class_is_answered_in_the_language_of_its_sheets(capsys):
     class_of_thirty.make(Path())
     shutil.copytree("hw", "de")
@@ -285,7 +286,8 @@ def test_a_language_is_refused_where_there_is_none(capsys):
 
 
 def test_a_key_with_an_unknown_language_is_refused():
-    class_of_thirty.make(Path())
+    Path("class.csv").write_text("Ada\n", encoding="utf-8")
+    assert exit_code(["exercise", "--students", "class.csv", "-o", "hw"]) == 0
     path = keys.paths(Path("hw"))[0]
     key = json.loads(path.read_text(encoding="utf-8")) | {"lang": "fr"}
     path.write_text(json.dumps(key), encoding="utf-8")

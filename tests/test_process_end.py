@@ -67,10 +67,12 @@ KINDS = [line.split('"')[1] for line in THREADS.splitlines() if '": lambda' in l
 WAYS = ["daemon", "pool"]
 
 
+@pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.peers)])
 @pytest.mark.parametrize("way", WAYS)
-def test_threads_in_the_engine_do_not_disturb_the_end_of_the_interpreter(way):
-    runs = [[(KINDS * 2)[number % 14 :][:3], way, number] for number in range(0, 60, 3)]
-    assert exit_codes(THREADS, runs) == [0] * 20
+def test_threads_in_the_engine_do_not_disturb_the_end_of_the_interpreter(way, count):
+    """Kinds of calls, three at a time, of which each is among eight runs."""
+    runs = [[(KINDS * 2)[2 * number % 14 :][:3], way, 60 * number / count] for number in range(count)]
+    assert exit_codes(THREADS, runs) == [0] * count
 
 
 @pytest.mark.peers

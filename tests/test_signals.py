@@ -14,6 +14,7 @@ import pytest
 from children import exit_codes, needs_fork
 
 import gatewise as gw
+import gatewise.cli
 
 pytestmark = needs_fork
 SIGNALS = [int(getattr(signal, name)) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
@@ -136,9 +137,13 @@ def run(case):
 )
 
 
-def test_a_second_signal_lets_the_clean_up_end_and_a_third_ends_the_program(tmp_path):
+EACH_AFTER_ANOTHER = [*zip(SIGNALS, [*SIGNALS[1:], SIGNALS[0]], strict=True)]
+EVERY_PAIR = pytest.param([*product(SIGNALS, repeat=2)], marks=pytest.mark.peers)
+
+
+@pytest.mark.parametrize("pairs", [EACH_AFTER_ANOTHER, EVERY_PAIR], ids=len)
+def test_a_second_signal_lets_the_clean_up_end_and_a_third_ends_the_program(pairs, tmp_path):
     (tmp_path / "hangs").mkdir()
-    pairs = [*product(SIGNALS, repeat=2)]
     repeated = [[first, [second], "walk", "-o", "new.html"] for first, second in pairs]
     hanging = [[first, [SIGNALS[0], third], "walk", "-o", "hangs/new.html"] for first, third in pairs]
     expected = [128 + first for first, _ in pairs] + [128 + third for _, third in pairs]
@@ -286,18 +291,20 @@ def run(case):
 )
 
 
-def test_nobody_who_reads_the_output_is_no_error():
-    from gatewise.cli import COMMANDS as commands
+LINES = (
+    ["--help"],
+    ["--version"],
+    [],
+    ["walk"],
+    ["walk", "--format", "json"],
+    ["walk", "--steps", "9", "--every-step"],
+    ["plot", "--help"],
+)
+HELP = [[name, "--help"] for name in gatewise.cli.COMMANDS]
 
-    lines = [
-        ["--help"],
-        ["--version"],
-        [],
-        ["walk"],
-        ["walk", "--format", "json"],
-        ["walk", "--steps", "9", "--every-step"],
-    ]
-    lines += [[name, "--help"] for name in commands]
+
+@pytest.mark.parametrize("lines", [LINES, pytest.param(HELP, marks=pytest.mark.peers)], ids=["outputs", "every help"])
+def test_nobody_who_reads_the_output_is_no_error(lines):
     cases = [[[1], *line] for line in lines] + [[[1, 2], *line] for line in lines[:4]]
     assert exit_codes(CLOSED, cases) == [0] * len(cases)
 
