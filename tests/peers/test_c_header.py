@@ -19,17 +19,29 @@ from gatewise.c_header.writing import LEAST, TIMES, _in_precision
 pytestmark = pytest.mark.peers
 SUBJECTS = subjects()
 HERE = [build for build in BUILDS if not missing(build)]
-IN_TURNS = (  # builds that compile and run every third network each
-    ("clang, AVX2", "as MSVC, AVX2"),
-    ("clang, AVX-512", "as MSVC, AVX-512"),
-    ("AVX2 with intrinsics", "C++11 with intrinsics"),
+IN_TURNS = (  # builds that compile and run every third network each; C99 has all of them
+    ("clang, AVX2", "as MSVC, AVX2", "AVX2", "sanitizers"),
+    ("clang, AVX-512", "as MSVC, AVX-512", "AVX-512", "C99 without vectors", "clang"),
+    ("C++11", "C++11 with intrinsics", "C99 with intrinsics", "AVX2 with intrinsics", "WebAssembly"),
 )
+
+
+def turn_of(number):
+    """Return whose turn a network of `SUBJECTS` is; a plain remainder would keep sizes of networks from builds."""
+    return (number + number // 3) % len(IN_TURNS)
 
 
 def builds_of(number):
     """Return the builds that are here in which a network of `SUBJECTS` is compiled."""
-    others = [build for turn, builds in enumerate(IN_TURNS) if turn != number % len(IN_TURNS) for build in builds]
-    return [build for build in HERE if build not in others]
+    return [build for build in ("C99", *IN_TURNS[turn_of(number)]) if build in HERE]
+
+
+def test_every_build_meets_every_part_of_a_network():
+    assert {"C99", *(build for turn in IN_TURNS for build in turn)} == {*BUILDS}
+    wanted = {(factor, value) for subject in SUBJECTS for factor, value in subject.items()}
+    for turn in range(len(IN_TURNS)):
+        its_subjects = [subject for number, subject in enumerate(SUBJECTS) if turn_of(number) == turn]
+        assert {pair for subject in its_subjects for pair in subject.items()} == wanted
 
 
 def test_every_compiler_is_here():
@@ -194,29 +206,37 @@ WITH_INTRINSICS = {  # the same of what is written for intrinsics
 }
 
 
-@pytest.mark.parametrize("mutant", [*MUTANTS, *WITH_INTRINSICS])
-def test_a_mistake_in_a_header_is_seen(mutant, tmp_path):
-    build = "C99 with intrinsics" if mutant in WITH_INTRINSICS else "C99"
+def deep_network():
+    """Return a network of two layers that adds its input, the steps for it, and what it computes in float64."""
     rng = np.random.default_rng(3)
     lstm = gw.LSTM(1, 18, num_layers=2, rng=rng)
     head = gw.Linear(rng.normal(size=(1, 18)).astype(np.float32), rng.normal(size=1).astype(np.float32))
     network = gw.Network(lstm, head=head, skip=1)
     x = input_of(network) * 3
-    gw.write_c(network, tmp_path / "net.h")
-    truth = exact_run(network, x, np.float64)
+    return network, x, exact_run(network, x, np.float64)
 
-    def wrong():
-        out = outcome(run(tmp_path, build, x), *sizes(network))
-        return check(network, x, out, LEAST, truth)
 
-    assert wrong() == []
-    text = (tmp_path / "net.h").read_text()
+def mistakes_of(folder, build):
+    """Return what is wrong with the header of the deep network in a folder."""
+    network, x, truth = deep_network()
+    return check(network, x, outcome(run(folder, build, x), *sizes(network)), LEAST, truth)
+
+
+@pytest.mark.parametrize("build", ["C99", "C99 with intrinsics"])
+def test_a_header_without_a_mistake_has_none(build, tmp_path):
+    gw.write_c(deep_network()[0], tmp_path / "net.h")
+    assert mistakes_of(tmp_path, build) == []
+
+
+@pytest.mark.parametrize("mutant", [*MUTANTS, *WITH_INTRINSICS])
+def test_a_mistake_in_a_header_is_seen(mutant, tmp_path):
+    text = gw.write_c(deep_network()[0], tmp_path / "net.h").text
     changes = (MUTANTS | WITH_INTRINSICS)[mutant]
     for pattern, other in zip(changes[::2], changes[1::2], strict=True):
         assert re.search(pattern, text), pattern
         text = re.sub(pattern, other, text)
     (tmp_path / "net.h").write_text(text.replace("@=", "="))
-    assert wrong()
+    assert mistakes_of(tmp_path, "C99 with intrinsics" if mutant in WITH_INTRINSICS else "C99")
 
 
 def test_more_weights_than_a_cache_holds_are_read_forward_and_backward_in_turns(tmp_path):
