@@ -153,19 +153,20 @@ def require(name: str) -> None:
 # The fast part. It takes about a minute on two cores.
 
 PROGRAMS = """
-    allowed_skips bench budget c_header cli cli_basins cli_check cli_files cli_plot cli_trace cli_verify
-    cli_walk contributing cpus errors every_command frozen fuzzing interrupt memory native_process pairwise places
-    process_end progress public readme release running signals structure usage
+    allowed_skips arguments bench budget c_header cli cli_basins cli_check cli_files cli_plot cli_trace cli_verify
+    cli_walk contributing copies cpus errors every_command frozen full_disks fuzzing hostile_corpus interrupt memory
+    native_process pairwise places process_end progress protecting public readme release running signals structure usage
 """
 FORMATS = """
-    data data_files foreign format_rows fuzz_rounds hdf5 hostile keras_ledger keras_spoiled ledger numpy_files
-    onnx_external onnx_kept_out onnx_ledger onnx_names onnx_refused opened_windows replacing storage tables torch_ledger
-    torch_sharded unread zips
+    data data_files foreign format_rows fuzz_rounds hdf5 hostile json_models keras keras_ledger keras_networks
+    keras_spoiled ledger neuralhydrology number_text numpy_files onnx_edges onnx_external onnx_kept_out onnx_ledger
+    onnx_names onnx_refused onnx_stacks opened_windows opening provenance readings recording replacing spreadsheets
+    storage tables times torch_exported torch_files torch_ledger torch_sharded torchscript unread zips
 """
 WORDS = """
-    diagram dimensions edited_walks feedback_language hand_in handout_language html inline labels latex long_walks
-    markdown named_steps names notebook page page_edits page_language page_translation page_words palette picture_text
-    report report_text reprs sheet spellings words
+    diagram dimensions edited_walks feedback_language graph_tables hand_in handout_language html inline inspect labels
+    latex long_walks markdown marked named_answers named_inputs named_steps names notebook page page_edits page_language
+    page_translation page_words palette picture_text render report report_text reprs sheet spellings words
 """
 SLOW = """
     class.py examples.py exercise.py fairness.py problem.py
