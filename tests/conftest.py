@@ -29,6 +29,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("gatewise")
 
 
+def pytest_collection_finish() -> None:
+    """Never again go through what the collection made, which is most of what there is."""
+    gc.freeze()
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """Work in an empty folder, and return it."""

@@ -39,7 +39,13 @@ def met_anyway():
     return settings_met()
 
 
-@pytest.mark.parametrize("name", cpus.SETTINGS)
+# One setting for each choice, and all of them together; `python -m tests.cpus` tries every one.
+FEW = ("Haswell", "no-avx2", "none", "old")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.peers] * (name not in FEW)) for name in cpus.SETTINGS]
+)
 def test_a_setting_is_met_in_its_environment_and_no_other_code_is_taken_for_it(own, met_anyway, name):
     setting = cpus.SETTINGS[name]
     if setting.missing(own):

@@ -405,7 +405,8 @@ def test_nothing_is_called_cut_off_that_follows_from_it(tmp_path):
     assert {verdicts[name].status for name in "ch"} == {"close"}
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.peers) for seed in range(1, 6))])
+@pytest.mark.peers
+@pytest.mark.parametrize("seed", range(6))
 def test_a_product_that_was_left_out_is_found_nine_times_in_ten(seed, tmp_path):
     """On full sheets with four decimals, of cells with numbers of one digit; and nobody reads of too few numbers."""
     rng, found, of = np.random.default_rng(seed), 0, 0
@@ -454,7 +455,7 @@ MISCONCEPTIONS = {
 }
 
 
-@pytest.mark.parametrize("hidden", [2, 3])
+@pytest.mark.parametrize("hidden", [2, pytest.param(3, marks=pytest.mark.peers)])
 @pytest.mark.parametrize("what", MISCONCEPTIONS)
 def test_one_misconception_costs_one_point_forward_and_backward(what, hidden):
     """On full sheets, and on those of gates and states alone."""

@@ -249,7 +249,8 @@ DRAWN = {
     "attribution_tokens": lambda: plot.attribution(spoken()[0], output=1, vocabulary=spoken()[1], method="lrp"),
     "probe": lambda: plot.probe(stored()[0], **stored()[1]),
     "matches": lambda: plot.matches(matched()[0], edges=True, **matched()[1]),
-    # What is less, longer, or empty.
+}
+UNUSUAL = {  # what is less, longer, or empty
     "gates_less": lambda: plot.gates(less_kept(), gate="i", units=[1]),
     "states_less": lambda: plot.states(less_kept()),
     "unit_less": lambda: plot.unit(less_kept(), unit=-1),
@@ -289,9 +290,9 @@ DRAWN = {
 # The same numbers are seen in a record, whatever it is drawn on.
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", [*DRAWN, *(pytest.param(name, marks=pytest.mark.peers) for name in UNUSUAL)])
 def test_a_picture_is_drawn_as_it_was(name):
-    golden(name, DRAWN[name]())
+    golden(name, (DRAWN | UNUSUAL)[name]())
 
 
 def test_in_a_dark_notebook_text_and_the_cell_state_are_light():

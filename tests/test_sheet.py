@@ -432,7 +432,7 @@ def test_what_is_large_packed_or_not_is_refused_before_it_is_read(tmp_path):
     refused(saved(tmp_path, "liar.npz", liar), "not an intact .npz file")
 
 
-more = settings(max_examples=3 * settings.default.max_examples)
+more = settings(max_examples=max(30, settings.default.max_examples))
 
 
 @more
