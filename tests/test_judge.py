@@ -143,6 +143,19 @@ def test_a_nan_may_become_a_number_but_not_change_other_numbers(fault, kind):
     assert row.kind == kind
 
 
+def test_an_engine_that_takes_one_sequence_is_judged_on_one():
+    cases = [Design(frozenset(names)) for names in ((), {CLIP}, {LENGTHS}, {REVERSE})]
+    cases += [design for design in designs.sizes(frozenset(), every=False) if design.feature == designs.BATCHES]
+    judgement = judging.judge_engine(engine_with("takes one sequence"), cases)
+    assert {row.feature: row.kind for row in judgement.rows} == {
+        "plain LSTM": "right",
+        "clip": "differs",
+        "sequence_lens": "refused",
+        "direction = reverse": "right",
+        "batches of 1 to 17": "refused",
+    }
+
+
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.NAME)
 def test_every_attribute_changes_its_case_by_more_than_rounding(form):
     for attribute in form.ATTRIBUTES:

@@ -87,6 +87,8 @@ def run(model: Any, inputs: dict[str, np.ndarray], fault: str = "") -> dict[str,
     x = np.where(np.isnan(x).any(axis=1, keepdims=True), np.nan, x) if fault == "NaN spreads over the batch" else x
     steps, batch, _ = x.shape
     count, _, hidden = R.shape
+    if fault == "takes one sequence" and batch > 1:
+        raise NotImplementedError("batch of 1 only")
     B = given.get("B", np.zeros((count, 8 * hidden)))
     P = given.get("P", np.zeros((count, 3 * hidden)))
     states = []

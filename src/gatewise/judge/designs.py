@@ -26,6 +26,7 @@ CLIP, COUPLED, PEEPHOLES, NO_BIAS = "clip", "input_forget", "peepholes", "no bia
 INITIAL_H, INITIAL_C, LENGTHS, EMPTY = "initial_h", "initial_c", "lengths", "lengths of 0"
 BATCH_FIRST, LAYERS, PROJECTION = "batch first", "two layers", "projection"
 PLAIN = "plain LSTM"
+BATCHES = "batches of 1 to 17"
 FILE = "file"
 SEED = 6  # of the plain case, whose numbers show every attribute
 CLIP_AT = 0.5  # most pre-activations reach it, and the cell state too
@@ -127,6 +128,12 @@ class Design:
     def without(self, *attributes: str) -> Design:
         """Return the same case without some attributes."""
         return replace(self, attributes=self.attributes - {*attributes})
+
+    @property
+    def of_one_sequence(self) -> Design | None:
+        """The same case with one sequence; None if it has one, or is about several."""
+        is_about_several = self.feature == BATCHES or bool(self.attributes & {LENGTHS, EMPTY})
+        return None if self.batch_size == 1 or is_about_several else replace(self, batch_size=1)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -254,7 +261,7 @@ def sizes(base: frozenset[str], *, every: bool) -> Iterator[Design]:
     for hidden in range(1, 71) if every else QUICK_SIZES:
         yield Design(base, hidden_size=hidden, feature="1 to 70 units", num_steps=3, batch_size=2, seed=hidden)
     for batch in range(1, 20) if every else (1, 2, 7, 16, 17):
-        yield Design(base, batch_size=batch, feature="batches of 1 to 17", num_steps=3, seed=batch)
+        yield Design(base, batch_size=batch, feature=BATCHES, num_steps=3, seed=batch)
     for features in range(1, 71) if every else (1, 2, 8, 17, 70):
         yield Design(base, input_size=features, feature="1 to 70 features", num_steps=3, seed=features)
     for seed in range(20 if every else 3):

@@ -140,19 +140,29 @@ def save_designs(folder: Path, judged: Iterable[Subject], *, every: bool) -> int
 
 
 def judge_engine(subject: Subject, chosen: Iterable[Design]) -> Judgement:
-    """Return the judgement of an engine on some cases. The engine is stopped afterwards."""
+    """Return the judgement of an engine on some cases. The engine is stopped afterwards.
+
+    A case that is refused is tried again with one sequence: some engines take no more.
+    """
     process = subject.process
     try:
         if problem := process.start():
             return Judgement(subject.name, "", (), (), problem)
+
+        def verdict_on(design: Design) -> CaseVerdict:
+            trial = draw(design)
+            return subject.judge.verdict(trial, process.run(subject.message(trial)))
+
         verdicts: list[CaseVerdict] = []
         cases = [design for design in chosen if subject.can_express(design)]
         lost = 0
         with working(f"judging {subject.name}", len(cases), expected=10.0) as done:
             for design in cases:
-                trial = draw(design)
-                reply = process.run(subject.message(trial))
-                verdicts.append(subject.judge.verdict(trial, reply))
+                found, single = verdict_on(design), design.of_one_sequence
+                if found.kind == REFUSED and single is not None:
+                    alone = verdict_on(single)
+                    found = found if alone.kind == REFUSED else alone
+                verdicts.append(found)
                 done(1)
                 lost = lost + 1 if verdicts[-1].kind in ("crashed", "timed out", "no result") else 0
                 if lost >= GIVE_UP and len({verdict.kind for verdict in verdicts}) == 1:
