@@ -96,5 +96,4 @@ class Reader:
 
     def hash(self) -> str:
         """Return what the address says of the page, once it has been at rest for as long as the page waits itself."""
-        self.tab.rest()
-        return self.ask("new Promise(done => setTimeout(() => done(location.hash), 260))")
+        return self.ask("new Promise(done => setTimeout(() => done(location.hash), 300))")

@@ -168,7 +168,8 @@ def test_question_field_and_feedback_are_in_view_in_every_chapter(reader, pages,
 def test_a_strip_shows_whole_rows(reader, pages, height):
     for view in ("#v1", "#v1&step=40&unit=3&level=step"):
         reader.open(pages("large") + view, width=1280, height=height)
-        reader.tab.rest()  # it is laid out again once its size is known
+        reader.hash()  # it is laid out again once its size is known
+        reader.tab.rest()
         seen_height, all_height = reader.ask("""[".scroller", ".plane"].map(name =>
             document.querySelector("#field " + name).clientHeight)""")
         rows = (seen_height - 6 - 22) / ((all_height - 22) / 40)  # less what is around it, and the axis

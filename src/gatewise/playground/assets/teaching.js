@@ -3,6 +3,7 @@ import {begin, landmark, open, VIEWS} from "./views/begin.js";
 import {atChapter, isOfAnyText} from "./views/chapter_start.js";
 import {chaptersView} from "./views/chapters.js";
 import {addressed} from "./views/hash.js";
+import {ownFileView} from "./views/own_file.js";
 import {paperView} from "./views/paper.js";
 import {readerView, readingDocument} from "./views/reader.js";
 import {sceneButtons, scenesOf} from "./views/scenes.js";
@@ -29,6 +30,7 @@ const TEACHING_VIEWS = [
   .../** @type {import("./views/begin.js").PlacedViews} */ ([
     ["margin", chaptersView],
     ["scene", sceneView],
+    ["head", ownFileView],
     ["main", paperView],
   ]),
 ];

@@ -1,4 +1,5 @@
-/** A model's file that is read in the browser: one plain LSTM layer of a .safetensors file, and a table for its input. */
+/** A model's file that is read in the browser: one plain LSTM layer, and a table for its input. */
+import {gatesOfOnnx} from "./onnx_file.js";
 
 export const MOST_UNITS = 64;
 const MOST_STEPS = 2000;
@@ -78,11 +79,11 @@ function gatesOf({tensors, metadata}) {
   return {weight: {shape: [4, hidden, hidden + features], data}, bias: {shape: [4, hidden], data: sums}};
 }
 
-/** The cell in a .safetensors file; null where it is another model than this page reads. @param {ArrayBuffer} file
+/** The cell in a file; null if it has another model than this page reads. @param {string} name @param {ArrayBuffer} file
  * @returns {OwnCell | null} */
-export function cellOfSafetensors(file) {
+export function cellOfFile(name, file) {
   try {
-    const gates = gatesOf(safetensors(file));
+    const gates = /\.onnx$/i.test(name) ? gatesOfOnnx(file) : gatesOf(safetensors(file));
     if (gates === null) return null;
     const {weight, bias} = gates;
     const [, hidden, columns] = weight.shape;

@@ -1,9 +1,9 @@
 /** A model and its input from files: dropped or chosen, read here, and drawn in the place of the first scene. */
-import {cellOfSafetensors, MOST_UNITS, ownDocument, tableOf} from "../engine/own_cell.js";
+import {cellOfFile, MOST_UNITS, ownDocument, tableOf} from "../engine/own_cell.js";
 import {el, setText} from "./dom.js";
 import {pagePhrase} from "./phrases.js";
 
-/** @param {Page} page @returns {Element | null} */
+/** Above what the page says of one's own model. @param {Page} page @returns {null} */
 export function ownFileView(page) {
   const {lesson} = page;
   const scene = lesson?.scenes[0];
@@ -23,7 +23,7 @@ export function ownFileView(page) {
       if (table === null) tell("no table", {file: file.name});
       return table !== null;
     }
-    cell = /\.safetensors$/i.test(file.name) ? cellOfSafetensors(await file.arrayBuffer()) : null;
+    cell = cellOfFile(file.name, await file.arrayBuffer());
     name = file.name;
     if (cell === null) tell("unsupported", {file: file.name, most: MOST_UNITS});
     return cell !== null;
@@ -53,10 +53,12 @@ export function ownFileView(page) {
     event.preventDefault();
     open(/** @type {DragEvent} */ (event).dataTransfer?.files);
   };
-  return el(
+  const element = el(
     "div",
     {class: "own-file", ondrop: drop, ondragover: (/** @type {Event} */ event) => event.preventDefault()},
     el("label", {}, pagePhrase(page, "own.choose", {most: MOST_UNITS}), el("br"), input),
     told,
   );
+  document.getElementById("own-model")?.prepend(element);
+  return null;
 }

@@ -1,7 +1,6 @@
 /** Beside the title: forward or backward, the chapters, one's own model, the keys. */
 import {button, el, setAttributes} from "./dom.js";
 import {keyList} from "./keys.js";
-import {ownFileView} from "./own_file.js";
 import {pagePhrase} from "./phrases.js";
 import {originalState} from "./start.js";
 
@@ -30,9 +29,7 @@ function disclosure(id, words, attributes, content) {
 /** @param {Page} page */
 function ownModel(page) {
   const command = "gatewise page model.onnx --x rain.csv -o rain.html";
-  const file = ownFileView(page);
   return [
-    ...(file ? [file] : []),
     el("p", {}, pagePhrase(page, page.doc.teaching ? "title.own" : "title.another")),
     el("p", {}, el("code", {}, command)),
     el("p", {class: "soft"}, pagePhrase(page, "title.file")),
