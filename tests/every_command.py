@@ -65,6 +65,7 @@ CALLS = (
     Call("check", "week --weights points.csv"),
     Call("exercise", "--students class.csv --hidden-size 1", ("homework",)),
     Call("inspect", "net.safetensors"),
+    Call("reproduce", "agreement"),
     Call("trace", "net.safetensors x.csv --state state.npz", TRACES),
     Call("trace", "basin.safetensors x.csv --attributes areas.csv", TRACES[2:3]),
     Call("plot", "t0.safetensors", PICTURES),

@@ -263,7 +263,7 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         (
             "model",
             "there is no command 'model'; allowed: walk, check, exercise, inspect, trace, plot, report, page, verify,"
-            " judge, convert and export",
+            " judge, reproduce, convert and export",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
         ("trace a b c -o d", "several inputs are traced to one .zarr store: the name of d must end in .zarr"),

@@ -70,6 +70,7 @@ COMMANDS: dict[str, Callable[..., None] | str] = {
     "page": "gatewise.cli.page:page",
     "verify": verify,
     "judge": "gatewise.cli.judge:judge",
+    "reproduce": "gatewise.cli.reproduce:reproduce",
     "convert": convert,
     "export": export,
 }

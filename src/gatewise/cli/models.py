@@ -115,7 +115,7 @@ class StatedSettings:
     activation
         Nonlinearity of the candidate and the output if the file lacks it. For example tanh.
     example
-        A trained model that comes with gatewise, and its data, instead of FILE and INPUT.
+        Example model and data instead of FILE and INPUT.
     """
 
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None

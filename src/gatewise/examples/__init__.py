@@ -8,6 +8,7 @@ Examples
 """
 
 from gatewise.examples.cells import EXAMPLES, Example, latch, lesson, notebook
+from gatewise.examples.literature import Reproduction, reproduce
 from gatewise.examples.trained_models import (
     TRAINED,
     ExampleData,
@@ -24,12 +25,14 @@ __all__ = [
     "Example",
     "ExampleData",
     "ExampleFiles",
+    "Reproduction",
     "TrainedExample",
     "agreement",
     "flipflop",
     "latch",
     "lesson",
     "notebook",
+    "reproduce",
     "river",
 ]
 
