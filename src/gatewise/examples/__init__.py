@@ -15,6 +15,7 @@ from gatewise.examples.trained_models import (
     ExampleFiles,
     TrainedExample,
     agreement,
+    amp,
     flipflop,
     river,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Reproduction",
     "TrainedExample",
     "agreement",
+    "amp",
     "flipflop",
     "latch",
     "lesson",

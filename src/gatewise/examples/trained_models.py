@@ -54,6 +54,7 @@ def _files(name: str, input: str, **others: str) -> ExampleFiles:
 
 TRAINED = {
     "river": _files("river", "river.csv", observed="_observed.csv", values="_values.csv"),
+    "amp": _files("amp", "amp.wav", observed="_observed.csv"),
     "flipflop": _files("flipflop", "flipflop.csv", observed="_observed.csv"),
     "agreement": _files("agreement", "agreement.npy", text=".txt"),
 }
@@ -130,6 +131,25 @@ def river() -> TrainedExample:
     ((730, 1), '1998-10-02')
     """
     return _open("river")
+
+
+def amp() -> TrainedExample:
+    """Return a model of a guitar amplifier, and half a second of guitar at 16 kHz.
+
+    Guitar and amplifier are simulated: a gain that sags after loud notes, and a pair of diodes that clip.
+
+    Returns
+    -------
+    TrainedExample
+        A network of 12 units. Input and output are voltages at each sample, (8000, 1).
+
+    Examples
+    --------
+    >>> model, data = gw.examples.amp()
+    >>> model.trace(data.x).output.shape
+    (8000, 1)
+    """
+    return _open("amp")
 
 
 def flipflop() -> TrainedExample:
