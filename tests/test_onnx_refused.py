@@ -85,10 +85,6 @@ REFUSED = {
     "no such name": (edited(lambda model: model.graph.node[0].input.__setitem__(1, "V")), ["'V'"]),
     "an operator that is not computed": (edited(from_a("Softmax")), ["Softmax", "strange"]),
     "sparse weights": (edited(sparse), ["sparse"]),
-    "a name depends on itself": (
-        edited(lambda model: model.graph.node[0].input.__setitem__(0, "W"), how="identity"),
-        ["depends on itself"],
-    ),
     "tensors that lie outside a model in memory": (
         edited(lambda model: setattr(tensor_of(model), "data_location", TensorProto.EXTERNAL)),
         ["another file"],
@@ -100,6 +96,12 @@ REFUSED = {
 def test_what_cannot_be_read_is_refused_and_told_why(case):
     model, words = REFUSED[case]
     refused_in(model, "rnn", *words)
+
+
+def test_a_graph_with_a_circle_is_refused():
+    model = edited(lambda model: model.graph.node[0].input.__setitem__(0, "W"), how="identity")
+    with pytest.raises(gw.FileError, match="reads 'W', which depends on its own output: the graph has a circle"):
+        contents_of(model)
 
 
 def test_a_file_without_any_lstm_says_what_it_holds():

@@ -183,9 +183,8 @@ def lines(contents: Contents) -> Iterator[str]:
 def _graph_lines(contents: Contents) -> Iterator[str]:
     """Yield what `gatewise inspect` prints of a network that only a graph describes: its layers, or what is wrong."""
     from gatewise.interop.graph_networks import graph_network  # which most files do without
-    from gatewise.opening.graph_runs import is_only_a_graph
 
-    if not is_only_a_graph(contents):
+    if not contents.is_only_a_graph:
         return
     yield ""
     yield "The whole network"

@@ -189,6 +189,7 @@ def inspect_file(path: Path, settings: StatedSettings | None, direction: str | N
             entry.reason and entry.name.endswith(".go_backwards") for entry in contents.ledger
         ):
             contents = interop.inspect(path, **values, go_backwards=direction == "backward")
+        contents.require_sound()
         return contents
     except FileError as problem:
         if path.suffix.lower() not in NUMBER_FILES or not path.is_file():

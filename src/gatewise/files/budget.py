@@ -10,6 +10,10 @@ from gatewise.errors import FileError
 from gatewise.files.protecting import remember_read
 
 
+class HostileFileError(FileError):
+    """A file that contradicts itself, or asks for far more memory than its size allows."""
+
+
 @dataclass(frozen=True)
 class Limit:
     """A limit for each byte of a file, with a floor and perhaps a ceiling."""
@@ -69,7 +73,7 @@ class Budget:
         """
         held = self._held + count * itemsize
         if held > self._bytes:
-            raise FileError(
+            raise HostileFileError(
                 f"{subject} would bring what it takes to {in_bytes(held)} of memory;"
                 f" {in_bytes(self._bytes)} are allowed for a file of {in_bytes(self.size)}"
             )

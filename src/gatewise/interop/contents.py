@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import call
@@ -13,11 +14,12 @@ import numpy as np
 
 from gatewise.activations import Activation
 from gatewise.arrays import Array
-from gatewise.errors import FileError, OptionError, WeightsWarning, join_names, shown
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, WeightsWarning, join_names, shown
+from gatewise.files.budget import HostileFileError
 from gatewise.interop import ledger as ledgers
 from gatewise.interop.graphs import GraphInput, GraphNames
 from gatewise.interop.ledger import LedgerEntry
-from gatewise.interop.refusals import FileNetwork
+from gatewise.interop.refusals import FileGraph, FileNetwork
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Linear, Network, Run
@@ -263,6 +265,8 @@ class Contents:
         _print_safely(self, "format", "holds")
         if self.network is not None and not isinstance(self.network, FileNetwork):
             object.__setattr__(self, "network", FileNetwork(self.path, self.network))
+        if self.graph is not None and not isinstance(self.graph, FileGraph):
+            object.__setattr__(self, "graph", FileGraph(self.graph))
         object.__setattr__(self, "calls", tuple(map(shown, self.calls)))
 
     def __repr__(self) -> str:
@@ -336,6 +340,35 @@ class Contents:
     def left_out(self, stored: StoredLSTM) -> list[LedgerEntry]:
         """Return what is left out of the file and would change the numbers of an LSTM, its input or its output."""
         return ledgers.concerning(self.ledger, (stored.name, *stored.combines))
+
+    @property
+    def is_only_a_graph(self) -> bool:
+        """Whether the file describes its whole model as a graph, and not as a `Network`."""
+        if self.graph is None:
+            return False
+        if self.network is not None:
+            with suppress(FileError):
+                self.network()
+                return False
+        return True
+
+    def require_sound(self) -> None:
+        """Refuse a file whose graph contradicts itself or asks for too much; what gatewise only lacks is no reason.
+
+        Raises
+        ------
+        FileError
+            If the graph has a circle, for example, or reads a name that nothing has.
+        CapacityError
+            If it has too many nodes.
+        """
+        if self.graph is not None and self.is_only_a_graph:
+            try:
+                self.graph()
+            except (HostileFileError, CapacityError):
+                raise
+            except GatewiseError:
+                return
 
     def _describe_rest(self) -> str:
         reasons = [f"{refused.name}: {refused.reason}" for refused in self.refused]

@@ -6,7 +6,7 @@ Each value has a name, and is made once. Axes are those of the file that a graph
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -157,7 +157,10 @@ class Graph:
             titles.add(node.name)
             for name in node.inputs:
                 if name and name not in known:
-                    raise OptionError(f"{node.title} reads {shown(name, 60)!r}, {self._why_unknown(node, name)}")
+                    reads = {value: each.inputs for each in self.nodes for value in each.outputs}
+                    raise OptionError(
+                        f"{node.title} reads {shown(name, 60)!r}, {why_unknown(name, node.outputs, reads)}"
+                    )
             for name in node.outputs:
                 if name in known or not name:
                     raise OptionError(f"two values of the graph are named {shown(name, 60)!r}")
@@ -165,20 +168,6 @@ class Graph:
         for name in self.outputs:
             if name not in known:
                 raise OptionError(f"the graph has no value {shown(name, 60)!r}, which is to be an output")
-
-    def _why_unknown(self, reader: Node, name: str) -> str:
-        makers = {value: node for node in self.nodes for value in node.outputs}
-        if name not in makers:
-            return "which no node makes"
-        waiting, visited = [makers[name]], set[str]()
-        while waiting:
-            node = waiting.pop()
-            if node.name == reader.name:
-                return "which depends on its own output: the graph has a circle"
-            if node.name not in visited:
-                visited.add(node.name)
-                waiting += [makers[item] for item in node.inputs if item in makers]
-        return "which a later node makes"
 
     @cached_property
     def makers(self) -> Mapping[str, Node]:
@@ -205,6 +194,24 @@ class Graph:
         lines = [f"{port.name}: {port.dtype} {port.shape_in_words}" for port in self.inputs]
         lines += [f"{name} = {array.dtype} {array.shape}" for name, array in self.constants.items()]
         return "\n".join([*lines, *map(str, self.nodes), f"return {', '.join(self.outputs)}"])
+
+
+def why_unknown(name: str, reader: Collection[str], reads: Mapping[str, Sequence[str]]) -> str:
+    """Return why a node cannot read a name that no earlier node makes, as a clause.
+
+    `reader` holds the outputs of that node. `reads` has the inputs of the node behind each value.
+    """
+    if name not in reads:
+        return "which no node makes"
+    waiting, visited = [name], set[str]()
+    while waiting:
+        value = waiting.pop()
+        if value in reader:
+            return "which depends on its own output: the graph has a circle"
+        if value not in visited:
+            visited.add(value)
+            waiting += [each for each in reads[value] if each in reads]
+    return "which a later node makes"
 
 
 def _twice(names: Sequence[str]) -> str:

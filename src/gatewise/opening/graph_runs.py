@@ -26,19 +26,8 @@ from gatewise.records.named_numbers import is_labelled
 def graph_network_of(contents: Contents) -> GraphNetwork | None:
     """Return the network of a file that only a graph describes; None if a `Network` does, or nothing."""
     with suppress(FileError):
-        return graph_network(contents) if is_only_a_graph(contents) else None
+        return graph_network(contents) if contents.is_only_a_graph else None
     return None
-
-
-def is_only_a_graph(contents: Contents) -> bool:
-    """Whether a file describes its whole model as a graph, and not as a `Network`."""
-    if contents.graph is None:
-        return False
-    if contents.network is not None:
-        with suppress(FileError):
-            contents.network()
-            return False
-    return True
 
 
 def feeds_of(network: GraphNetwork, data: InputNumbers, axes: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.errors import FileError, OptionError, ShapeError, shown
+from gatewise.files.budget import HostileFileError
 from gatewise.interop.containers.lookups import Lookups
 from gatewise.interop.keras.accounting import IDLE_SETTINGS, NESTED
 from gatewise.interop.keras.bare_weights import Options
@@ -116,7 +117,7 @@ class ModelReader:
             return values
         by_name = {layer.name: layer for layer in layers}
         if len(by_name) < len(layers):
-            raise FileError("two of its layers have the same name")
+            raise HostileFileError("two of its layers have the same name")
         outputs: dict[tuple[str, int], list[Value]] = {}
         for (name, node, _), value in zip(histories(root.config["input_layers"]), inputs, strict=True):
             outputs[name, node] = [value]
@@ -126,9 +127,9 @@ class ModelReader:
             key = name, node
             if key not in outputs:
                 if key in busy or name not in by_name:
-                    raise FileError(f"its layer {shown(name, 60)!r} reads its own output, or does not exist")
+                    raise HostileFileError(f"its layer {shown(name, 60)!r} reads its own output, or does not exist")
                 if node >= len(by_name[name].inbound or ()):
-                    raise FileError(f"its layer {shown(name, 60)!r} reads nothing, and is no input of the model")
+                    raise HostileFileError(f"its layer {shown(name, 60)!r} reads nothing, and is no input of the model")
                 if len(busy) > len(by_name) * DEPTH:
                     raise FileError("its layers are nested too deeply")
                 busy.add(key)

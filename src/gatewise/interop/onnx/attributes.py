@@ -20,6 +20,10 @@ class NotConstant(Exception):
         super().__init__(shown(why, LONG))
 
 
+class DamagedTensor(NotConstant):
+    """A tensor's numbers contradict its shape."""
+
+
 def text_of(value: Any) -> str:
     """Return text out of a file, bytes or not, fit for a line and not long."""
     return shown(value[:200].decode("utf-8", "replace") if isinstance(value, bytes) else str(value))

@@ -17,16 +17,17 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from gatewise.errors import FileError, reason
+from gatewise.errors import CapacityError, FileError, reason
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import beside
 from gatewise.interop.containers.protobuf import restore_value
 from gatewise.interop.containers.tensors import from_bfloat16
 from gatewise.interop.onnx import packages
-from gatewise.interop.onnx.attributes import LOOKING, NotConstant, text_of
+from gatewise.interop.onnx.attributes import LOOKING, DamagedTensor, NotConstant, text_of
 
 AnyArray = npt.NDArray[Any]
 AXES = 32  # of one tensor
+MAX_NODES = 50_000  # of one graph
 NODE, STEPS = 4, 6  # the elements and the steps of work that a node takes, and a graph twice, besides its names
 TYPES = (
     *("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL"),
@@ -69,6 +70,8 @@ class OnnxFile:
 
         Those of a function are charged at every call.
         """
+        if len(nodes) > MAX_NODES:
+            raise CapacityError(f"a graph of {len(nodes):,} nodes is too large; up to {MAX_NODES:,} are allowed")
         if id(owner) not in self._sizes:
             elements, letters = 2 * NODE + sum(map(len, named)), 0
             for node in nodes:
@@ -118,7 +121,7 @@ class OnnxFile:
         elif tensor.HasField("raw_data"):
             data = restore_value(tensor.raw_data, self._kept_out)
             if len(data) != count * itemsize:
-                raise NotConstant(
+                raise DamagedTensor(
                     f"its shape {dims} of {dtype} takes {count * itemsize} bytes; the file has {len(data)}"
                 )
             self.hold(count, itemsize)
@@ -154,6 +157,8 @@ class OnnxFile:
         """Return the numbers of an ONNX tensor that are in the field of their type, such as float_data."""
         fields: Iterable[str] = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
         count = sum(len(getattr(tensor, name)) for name in fields)
+        if count == 0 < math.prod(dims := dims_of(tensor)):
+            raise DamagedTensor(f"its shape is {dims}, and the file has none of its numbers")
         self.hold(count, 16)  # numbers of Python on the way, of NumPy in the end
         unreadable = (ValueError, TypeError, OSError, RuntimeError, OverflowError, self.onnx.checker.ValidationError)
         try:

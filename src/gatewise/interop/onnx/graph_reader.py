@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, ShapeError, shown
-from gatewise.files.budget import Budget
+from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, shown
+from gatewise.files.budget import Budget, HostileFileError
 from gatewise.interop.contents import check_options
-from gatewise.interop.onnx.attributes import Attributes, NotConstant
+from gatewise.interop.onnx.attributes import Attributes, DamagedTensor, NotConstant
 from gatewise.interop.onnx.file import OnnxFile, tensors_of
 from gatewise.interop.onnx.parsing import parse_without_arrays
 from gatewise.interop.onnx.reading import input_array
@@ -37,10 +37,10 @@ def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
 def graph_of_model(file: OnnxFile) -> Graph:
     """Return the graph of an ONNX model."""
     proto, build = file.model.graph, Builder(file.budget)
-    if len(proto.node) > MAX_NODES:
-        raise CapacityError(f"a graph of {len(proto.node):,} nodes is too large; up to {MAX_NODES:,} are allowed")
     scope = GraphScope(file, build)
     scope.declare(proto)
+    if len(proto.node) > MAX_NODES:
+        raise FileError(f"the graph of {len(proto.node):,} nodes is too large; up to {MAX_NODES:,} can be run")
     for port in proto.input:
         if port.name in file.omitted:
             scope.names[port.name] = build.constant(file.omitted[port.name], port.name)
@@ -115,12 +115,12 @@ class GraphScope:
                 scope.names[name] = scope.captured(name)
                 return scope.names[name]
             scope = scope.parent
-        raise FileError(f"there is nothing named {shown(name)!r} where it is read")
+        raise HostileFileError(f"there is nothing named {shown(name)!r} where it is read")
 
     def define(self, name: str, value: str) -> None:
         """Let a name of the graph stand for a value; FileError if it stands for another."""
         if name in self.names or name in self.tensors:
-            raise FileError(f"it has two values named {shown(name)!r}")
+            raise HostileFileError(f"it has two values named {shown(name)!r}")
         if name:
             self.names[name] = value
 
@@ -128,6 +128,8 @@ class GraphScope:
         """Return an initializer as a constant; as an unknown value if it cannot be read."""
         try:
             return self.build.constant(self.file.array(tensor), tensor.name)
+        except DamagedTensor as problem:
+            raise HostileFileError(f"its tensor {shown(tensor.name)!r} is damaged: {problem}") from None
         except NotConstant as problem:
             return self.unknown("tensor", str(problem), [], tensor.name)[0]
 

@@ -139,15 +139,28 @@ class OnnxScope:
         self.nodes = [OnnxNode(self, proto, number) for number, proto in enumerate(nodes)]
         self.tensors = tensors_of(initializers)
         self.computed: dict[str, NodeOutput] = {}
+        early: list[tuple[OnnxNode, str]] = []  # what nodes read that no earlier one makes
         for node in self.nodes:
+            early += [(node, name) for name in node.inputs if name not in self.computed and name not in self.tensors]
             for position, name in enumerate(node.outputs):
                 if name in self.computed or name in self.tensors or name in self.arguments:
                     raise FileError(f"it has two values named {shown(name)!r}")
                 if name:
                     self.computed[name] = NodeOutput(node, position)
+        self._require_made(early)
         self.nonlinearities: dict[OnnxNode, Any] = {}  # that end in its nodes, as they are found
         # By name, and whether sizes are known; None: being computed.
         self._values: dict[tuple[str, bool], AnyArray | NotConstant | None] = {}
+
+    def _require_made(self, early: Iterable[tuple[OnnxNode, str]]) -> None:
+        """Raise FileError if a node makes what an earlier one, or itself, reads; other names come from outside."""
+        for node, name in early:
+            if name in self.computed:
+                from gatewise.network.graph import why_unknown  # which most files do without
+
+                reads = {output: each.inputs for each in self.nodes for output in each.outputs if output}
+                why = why_unknown(name, [output for output in node.outputs if output], reads)
+                raise FileError(f"its node {node.label!r} ({shown(node.operator)}) reads {shown(name)!r}, {why}")
 
     def resolve(self, name: str) -> OnnxValue:
         """Return an ONNX name with the graph or function call that defines it, as it is called there."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from gatewise.errors import FileError, shown
+from gatewise.errors import CapacityError, FileError, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.containers import json_document, zips
 from gatewise.interop.containers.tensors import (
@@ -36,6 +36,7 @@ from gatewise.interop.torch.program_graph import TYPES, Program, at, list_at
 from gatewise.network.graph import Graph
 
 PROGRAM = re.compile(r"((?:[^/]+/)?)(?:models/([^/]+)\.json|serialized_exported_program\.json)")
+MAX_TARGETS = 50_000  # nodes of one program
 STRIDED = 7  # the layout of an ordinary tensor
 
 
@@ -59,7 +60,7 @@ class ProgramArchive(NamedTuple):
         content = TorchFile("", {})
         formats: dict[str, None] = {}
         for match in programs:
-            document = json_document.parse_document(self.archive.member(match[0]), self.budget)
+            document = self._document(match[0])
             start = f"{match[2]}." if len(programs) > 1 else ""
             weights = {f"{start}{name}": tensor for name, tensor in self._weights(match[1], match[2]).items()}
             program = Program(document, weights, self.budget, start)
@@ -83,8 +84,15 @@ class ProgramArchive(NamedTuple):
         programs = programs_in(self.archive.names)
         if len(programs) > 1:
             raise FileError(f"it holds {len(programs)} programs; a network is one")
-        document = json_document.parse_document(self.archive.member(programs[0][0]), self.budget)
+        document = self._document(programs[0][0])
         return graph_of_program(document, self._weights(programs[0][1], programs[0][2]), self.budget)
+
+    def _document(self, member: str) -> Any:
+        """Return a program as JSON describes it; CapacityError if it has too many nodes."""
+        text = self.archive.member(member)
+        if (targets := text.count(b'"target"')) > MAX_TARGETS:
+            raise CapacityError(f"a program of {targets:,} nodes is too large; up to {MAX_TARGETS:,} are allowed")
+        return json_document.parse_document(text, self.budget)
 
     def _weights(self, folder: str, name: str | None) -> dict[str, Tensor]:
         """Return the tensors of the program of a name; one from before PyTorch 2.8 has none."""

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import FileError, OptionError, ShapeError, shown
-from gatewise.files.budget import Budget
+from gatewise.files.budget import Budget, HostileFileError
 from gatewise.interop.containers.tensors import Tensor
 from gatewise.interop.refusals import reading
 from gatewise.interop.torch.program_graph import DTYPES, GRAPH, at, list_at
 from gatewise.layers import LSTM
-from gatewise.network.graph import Builder, Graph, Unsupported
+from gatewise.network.graph import Builder, Graph, Unsupported, why_unknown
 
 # The errors that a document raises if it lies.
 MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, StopIteration)
@@ -100,6 +100,7 @@ class ProgramReader:
             if (dtype := DTYPES.get(at(about, "dtype"))) is not None:
                 self.dtypes[name] = dtype
             self.shapes[name] = tuple(size.get("as_int") for size in list_at(about, "sizes"))
+        self._require_order(graph)
         for node in graph["nodes"]:
             self.budget.work(1 + len(node["inputs"]), GRAPH)
             target = node["target"].removeprefix("torch.ops.").removeprefix("aten.")
@@ -124,6 +125,24 @@ class ProgramReader:
                 self._share([*names_in(node["inputs"][0]["arg"]), *outputs] if node["inputs"] else outputs)
             if kind in SAME:
                 self.same[outputs[0]] = self._first(node["inputs"][0]["arg"])
+
+    def _require_order(self, graph: Any) -> None:
+        """Raise HostileFileError unless each name is made once, by a node before those that read it."""
+        reads: dict[str, list[str]] = {}
+        for node in graph["nodes"]:
+            inputs = [name for argument in node["inputs"] for name in names_in(argument["arg"])]
+            for name in (name for output in node["outputs"] for name in names_in(output)):
+                if name in reads:
+                    raise HostileFileError(f"it has two values named {shown(name, 60)!r}")
+                reads[name] = inputs
+        made = set[str]()
+        for node in graph["nodes"]:
+            outputs = [name for output in node["outputs"] for name in names_in(output)]
+            for name in (name for argument in node["inputs"] for name in names_in(argument["arg"])):
+                if name in reads and name not in made:
+                    why = why_unknown(name, outputs, reads)
+                    raise HostileFileError(f"its {shown(node['target'], 60)} reads {shown(name, 60)!r}, {why}")
+            made.update(outputs)
 
     def _first(self, argument: Any) -> str:
         """Return the first name of a tensor among an argument: of several that the very tensor has, the first."""
