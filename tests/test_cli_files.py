@@ -50,7 +50,7 @@ def sequence(*shape, seed=0, dtype=np.float32):
 @pytest.mark.parametrize("name", LSTMS)
 def test_inspect_tells_what_an_lstm_is_in_80_plain_columns_and_as_json(name, here, capsys):
     lstm = saved(name)
-    shown = output_of(capsys, "inspect", "model.safetensors")
+    shown = output_of(capsys, "inspect", "model.safetensors", "--all")
     (found,) = json.loads(output_of(capsys, "inspect", "model.safetensors", "--json"))["lstms"]
     assert (found["input_size"], found["hidden_size"], found["output_size"]) == (3, 4, lstm.output_size)
     assert (found["num_layers"], found["directions"]) == (lstm.num_layers, list(lstm.directions))
@@ -75,7 +75,7 @@ def test_inspect_tells_the_other_parts_of_a_network(here, capsys):
     lstm = gw.LSTM(3, 4, rng=0)
     head = gw.Linear(sequence(2, 4))
     gw.save(gw.Network(lstm, embedding=sequence(7, 3), head=head), "net")
-    shown = output_of(capsys, "inspect", "net")
+    shown = output_of(capsys, "inspect", "net", "--all")
     assert "embedding: embedding (7, 3)" in shown
     assert "head: linear layer (2, 4)" in shown
     found = json.loads(output_of(capsys, "inspect", "net", "--json"))
@@ -85,7 +85,7 @@ def test_inspect_tells_the_other_parts_of_a_network(here, capsys):
 
 def test_inspect_of_a_file_without_an_lstm_says_what_it_holds_and_why_that_is_none(here, capsys):
     gw.save(gw.LSTM(3, 4, rng=0).trace(sequence(2, 1, 3)), "trace")
-    shown = output_of(capsys, "inspect", "trace", code=1)
+    shown = output_of(capsys, "inspect", "trace", "--all", code=1)
     assert "no LSTM that can be read" in shown
     assert "gatewise.load returns it" in shown
     assert json.loads(output_of(capsys, "inspect", "trace", "--json", code=1))["lstms"] == []

@@ -64,7 +64,7 @@ def text_of(capsys: Any, *tokens: Any, code: int = 0) -> str:
 
 
 def test_inspect_shows_the_network_as_a_person_draws_it(answers, capsys):
-    text = output_of(capsys, "inspect", "model.onnx")
+    text = output_of(capsys, "inspect", "model.onnx", "--all")
     assert "The whole network" in text
     lines = [line.strip() for line in text.split("The whole network\n")[1].split("\n\n")[0].splitlines()]
     assert lines[0] == "x: input (*, *, 3), float32"

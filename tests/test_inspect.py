@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 def inspected(capsys, path, code):
     """Return what is said of a file, and the same as JSON."""
-    assert exit_code(["inspect", path]) == code
+    assert exit_code(["inspect", path, "--all"]) == code
     said = capsys.readouterr()
     assert said.err == ""
     assert exit_code(["inspect", path, "--json"]) == code
@@ -167,3 +167,59 @@ def test_lines_are_those_of_textwrap(seed):
         options = {"break_long_words": False, "break_on_hyphens": False}
         expected = textwrap.wrap(clean(text) or "(no name)", 80, initial_indent="  head       ", **options)
         assert wrapped(text, "  head       ", "") == expected
+
+
+# One screen.
+
+
+def wide_model(layers, lstms=1):
+    """Write an ONNX model with many layers after its LSTMs, one of which gatewise lacks."""
+    W, R = (np.zeros((1, 12, size), np.float32) for size in (2, 3))
+    nodes = [helper.make_node("LSTM", ["x", "W", "R"], [f"h{n}"], hidden_size=3, name=f"rnn{n}") for n in range(lstms)]
+    nodes += [
+        helper.make_node("Tanh", [f"v{n - 1}" if n else "h0"], [f"v{n}"], name=f"/layer{n}/Tanh") for n in range(layers)
+    ]
+    nodes.append(helper.make_node("Frobnicate", [f"v{layers - 1}"], ["y"], name="strange"))
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, None, 2])
+    y = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", *(f"h{n}" for n in range(lstms)))
+    ]
+    weights = [numpy_helper.from_array(array, name) for name, array in (("W", W), ("R", R))]
+    save(helper.make_model(helper.make_graph(nodes, "g", [x], y, weights)), "model.onnx")
+
+
+@pytest.mark.parametrize(("layers", "lstms"), [(1, 1), (3, 2), (200, 1), (200, 30)])
+def test_inspect_fits_a_screen_and_shows_all_on_request(layers, lstms, capsys):
+    wide_model(layers, lstms)
+    assert exit_code(["inspect", "model.onnx"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40
+    assert all(len(line) <= 80 for line in lines)
+    assert "  x: input (*, *, 2), float32" in lines
+    assert any("rnn0" in line and "LSTM(" in line for line in lines)
+    assert "Left out, and it matters" in lines
+    assert "strange: gatewise lacks Frobnicate" in " ".join(lines)
+    assert lines[-2:] == [
+        "Next: gatewise trace model.onnx x.csv -o trace.npz",
+        "Everything in the file: gatewise inspect model.onnx --all",
+    ]
+    assert exit_code(["inspect", "model.onnx", "--all"]) == 0
+    every = capsys.readouterr().out
+    assert all(f"rnn{n}\n" in every for n in range(lstms))
+
+
+def test_the_ledger_of_a_graph_has_what_no_node_of_it_uses(capsys):
+    wide_model(3)
+    assert exit_code(["inspect", "model.onnx", "--json"]) == 0
+    ledger = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)["ledger"]}
+    left_out = {name: entry["reason"] for name, entry in ledger.items() if entry["reason"]}
+    assert [*left_out] == ["strange"]
+    assert left_out["strange"] == "gatewise lacks Frobnicate: gatewise has no such operation"
+    assert ledger["strange"]["effect"] == "nothing that needs its value can run"
+
+
+def test_the_next_command_of_inspect_runs(capsys):
+    assert exit_code(["inspect", "--example", "river"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Next: gatewise "))
+    assert exit_code(["inspect", *line.split()[3:]]) == 0
+    assert line == "Next: gatewise report --example river"

@@ -24,7 +24,7 @@ def state_dict(**others):
 def test_inspect_prints_the_ledger(tmp_path, capsys):
     write_archive(tmp_path / "net.pt", state_dict(fc__weight=np.ones((2, 4)), fc__bias=np.ones(2), norm__scale=[1]))
     with pytest.raises(SystemExit):
-        main(["inspect", str(tmp_path / "net.pt")])
+        main(["inspect", str(tmp_path / "net.pt"), "--all"])
     text = " ".join(capsys.readouterr().out.split())
     assert "uses weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0" in text
     assert "fc: linear layer (2, 4): weight, bias" in text

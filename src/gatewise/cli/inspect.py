@@ -6,8 +6,9 @@ import json as json_module
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +17,15 @@ from cyclopts import Group, Parameter
 from gatewise.activations import Activation
 from gatewise.cli.models import FILE, FileSettings, inspect_file
 from gatewise.errors import FileError, join_names, shown
+from gatewise.examples import TRAINED
 from gatewise.interop.contents import Contents, StoredLSTM
-from gatewise.interop.ledger import grouped
+from gatewise.interop.ledger import LedgerEntry, grouped
 from gatewise.showing import counted
 
+OUTPUT = Group("Output", sort_key=2)
 WIDTH = 80
+MOST_DESCRIBED, MOST_LISTED = 2, 6  # LSTMs that a screen describes; items that it lists
+MOST_DRAWN = 14  # lines of a drawing
 MOST_CALLS = 20  # of a pickle, that are listed
 LONGEST = 120  # characters of a name in the file
 ORDINARY = ("torch.", "numpy.", "collections.", "_codecs.")  # modules that tensors are made with
@@ -39,7 +44,8 @@ def inspect(
     /,
     *,
     settings: FileSettings | None = None,
-    json: Annotated[bool, Parameter(group=Group("Output", sort_key=2))] = False,
+    all: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    json: Annotated[bool, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """List the LSTMs in a model file, and what else it holds.
 
@@ -60,6 +66,8 @@ def inspect(
 
     Parameters
     ----------
+    all
+        Show everything: where each LSTM is stored, every layer, and each tensor, node and attribute that is left out.
     json
         Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), layers
         (of a network that is read as a graph, a line for each), lstms, inputs, parts, refused, calls (what unpickling
@@ -76,7 +84,7 @@ def inspect(
     if json:
         print(json_module.dumps(as_json(contents), indent=2))
     else:
-        for line in lines(contents):
+        for line in lines(contents) if all else screen(contents):
             print(line)
     sys.exit(0 if contents.lstms else 1)
 
@@ -93,7 +101,7 @@ def as_json(contents: Contents) -> dict[str, Any]:
         "parts": [{"name": part.name, "kind": part.kind, "shape": list(part.shape)} for part in contents.parts],
         "refused": [{"name": refused.name, "reason": refused.reason} for refused in contents.refused],
         "calls": list(contents.calls),
-        "ledger": [entry._asdict() for entry in contents.ledger],
+        "ledger": [entry._asdict() for entry in _ledger(contents)],
     }
 
 
@@ -182,18 +190,106 @@ def lines(contents: Contents) -> Iterator[str]:
 
 def _graph_lines(contents: Contents) -> Iterator[str]:
     """Yield what `gatewise inspect` prints of a network that only a graph describes: its layers, or what is wrong."""
+    if contents.is_only_a_graph:
+        yield ""
+        yield "The whole network"
+        for line in _drawing(contents):
+            yield from wrapped(line, "  ", "      ")
+
+
+def _drawing(contents: Contents) -> list[str]:
+    """Return the layers of a file's network as a person would draw them, or why it cannot be read."""
     from gatewise.interop.graph_networks import graph_network  # which most files do without
 
-    if not contents.is_only_a_graph:
-        return
-    yield ""
-    yield "The whole network"
     try:
-        lines = str(graph_network(contents)).splitlines()
+        if contents.is_only_a_graph:
+            return [line.strip() for line in str(graph_network(contents)).splitlines()]
+        if contents.network is None:
+            return []
+        layers, _, rest = str(contents.network()).strip("<>").partition(": ")[2].partition(", reads ")
+        return [*layers.split(" -> "), *["of the last step alone"] * rest.startswith("last")]
     except FileError as problem:
-        lines = [str(problem)]
-    for line in lines:
-        yield from wrapped(line, "  ", "      ")
+        return [str(problem)]
+
+
+def _shortened(drawn: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a drawing that fit a screen: inputs, LSTMs and outputs before other layers."""
+    chosen = [n for n, line in enumerate(drawn) if "LSTM(" in line or ": input " in line or ": output, " in line]
+    others = [n for n in range(len(drawn)) if n not in chosen]
+    shown_lines = sorted([*chosen[:MOST_DRAWN], *others[: max(0, MOST_DRAWN - len(chosen))]])
+    for before, number in pairwise([-1, *shown_lines, len(drawn)]):
+        if number > before + 1:
+            yield f"… {counted(number - before - 1, 'more line')}"
+        if number < len(drawn):
+            yield drawn[number]
+
+
+def _ledger(contents: Contents) -> Sequence[LedgerEntry]:
+    """Return the ledger of a file: of one that is a graph of operations, what no node of it uses is left out."""
+    from gatewise.interop.graph_networks import graph_ledger  # which most files do without
+
+    return graph_ledger(contents) if contents.is_only_a_graph else contents.ledger
+
+
+def screen(contents: Contents) -> Iterator[str]:
+    """Yield what `gatewise inspect` prints of a file on one screen."""
+    example = next((name for name, files in TRAINED.items() if Path(contents.path) == files.model), None)
+    source = contents.path if example is None else f"--example {example}"
+    yield from wrapped(f"{contents.path}: {contents.format}", "", "  ")
+    drawn = _drawing(contents)
+    if drawn:
+        yield ""
+        yield "The network"
+        for line in _shortened(drawn):
+            yield from wrapped(line, "  ", "      ")
+    for entry in contents.lstms if len(contents.lstms) <= MOST_DESCRIBED else ():
+        yield ""
+        yield from wrapped(entry.name, "", "  ")
+        for head, text in _lstm_facts(entry):
+            if head != "found in":
+                yield from wrapped(text, f"  {head:<13}", " " * 15)
+    if len(contents.lstms) > MOST_DESCRIBED:
+        facts = [(entry, dict(_lstm_facts(entry))) for entry in contents.lstms]
+        lines = [f"{entry.name}: {fact['sizes']}; layers: {fact['layers']}" for entry, fact in facts]
+        yield from _listed(f"{len(contents.lstms)} LSTMs", lines)
+    elif not contents.lstms:
+        yield ""
+        instead = "" if contents.parts or contents.refused else f": {contents.holds}"
+        yield from wrapped(f"It holds no LSTM that can be read{instead}.", "", "  ")
+    if not drawn:
+        shapes = (f"{part.name}: {part.kind} ({', '.join(map(str, part.shape))})" for part in contents.parts)
+        yield from _listed("Also in the file", shapes)
+    yield from _listed("Cannot be read", (f"{refused.name}: {refused.reason}" for refused in contents.refused))
+    groups = grouped((entry for entry in _ledger(contents) if entry.effect), "layer", "reason", "effect").items()
+    lost = []
+    for (layer, reason, effect), group in groups:
+        names = join_names((shown(entry.name, 60) for entry in group), "and", most=3)
+        lost.append(f"{names}: {reason}; {effect}" if layer in names else f"{layer}, {names}: {reason}; {effect}")
+    yield from _listed("Left out, and it matters", lost)
+    strange = [name for name in contents.calls if not name.startswith(ORDINARY)]
+    yield from _listed("What unpickling the file would have called (gatewise calls nothing in it)", strange)
+    yield ""
+    if contents.lstms:
+        several = f" --name {contents.lstms[0].name!r}" if len(contents.lstms) > 1 and not drawn else ""
+        yield f"Next: gatewise {_next_command(contents, source, example)}{several}"
+    yield f"Everything in the file: gatewise inspect {source} --all"
+
+
+def _next_command(contents: Contents, source: str, example: str | None) -> str:
+    data = "" if example is not None else " x.csv"
+    return f"trace {source}{data} -o trace.npz" if contents.is_only_a_graph else f"report {source}{data}"
+
+
+def _listed(title: str, items: Iterable[str]) -> Iterator[str]:
+    """Yield a title and items below it; nothing if there are none."""
+    every = list(items)
+    if every:
+        yield ""
+        yield title
+    for item in every[:MOST_LISTED]:
+        yield from wrapped(item, "  ", "      ")
+    if len(every) > MOST_LISTED:
+        yield f"  … and {len(every) - MOST_LISTED:,} more"
 
 
 def _uses(layer: str, names: Sequence[str]) -> str:
@@ -204,12 +300,13 @@ def _uses(layer: str, names: Sequence[str]) -> str:
 
 def _left_out_lines(contents: Contents) -> Iterator[str]:
     """Yield what `gatewise inspect` prints of the ledger: how much is used, and what is left out, by layer."""
-    left_out = [entry for entry in contents.ledger if not entry.used]
-    if not contents.ledger:
+    ledger = _ledger(contents)
+    left_out = [entry for entry in ledger if not entry.used]
+    if not ledger:
         return
-    kinds = Counter(entry.kind for entry in contents.ledger)
+    kinds = Counter(entry.kind for entry in ledger)
     all_of_them = join_names([counted(count, kind) for kind, count in kinds.items()], "and")
-    used = f"{len(contents.ledger) - len(left_out):,}"
+    used = f"{len(ledger) - len(left_out):,}"
     yield ""
     sentence = f"Of {all_of_them}, {used} are used and {len(left_out):,} left out:" if left_out else ""
     yield from wrapped(sentence or f"Nothing is left out: {all_of_them}", "", "  ")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from gatewise.errors import FileError
+from collections.abc import Sequence
+
+from gatewise.errors import FileError, GatewiseError, shown
 from gatewise.interop.contents import Contents, not_finite_sentence
+from gatewise.interop.ledger import LedgerEntry
 from gatewise.network.graph import Graph, Node
 from gatewise.network.graph_network import GraphNetwork
 from gatewise.network.written_cells import with_lstm_nodes
@@ -45,6 +48,31 @@ def graph_network(contents: Contents, *, strict: bool = False, complete: bool = 
     network = GraphNetwork(graph)
     network.provenance = next((stored.lstm.provenance for stored in contents.lstms), None)
     return network
+
+
+def graph_ledger(contents: Contents) -> Sequence[LedgerEntry]:
+    """Return the ledger of a file as its graph has it: what no node uses is left out, and what gatewise lacks.
+
+    If the graph cannot be read, it is the ledger of the LSTMs alone.
+    """
+    if contents.graph is None:
+        return contents.ledger
+    try:
+        graph = contents.graph()
+    except GatewiseError:
+        return contents.ledger
+    lacking = {name: node for node in graph.nodes if node.op == "unknown" for name in (node.name, node.layer) if name}
+    layers = {node.layer for node in graph.nodes}
+    entries = []
+    for entry in contents.ledger:
+        node = lacking.get(entry.name)
+        if node is not None:
+            reason = f"gatewise lacks {node.settings['kind']}: {node.settings['why']}"
+            entry = entry._replace(reason=shown(reason, 300), effect="nothing that needs its value can run")
+        elif entry.effect and (entry.kind != "tensor" or entry.name in graph.constants or entry.layer in layers):
+            entry = entry._replace(layer=entry.layer or entry.name, reason="", effect="", lstms=())
+        entries.append(entry)
+    return entries
 
 
 def cautions(contents: Contents) -> list[str]:
