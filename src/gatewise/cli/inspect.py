@@ -26,6 +26,7 @@ OUTPUT = Group("Output", sort_key=2)
 WIDTH = 80
 MOST_DESCRIBED, MOST_LISTED = 2, 6  # LSTMs that a screen describes; items that it lists
 MOST_DRAWN = 14  # lines of a drawing
+CALLS = "What unpickling the file would have called (gatewise calls nothing in it)"
 MOST_CALLS = 20  # of a pickle, that are listed
 LONGEST = 120  # characters of a name in the file
 ORDINARY = ("torch.", "numpy.", "collections.", "_codecs.")  # modules that tensors are made with
@@ -179,7 +180,7 @@ def lines(contents: Contents) -> Iterator[str]:
     yield from _left_out_lines(contents)
     if contents.calls:
         yield ""
-        yield "What unpickling the file would have called (gatewise calls nothing in it)"
+        yield CALLS
         # Calls that have nothing to do with the storage of tensors come first.
         calls = sorted(contents.calls, key=lambda name: name.startswith(ORDINARY))
         for call in calls[:MOST_CALLS]:
@@ -267,7 +268,7 @@ def screen(contents: Contents) -> Iterator[str]:
         lost.append(f"{names}: {reason}; {effect}" if layer in names else f"{layer}, {names}: {reason}; {effect}")
     yield from _listed("Left out, and it matters", lost)
     strange = [name for name in contents.calls if not name.startswith(ORDINARY)]
-    yield from _listed("What unpickling the file would have called (gatewise calls nothing in it)", strange)
+    yield from _listed(CALLS, strange)
     yield ""
     if contents.lstms:
         several = f" --name {contents.lstms[0].name!r}" if len(contents.lstms) > 1 and not drawn else ""
