@@ -232,6 +232,8 @@ def attribution(
         allowed = join_names(METHODS[method].options) or "no options"
         raise OptionError(f"{unknown[0]} is no option of {method}, which takes {allowed}")
     aim = target(trace, output, t, sequence)
+    if method in ("lrp", "contextual_decomposition"):  # which split a weighted sum of the LSTM's output
+        aim = aim.as_weights(METHODS[method].words)
     if nearest is not None:
         aim = aim.nearest(size("nearest", nearest))
     if method == "contextual_decomposition":

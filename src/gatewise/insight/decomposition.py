@@ -93,7 +93,7 @@ def decomposition(
     >>> print(decomposition(latch().trace(), 0, 1))
     Output 0 at step 6 is 0.7503; of it, 0.7503 comes from step 0 alone.
     """
-    aim = target(trace, output, t, sequence)
+    aim = target(trace, output, t, sequence).as_weights("a decomposition")
     aim.lstm.require_unedited("contextual decomposition")
     require_no_norm(aim, "contextual decomposition")
     steps = aim.lstm.num_steps

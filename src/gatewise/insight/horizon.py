@@ -225,7 +225,12 @@ class HorizonStudy:
         require_range(run.lstm.first)
         if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
             raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
-        exchanges = Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm)
+        if run.network is not None and run.network.is_in_graph:
+            from gatewise.insight.graph_exchanges import GraphExchanges  # which most runs do without
+
+            exchanges: Exchanges = GraphExchanges.of_graph(run)
+        else:
+            exchanges = Exchanges.of_run(run if isinstance(run, NetworkTrace) else run.lstm)
         if output is not None:
             place = output_of(output, exchanges.names, exchanges.y.shape[-1])
             exchanges = replace(exchanges, output=place)

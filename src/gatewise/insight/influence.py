@@ -27,6 +27,7 @@ from gatewise.network import SOFTMAX, Network, NetworkTrace, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 
 NOTHING = 0.01  # of the output's standard deviation: an influence that moves it by less is none to speak of
+MOST_ROWS = 200  # outputs of a graph, each of which takes a backward pass
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
 
 
@@ -181,6 +182,8 @@ def _influence_on_output(
         raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
     step = naming.valid_step(first, t, sequence, "influence")
     single, chosen, name = _chosen_output(run.sequence(sequence).stored, output)
+    if single.network.is_in_graph:
+        return _influence_in_graph(single, first, step, sequence, share, chosen, name)
     places = naming.final_places(single.lstm) if last else dict.fromkeys(single.lstm.directions, step)
     seeds, rows = (array[chosen] for array in _output_jacobian(single, step))
     weights = _weights(len(rows))
@@ -208,6 +211,15 @@ def _chosen_output(run: Any, output: int | str | None) -> tuple[NetworkTrace, li
     If one is chosen, no softmax follows.
     """
     network, lstm = run.network, run.lstm
+    if network is not None and network.is_in_graph:
+        before = f", before the {network.activation}," if network.activation is not None else ""
+        if output is None:
+            return run, slice(None), f"the output{before}"
+        names = run.labels.outputs if len(run.labels.outputs or ()) == network.num_outputs else None
+        place = naming.output_of(output, names, network.num_outputs)
+        name = naming.output_phrase(str(place) if names is None else names[place])
+        name = "the output" if network.num_outputs == 1 else name
+        return run, [place], name + before
     if network is None:
         network = Network(lstm_of(lstm))
         run = NetworkTrace(network, lstm, None, lstm.output, lstm.output, lstm.labels)
@@ -222,6 +234,40 @@ def _chosen_output(run: Any, output: int | str | None) -> tuple[NetworkTrace, li
         run = replace(run, network=network, output=network.predict(run.features, run.input))
         name += ", before the softmax,"
     return run, [place], name
+
+
+def _influence_in_graph(
+    single: NetworkTrace, first: Trace, step: int, sequence: int, share: float, chosen: Any, name: str
+) -> Influence:
+    """Return the influence of each step on outputs of a graph before their classes: a backward pass for each."""
+    network: Any = single.network
+    last, rows = network.reads == "last", np.arange(network.num_outputs)[chosen]
+    if len(rows) > MOST_ROWS:
+        raise OptionError(
+            f"the network has {len(rows):,} outputs, too many for one influence: output names one of them"
+        )
+    at: Any = (0,) if last else (step, 0)
+    weights, shape = _weights(len(rows)), (*([] if last else [single.num_steps]), 1, network.num_outputs)
+
+    def gradient(of_rows: Any, values: Any) -> Array:
+        """Return the gradient (time, feature) of a sum of outputs."""
+        dy = np.zeros(shape, single.output.dtype)
+        dy[(*at, of_rows)] = values
+        return network.gradient_of_input(single, dy)[:, 0].astype(np.float64)  # type: ignore[no-any-return]
+
+    each = np.stack([gradient(row, 1) for row in rows])
+    combined = np.einsum("k,kti->ti", weights, each)
+    terms = np.einsum("k,kti->ti", np.abs(weights), np.abs(each))
+    norms = Norms(np.sqrt(np.square(each).sum(0)), combined, terms)
+    residual = _residual(norms, gradient(rows, weights))
+    where = naming.of_sequence(first, sequence)
+    place = f"{name}{where}" if last else f"{name} {naming.at_step(first, step)}{where}"
+    given = np.asarray(single.lstm.first.input if single.tokens is not None else single.input)
+    y = network.outputs_after(single.lstm.output, single.lstm.state, np.asarray(single.input), raw=True)
+    y = np.broadcast_to(y, (len(given), *y.shape)) if last else y  # where earlier steps have no output
+    ends = np.array([naming.valid_places(first, sequence)[-1]] if last else [step])
+    varying = given, y.reshape(*y.shape[:2], -1)[..., chosen]
+    return _influence_answer(first, norms, ends, sequence, share, place, residual, single.lstm.directions, varying)
 
 
 def _output_jacobian(run: NetworkTrace, t: int) -> tuple[Array, Array]:

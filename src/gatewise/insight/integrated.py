@@ -51,6 +51,8 @@ def run_of(target: Target, x: Array, along: Array, keep: str | None = None) -> L
 
 def value_of(target: Target, run: LSTMTrace) -> Array:
     """Return the value of the target in each sequence of a run (batch,)."""
+    if target.in_graph is not None:
+        return target.in_graph.value_of(run)
     return target.of([run.layers[-1][way].hidden_state[place] for way, place in target.places.items()])
 
 
@@ -58,6 +60,8 @@ def gradients_in(
     run: LSTMTrace, target: Target, done: Callable[[int], None] = lambda count: None
 ) -> tuple[Array, States]:
     """Return the gradients of the target in each sequence of a run, for the input and the initial states."""
+    if target.in_graph is not None:
+        return target.in_graph.gradients_in(run, done)
     return back_through(run, target.places, target.weight[None], lambda cell, d: through_cell(run[cell], d, done))
 
 
@@ -100,8 +104,9 @@ def integrated_gradients(
         batch: Array = (start[:, None] + along[:, None] * (x - start)[:, None]).astype(dtype)
         return batch
 
+    keep = None if target.in_graph is not None else "hidden_state"
     with working("integrating gradients", points + 1) as done:
-        at_baseline = float(value_of(target, run_of(target, inputs(np.zeros(1)), np.zeros(1), "hidden_state"))[0])
+        at_baseline = float(value_of(target, run_of(target, inputs(np.zeros(1)), np.zeros(1), keep))[0])
         done(1)
         for part in chunks(points, len(x) * widest, NUMBERS):
             along, counts = nodes[part], weights[part]

@@ -22,6 +22,8 @@ ROUNDING = 256  # machine epsilons of the largest output: a smaller difference m
 
 def classes_of(network: Network | None, count: int) -> Activation | str | None:
     """Return how so many outputs stand for classes: by a softmax, a sigmoid, or a logit for each token; None if not."""
+    if network is not None and network.is_in_graph:
+        return network.activation  # type: ignore[attr-defined, no-any-return]
     if network is None or network.head is None or network.outputs is not None or network.skip:
         return None
     activation, table = network.head.activation, network.embedding

@@ -84,7 +84,7 @@ class OccludedRuns:
         """Return the steps to run, from the first to before the last, where steps between these are exchanged."""
         ends, ways = sorted(self.aim.places.values()), self.aim.lstm.directions
         if len(ways) == 1:
-            return (first, ends[0] + 1) if ways == ("forward",) else (ends[0], last + 1)
+            return (first, max(ends[0], last) + 1) if ways == ("forward",) else (min(ends[0], first), last + 1)
         if ends[0] != ends[-1]:
             return 0, len(self.x)
         first, last, beyond = int(self.looked[0]), int(self.looked[-1]), len(self.looked)
@@ -98,12 +98,21 @@ class OccludedRuns:
     def run(self, x: Array, start: int, states: Any = None) -> Array:
         """Return the number (run,) for inputs (time, run, feature) from a step on, or also from `states` of cells."""
         aim, steps, network = self.aim, slice(start, start + len(x)), self.aim.network
+        if aim.in_graph is not None:
+            every = np.repeat(self.x[:, None], x.shape[1], axis=1)
+            every[steps] = x
+            if states is None:
+                return aim.in_graph.value_at(every)
+            aim = replace(aim, in_graph=aim.in_graph.from_step(start))
         layers = tuple({way: cell[steps] for way, cell in row.items()} for row in aim.lstm.layers)
         if states is not None:
             whole = zip(layers, aim.lstm.layers, strict=True)
             layers = tuple({way: replace(part[way], initial=states(row[way])) for way in row} for part, row in whole)
         lstm = replace(aim.lstm, layers=layers, stored_output=aim.lstm.stored_output[steps])
         here = replace(aim, lstm=lstm, places={way: place - start for way, place in aim.places.items()})
+        if aim.in_graph is not None:
+            features = aim.in_graph.features_at(every)[steps]
+            return aim.in_graph.value_of(run_of(here, features, np.ones(x.shape[1])), every)
         inner: Any = x if network is None or network.embedding is not None else network.embed(x)[0]
         run = run_of(here, inner.astype(aim.first.parameters.dtype), np.ones(x.shape[1]), "hidden_state")
         return value_of(here, run) + self.added(x, start)

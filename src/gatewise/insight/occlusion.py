@@ -218,7 +218,7 @@ def _able_steps(aim: Target) -> Places:
     """Return the steps that can change a number, the nearest first."""
     valid = np.arange(aim.lstm.num_steps) if aim.valid is None else np.flatnonzero(aim.valid)
     ends, ways = sorted(set(aim.places.values())), aim.lstm.directions
-    if len(ways) == 1:
+    if len(ways) == 1 and not (aim.in_graph is not None and aim.in_graph.reads_every_step):
         valid = valid[valid <= ends[0] if ways == ("forward",) else valid >= ends[0]]
     return valid[np.argsort(np.abs(valid[:, None] - ends).min(1), kind="stable")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from gatewise.equations import DropoutMasks
 from gatewise.layers import LSTM
 from gatewise.layers.lstm import lstm_of, of_cells
 from gatewise.layers.merging import merge
-from gatewise.layers.stack import map_states
+from gatewise.layers.stack import States, map_states
 from gatewise.network import Network, NetworkTrace
 from gatewise.records.nesting import Cell
+from gatewise.records.step import State
 
 MOST = 2**22  # numbers of the copies that run at a time, about
 
@@ -30,13 +32,18 @@ def run_again(run: Any, x: Array | None = None, **options: Any) -> NetworkTrace:
 
     `x` is another input of it (time, batch, feature).
     """
+    lstm, network, other = run.lstm, run.network, x
     x = input_of(run, "an ablation") if x is None else x
-    lstm, network = run.lstm, run.network
     if network is None:
         network = Network(lstm_of(lstm))
-    network = network.replace(embedding=None, masked=None, initial=None)
     dropout = of_cells(lstm, "dropout")
     options = {"mask": lstm.first.valid, "dropout": dropout, "masked_output": lstm.masked_output, **options}
+    if network.is_in_graph:
+        features = lstm.first.input if other is None else network.features(x)
+        trace = lstm_of(lstm).trace(features, of_cells(lstm, "initial"), **options)
+        edited: NetworkTrace = replace(run, lstm=trace, output=network.outputs_after(trace.output, trace.state, x))
+        return edited
+    network = network.replace(embedding=None, masked=None, initial=None)
     again: NetworkTrace = network.trace(x, of_cells(lstm, "initial"), **options)
     return again
 
@@ -82,5 +89,17 @@ def _outputs_of_copies(run: NetworkTrace, key: Cell, units: Sequence[int]) -> Ar
     axis = 0 if run.network.reads == "last" else 1
     read = y if axis else merge([h for h, _ in finals[-1]], lstm.merge[-1])
     x = run.lstm.first.input if run.input is None else run.input
-    y = run.network.predict(read * of_layer if len(rows) == 1 else read, copies(x))
+    if run.network.is_in_graph:
+        y = _outputs_of_graph(run, layer, masks, y * of_layer if len(rows) == 1 else y, finals, copies(x))
+    else:
+        y = run.network.predict(read * of_layer if len(rows) == 1 else read, copies(x))
     return np.moveaxis(y.reshape(*y.shape[:axis], count, batch, *y.shape[axis + 1 :]), axis, 0)
+
+
+def _outputs_of_graph(run: Any, layer: int, masks: Sequence[Array], y: Array, finals: States, x: Array) -> Array:
+    """Return the outputs of a graph for the outputs of an LSTM from a silenced layer on; lower layers are as before."""
+    count = y.shape[1] // run.batch_size
+    lower = map_states(lambda state: np.concatenate([state] * count, 0), run.lstm.state[:layer])
+    heard = tuple(State(h * mask, c) for (h, c), mask in zip(finals[0], masks, strict=True))
+    network = run.network.of_sequences(np.tile(np.arange(run.batch_size), count))
+    return network.outputs_after(y, (*lower, heard, *finals[1:]), x)  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from gatewise.network import Network, NetworkTrace
 from gatewise.records.labels import Measure
 from gatewise.records.run_record import RunRecord
 from gatewise.records.trace import LSTMTrace, Trace
+
+if TYPE_CHECKING:
+    from gatewise.insight.graph_number import GraphNumber
 
 Output = int | str | npt.ArrayLike
 
@@ -53,6 +56,9 @@ class Target:
         The embedded tokens.
     network : Network or None
         The network of the run, if there is one.
+    in_graph : GraphNumber or None
+        Of an LSTM in a graph, the number as a function of the LSTM's run; weight and bias are then those of its linear
+        approximation at this run.
     past : str
         Where the states are from which a part of the run begins, in words; empty for the whole run.
 
@@ -77,6 +83,7 @@ class Target:
     tokens: npt.NDArray[np.integer[Any]] | None = None
     network: Network | None = None
     past: str = ""
+    in_graph: GraphNumber | None = None
 
     def __repr__(self) -> str:
         return f"<Target: {self.clause}>"
@@ -109,6 +116,13 @@ class Target:
         value: Array = (y * self.weight).reshape(*hidden[0].shape[:-1], -1).sum(-1) + self.bias
         return value
 
+    def as_weights(self, question: str) -> Target:
+        """Return the number as a weighted sum of the LSTM's output; OptionError if a graph makes it otherwise."""
+        if self.in_graph is None:
+            return self
+        self.in_graph.network.readout(question)
+        return replace(self, in_graph=None)
+
     @property
     def hidden(self) -> list[Array]:
         """The hidden state (recurrent,) of each direction of the last layer at its step, in float64."""
@@ -136,7 +150,8 @@ class Target:
         lstm = replace(self.lstm, layers=layers, stored_output=self.lstm.stored_output[first:stop])
         tokens = None if self.tokens is None else self.tokens[first:stop]
         places = {way: place - first for way, place in self.places.items()}
-        return replace(self, lstm=lstm, places=places, tokens=tokens, past=" and ".join(edges))
+        in_graph = None if self.in_graph is None else self.in_graph.from_step(first)
+        return replace(self, in_graph=in_graph, lstm=lstm, places=places, tokens=tokens, past=" and ".join(edges))
 
     @property
     def phrase(self) -> str:
@@ -200,11 +215,23 @@ def target(
     single = lstm.sequence(sequence).stored
     places, when = _steps_of_output(lstm, t, sequence, final=network is not None and network.reads == "last")
     names = single.labels if network is None else run.labels
-    weight, bias, name, before = _weights_of_output(network, single, output, names.outputs)
+    in_graph = None
+    if (
+        network is not None
+        and network.is_in_graph
+        and isinstance(output, (int, np.integer, str))
+        and not isinstance(output, bool)
+    ):
+        single_run: Any = run.sequence(sequence).stored
+        weight, bias, name, before, in_graph = _number_in_graph(single_run, output, names.outputs, places)
+    else:
+        weight, bias, name, before = _weights_of_output(network, single, output, names.outputs)
     measure = None if before else names.measures.get(name.removeprefix("output "))
     tokens = None if run.tokens is None else run.tokens[:, sequence]
     title = f"{name} {when}{naming.of_sequence(lstm.first, sequence)}"
-    number = Target(single, places, weight, bias, np.nan, title, before, measure, sequence, tokens, network)
+    number = Target(
+        single, places, weight, bias, np.nan, title, before, measure, sequence, tokens, network, "", in_graph
+    )
     value = float(number.of(number.hidden))
     if not np.isfinite(value):
         raise OptionError(f"{title} is {value}, which cannot be explained")
@@ -220,6 +247,35 @@ def _active_lower_bound(network: Network | None, output: Output, names: Sequence
     place = naming.output_of(output, names, network.num_outputs)
     least = network.outputs.least[place]
     return "lower bound" if value < least - TIE * max(abs(value), abs(least)) else ""
+
+
+def _number_in_graph(
+    run: Any, output: int | np.integer[Any] | str, names: Sequence[str] | None, places: dict[str, int]
+) -> tuple[Array, float, str, str, GraphNumber]:
+    """Return an output of a graph as weights of the LSTM's output at its step and a bias, its name, and its classes."""
+    from gatewise.insight.graph_number import GraphNumber  # which most runs do without
+
+    network = run.network
+    count = network.num_outputs
+    names = names if names is not None and len(names) == count else None
+    place = naming.output_of(output, names, count)
+    step = max(places.values()) if network.reads == "every" else None
+    number = GraphNumber(run, place, step)
+    y, finals, x = run.lstm.output, run.lstm.state, np.asarray(run.input)
+    dy = np.zeros((*([len(y)] if step is not None else []), 1, count), y.dtype)
+    dy[(*([step] if step is not None else []), 0, place)] = 1
+    of_y, of_finals = network.gradients_after(y, finals, x, dy)
+    shape = y.shape[2:]
+    if step is None and len(shape) == 1:
+        weight = of_y[-1, 0].astype(np.float64)
+        weight += merge([state.h[0].astype(np.float64) for state in of_finals[-1]], run.lstm.merge[-1])
+    else:
+        weight = of_y[-1 if step is None else step, 0].astype(np.float64)
+    value = float(number.value_of(run.lstm)[0])
+    hidden = [run.lstm.layers[-1][way].hidden_state[at, 0].astype(np.float64) for way, at in places.items()]
+    bias = value - float((merge(hidden, run.lstm.merge[-1]) * weight).sum())
+    before = "" if network.activation is None else str(network.activation)
+    return weight, bias, naming.output_phrase(str(place) if names is None else names[place]), before, number
 
 
 def _steps_of_output(lstm: LSTMTrace, t: int | str | None, sequence: int, *, final: bool) -> tuple[dict[str, int], str]:

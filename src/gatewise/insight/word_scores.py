@@ -100,7 +100,7 @@ def word_scores(
     >>> print(word_scores(latch().trace()))
     Output 0 at step 6 is 0.7503; what is left of the writing at step 0 moved it most, by 0.7503.
     """
-    aim = target(trace, output, t, sequence)
+    aim = target(trace, output, t, sequence).as_weights("a word score")
     aim.lstm.require_unedited("a word score")
     _require_additive(aim)
     top = aim.lstm.layers[-1]

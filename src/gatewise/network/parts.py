@@ -34,6 +34,7 @@ class Parts:
     """An LSTM with what a model has around it; see `gatewise.network.Network`, which runs it."""
 
     provenance: Any = None  # where a reader of `interop` found it
+    is_in_graph = False  # whether a graph is around the LSTM: see `LSTMInGraph`
 
     def __init__(
         self,
@@ -120,6 +121,15 @@ class Parts:
         """The number of features that the network takes; with an embedding, that of the LSTM."""
         used = {place for branch in self.branches for place in branch.features}
         return len(used) or self.lstm.input_size
+
+    @property
+    def outputs_are_states(self) -> bool:
+        """Whether the outputs are hidden states of the LSTM, since there is no head."""
+        return self.head is None
+
+    def of_sequences(self, places: Any) -> Self:
+        """Return the network as it runs over some sequences of a batch: the same for each, unless they have inputs."""
+        return self
 
     @property
     def feature_names(self) -> Sequence[str] | None:
