@@ -13,6 +13,7 @@ from program import output_of
 
 import gatewise as gw
 from gatewise.network.graph_network import GraphNetwork
+from gatewise.network.lstm_in_graph import by_influence
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -155,3 +156,46 @@ def test_what_a_graph_cannot_do_yet_is_refused_by_what_is_missing(answers, tmp_p
     ):
         with pytest.raises(gw.OptionError, match="GraphNetwork"):
             use()
+
+
+LONG = np.random.default_rng(6).standard_normal((2, 24, 3)).astype(np.float32)
+
+
+def test_a_run_is_that_of_the_most_influential_lstm_with_the_others(answers):
+    run = gw.open_run("model.onnx", LONG)
+    assert {run.name, *(other.name for other in run.others)} == {"encoder", "decoder"}
+    trace = gw.load_network("model.onnx").trace(LONG, axes="batch,time,feature")
+    for each in (run, *run.others):
+        np.testing.assert_array_equal(each.trace[0].forget_gate, trace[each.name][0].forget_gate)
+        np.testing.assert_array_equal(each.trace.output, trace.output.transpose(1, 0, 2))
+        mean = np.broadcast_to(trace[each.name].output.mean((0, 1)), trace[each.name].output.shape)
+        off = trace.rerun(**{each.name: mean}).output - trace.output
+        assert by_influence(trace)[each.name] == pytest.approx(float(np.sqrt(np.square(off).mean())) / off_of(trace))
+    assert [*by_influence(trace)] == [run.name, *(other.name for other in run.others)]
+
+
+def off_of(trace: Any) -> float:
+    return float(trace.output.std())
+
+
+def test_a_report_has_a_section_for_each_lstm(answers, capsys):
+    np.save("long.npy", LONG)
+    text = output_of(capsys, "report", "model.onnx", "long.npy")
+    first, second = (gw.open_run("model.onnx", LONG).name, gw.open_run("model.onnx", LONG).others[0].name)
+    for question in ("How long does a change of the input show?", "What do its units carry?"):
+        assert text.index(f"{first}: {question}") < text.index(f"{second}: {question}")
+    assert text.count("Why this output") == text.count(f"{first}: Why this output") > 0
+    assert "ceiling is not for this network, because its output is not affine in the output of its LSTM 'encoder'" in (
+        " ".join(text.split())
+    )
+    one = output_of(capsys, "report", "model.onnx", "long.npy", "--name", "decoder")
+    assert "encoder:" not in one
+    assert "decoder:" not in one
+
+
+def test_a_run_of_a_graph_keeps_what_is_asked_for(answers):
+    run = gw.open_run("model.onnx", LONG, name="decoder", keep="forget_gate", every=3)
+    whole = gw.open_run("model.onnx", LONG, name="decoder")
+    np.testing.assert_array_equal(run.trace[0].forget_gate, whole.trace[0].forget_gate[::3])
+    with pytest.raises(gw.OptionError, match="no LSTM 'middle'"):
+        gw.open_run(gw.load_network("model.onnx"), LONG, name="middle", input_of="model")

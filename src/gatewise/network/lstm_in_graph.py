@@ -359,6 +359,24 @@ class LSTMInGraph(Network):
         return Linear(weight, bias, self.activation), None
 
 
+def by_influence(trace: GraphTrace) -> dict[str, float]:
+    """Return how much the outputs change where each LSTM puts out its mean instead, the most influential LSTM first.
+
+    A change is the root of the mean square, in standard deviations of the outputs.
+    """
+    sizes = {}
+    for name, lstm in trace.lstms.items():
+        mean = np.broadcast_to(lstm.output.mean((0, 1), dtype=np.float64), lstm.output.shape)
+        after, total = trace.rerun(**{name: mean}).run, 0.0
+        for output in trace.network.graph.outputs:
+            if (y := trace.run.values.get(output)) is not None and y.dtype.kind == "f" and output in after.values:
+                spread = float(y.std(dtype=np.float64)) or 1.0
+                total += float(np.square((after.values[output] - y) / spread, dtype=np.float64).mean())
+        sizes[name] = total**0.5
+    order = sorted(sizes, key=lambda name: -sizes[name] if np.isfinite(sizes[name]) else 0.0)
+    return {name: sizes[name] for name in order}
+
+
 def _merged_last(finals: States) -> Array:
     return np.concatenate([state.h[0] for state in finals[-1]])
 

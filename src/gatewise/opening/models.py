@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 KINDS = "the path of a model or a trace, an LSTM, a Network, a GraphNetwork, Contents, StoredLSTM, Captured or a trace"
 
+IN_MEMORY = "the model"  # in the place of a path
+
 
 @dataclass(frozen=True, eq=False)
 class OpenedModel:
@@ -86,7 +88,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None, take
 def contents_of_graph(network: GraphNetwork) -> Contents:
     """Return a network in memory as the contents of a file."""
     lstms = tuple(StoredLSTM(name, lstm, "a graph of operations", "in memory") for name, lstm in network.lstms.items())
-    return Contents("the model", "a graph of operations", lstms, graph=lambda: network.graph)
+    return Contents(IN_MEMORY, "a graph of operations", lstms, graph=lambda: network.graph)
 
 
 def opened_model(contents: Contents, entry: StoredLSTM, named: Network | None = None) -> OpenedModel:

@@ -21,9 +21,16 @@ from gatewise.opening.axes import AmbiguousAxesError
 from gatewise.opening.columns import select_features
 from gatewise.opening.inputs import InputNumbers, read_input
 from gatewise.opening.model_input import ModelInput, model_input
-from gatewise.opening.models import OpenedModel, opened_model, with_fitting_layers
+from gatewise.opening.models import IN_MEMORY, OpenedModel, opened_model, with_fitting_layers
 from gatewise.opening.runs import PreparedLSTM, PreparedWholeModel
-from gatewise.opening.whole_model import WholeModel, declares_input, is_runnable, load_whole_model
+from gatewise.opening.whole_model import (
+    WholeModel,
+    declares_input,
+    graph_to_run,
+    is_runnable,
+    load_whole_model,
+    reads_input,
+)
 from gatewise.opening.windows import WindowedSeries, with_lags
 from gatewise.records.times import TimeRules, TimeStep
 
@@ -91,7 +98,7 @@ def prepare_run(
         model = with_axes_of_answers(model, data.single.values, answers)
     lstm_input, refusal = _lstm_input(model, data, options)
     fits = lstm_input is not None or isinstance(refusal, AmbiguousAxesError)
-    whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal)
+    whole_model = _whole_model_to_run(contents, model, fits, data, options, several or refusal, lstm_only=lstm_only)
     if whole_model is not None:
         return _prepared_whole_model(whole_model, name, data, options)
     if lstm_input is None and refusal is not None and model is not None and model.options:
@@ -186,6 +193,8 @@ def _whole_model_to_run(
     data: InputNumbers,
     options: InputOptions,
     refusal: GatewiseError | None,
+    *,
+    lstm_only: bool,
 ) -> WholeModel | None:
     """Return the whole model if the numbers are its input; None if they are that of the LSTM."""
     if options.input_of == "lstm":
@@ -193,9 +202,19 @@ def _whole_model_to_run(
     if options.input_of == "model":
         return load_whole_model(contents)
     has_network = model is not None and model.network is not None
+    own_options = any(item is not None for item in (options.axes, options.lengths, options.state))
+    if not has_network and not (fits and (own_options or lstm_only)) and (graph := graph_to_run(contents)) is not None:
+        names = {port.name for port in graph.inputs}
+        if data.single is None and data.several is not None and names.intersection(data.several):
+            return graph
+        if data.single is not None and graph.fits(data.single.values):
+            in_memory = contents.path == IN_MEMORY
+            if fits and not in_memory and not reads_input(graph.model):
+                raise _fits_both(data.single.values, graph.inputs[0])
+            return graph
     found = None if model is None else model.found
-    reads_input = found is not None and (found.reads_input or (found.graph is not None and found.graph.x is not None))
-    if data.single is not None and (has_network or reads_input):
+    is_input = found is not None and (found.reads_input or (found.graph is not None and found.graph.x is not None))
+    if data.single is not None and (has_network or is_input):
         return None  # the LSTM's input is the model's
     if fits and not any(entry.graph is not None for entry in contents.lstms):
         if data.single is not None and declares_input(contents, data.single.values, data.rate):

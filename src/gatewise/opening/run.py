@@ -239,7 +239,7 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
             network = model if isinstance(model, Network) else None
             trace = model.trace(x, **options)
             return OpenedRun(trace, "lstm", network=network, notes=_continuous_notes(trace))
-    elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)):
+    elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)) and not hasattr(model, "graph"):
         raise OptionError(f"{kinds}, not {type(model).__name__}")
     if others:
         raise OptionError(f"{min(others)} goes with an LSTM or a Network and an array, not with a file")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from gatewise.arrays import in_bytes
-from gatewise.errors import OptionError
+from gatewise.errors import OptionError, join_names
 from gatewise.interop import save
 from gatewise.interop.contents import StoredLSTM
 from gatewise.layers import LSTM
-from gatewise.layers.lstm import lstm_of
+from gatewise.layers.lstm import lstm_of, of_cells
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.calls import join_calls
 from gatewise.opening.costs import bytes_kept, seconds
@@ -21,6 +24,7 @@ from gatewise.opening.models import OpenedModel
 from gatewise.opening.whole_model import WholeModel
 from gatewise.opening.windows import WindowedSeries
 from gatewise.progress import working
+from gatewise.records.brief_names import with_labels
 from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.records.labels import Labels
 from gatewise.records.times import dates_of
@@ -56,6 +60,8 @@ class OpenedRun:
         The outputs of a model that is evaluated in windows, where the trace is that of one window; else None.
     sort_time : bool
         Whether data beside the run are sorted by time, as its input was.
+    others : tuple of OpenedRun
+        The runs of the other LSTMs of a network that is a graph, the most influential first.
 
     Examples
     --------
@@ -75,6 +81,7 @@ class OpenedRun:
     notes: tuple[str, ...] = ()
     series: WindowedSeries | None = None
     sort_time: bool = False
+    others: tuple[OpenedRun, ...] = ()
 
     @property
     def labels(self) -> Labels:
@@ -204,9 +211,9 @@ class PreparedWholeModel:
         return () if self.data.single is None else self.data.single.notes
 
     def run(self, keep: Keep = EVERYTHING, out: PathLike | None = None) -> OpenedRun:
-        """Run the whole model by its framework, return the run of the LSTM in it, and write that to the file `out`."""
+        """Run the whole model, by its framework or as a graph; return the run of its LSTM, also written to `out`."""
         model, data = self.model, self.data
-        if not keep.everything:
+        if not keep.everything and model.runtime != "gatewise":
             raise OptionError(f"--keep, --units and --every {WITH_AN_LSTM}")
         values: Any = data.several
         if data.single is not None:
@@ -214,6 +221,8 @@ class PreparedWholeModel:
             if model.inputs[0].shape is None:  # the model does not say; tables and sounds are one sequence
                 one_sequence = (data.table or data.rate is not None) and not data.framed
                 values = {model.inputs[0].name: (values.T if data.rate else values[None]) if one_sequence else values}
+        if model.runtime == "gatewise":
+            return self._run_graph(values, keep, out)
         calls = model.run(values, data.rate, by_row=data.framed and model.runtime == "PyTorch")
         name, trace, notes = join_calls(calls, self.name, model.contents)
         numbers = data.with_seconds(trace.num_steps)
@@ -225,6 +234,62 @@ class PreparedWholeModel:
         entry = next((entry for entry in model.contents.lstms if entry.name == name), None)
         notes = (*self.notes, *notes)
         return OpenedRun(trace, name, entry, None, self.interpretation, notes, sort_time=self.sort_time)
+
+    def _run_graph(self, values: Any, keep: Keep, out: PathLike | None) -> OpenedRun:
+        """Return the run of the most influential LSTM of a graph, or of the named one, with those of the others."""
+        from gatewise.network.lstm_in_graph import by_influence, run_in_graph  # which most runs do without
+
+        model, data = self.model, self.data
+        rate = None if data.single is None else data.rate
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of axes, which are those of the file
+            trace = model.model.trace(axes=None, **model.named_inputs(values, rate))
+        if not trace.lstms:
+            trace.lstm  # noqa: B018  # which says why none ran
+        names = [*by_influence(trace)]
+        if self.name is not None and self.name not in names:
+            raise OptionError(f"the network has no LSTM {self.name!r}; it has {join_names(map(repr, names))}")
+        runs = []
+        for name in names if self.name is None else [self.name]:
+            notes, run = self.notes, trace[name]
+            try:
+                run = run_in_graph(trace, name)
+            except OptionError as problem:
+                notes = (*notes, f"the questions are about the LSTM {name!r} alone, because {problem}")
+            run = _labelled(run, data)
+            network = run.network
+            entry = next((one for one in model.contents.lstms if one.name == name), None)
+            run = _kept(run, keep)
+            runs.append(OpenedRun(run, name, entry, network, self.interpretation, notes, sort_time=self.sort_time))
+        if out is not None:
+            save(runs[0].trace.lstm, out)
+        return replace(runs[0], others=tuple(runs[1:]))
+
+
+def _labelled(run: Any, data: InputNumbers) -> Any:
+    """Return the run of an LSTM, in a graph or alone, with the names and the times of its input."""
+    if data.single is None:
+        return run
+    given = data.with_seconds(run.num_steps).labels
+    count = run.lstm.first.parameters.input_size if run.network is None else run.network.num_features
+    fitting = {"features": count, "sequences": run.batch_size, "times": 0 if data.framed else run.num_steps}
+    kept = {name: part for name, size in fitting.items() if len(part := getattr(given, name) or ()) == size and size}
+    names = Labels(**kept, measures=given.measures)
+    is_own = run.network is None or np.array_equal(run.input, run.lstm.first.input)
+    own = names if is_own else names.replace(features=None)
+    run = with_labels(run, lambda labels: own.or_else(labels))
+    return run if run.network is None else replace(run, labels=names.or_else(run.labels))
+
+
+def _kept(run: Any, keep: Keep) -> Any:
+    """Return the run of an LSTM, in a graph or alone, with what is kept of it."""
+    if keep.everything:
+        return run
+    lstm = run.lstm
+    options: dict[str, Any] = {"keep": keep.quantities, "units": keep.units, "every": keep.every}
+    options |= {"mask": lstm.first.valid, "masked_output": lstm.masked_output}
+    trace = lstm_of(lstm).trace(lstm.first.input, of_cells(lstm, "initial"), **options)
+    return trace if run.network is None else replace(run, lstm=trace)
 
 
 def _with_times(trace: LSTMTrace, times: Any) -> LSTMTrace:

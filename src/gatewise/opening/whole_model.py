@@ -6,9 +6,10 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from gatewise.interop.captured import Captured
 from gatewise.interop.contents import Contents
 from gatewise.interop.formats import capture, reader_of
 from gatewise.interop.graphs import GraphInput
+
+if TYPE_CHECKING:
+    from gatewise.network.graph_network import GraphNetwork
 
 RATE_NAMES = ("sr", "rate", "fs", "sample_rate", "sampling_rate")  # of inputs that take the rate of a sound
 STATE_NAME = re.compile(
@@ -59,13 +63,19 @@ class WholeModel:
         if values.ndim == len(shape) and values.shape[-1] == 1 and shape[-1] not in (None, 1):
             values = values[:, 0]  # a column of a table, or one channel of a sound
         if values.ndim == len(shape) - 1:
-            values = values[None]
+            values = np.expand_dims(values, self._batch_axis)
         return values if self.inputs[0].fits(values.shape) else None
 
-    def run(self, inputs: Mapping[str, Any] | Any, rate: int | None, *, by_row: bool) -> tuple[Captured, ...]:
-        """Run the model on an input, or on inputs by name, and return every call of its LSTMs; `rate` is a sound's.
+    @property
+    def _batch_axis(self) -> int:
+        """The axis of sequences of the first input, which a single one lacks."""
+        axes = self.model.inputs[self.inputs[0].name].axes if self.runtime == "gatewise" else None
+        return axes.index("batch") if axes and "batch" in axes else 0
 
-        With `by_row`, each row of the input is a call of its own, of a model that keeps its state (TorchScript).
+    def named_inputs(self, inputs: Mapping[str, Any] | Any, rate: int | None) -> dict[str, Any]:
+        """Return an input, or inputs by name, as the model takes them; OptionError if some are missing or do not fit.
+
+        `rate` is a sound's.
         """
         named = dict(inputs) if isinstance(inputs, Mapping) else {self.inputs[0].name: self._in_input_shape(inputs)}
         if any(array is None for array in named.values()):
@@ -83,6 +93,14 @@ class WholeModel:
                 f"the model in {self.contents.path} takes {takes}: an .npz file gives them by name, and"
                 f" {join_names(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
             )
+        return named
+
+    def run(self, inputs: Mapping[str, Any] | Any, rate: int | None, *, by_row: bool) -> tuple[Captured, ...]:
+        """Run the model on an input, or on inputs by name, and return every call of its LSTMs; `rate` is a sound's.
+
+        With `by_row`, each row of the input is a call of its own, of a model that keeps its state (TorchScript).
+        """
+        named = self.named_inputs(inputs, rate)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of frameworks, about themselves
             return self._capture_calls(named, by_row)
@@ -93,9 +111,6 @@ class WholeModel:
             types = {port.name: port.dtype for port in self.inputs}
             typed = {name: _typed(name, array, types.get(name)) for name, array in named.items()}
             return capture(self.model, **typed)
-        if self.runtime == "gatewise":
-            trace = self.model.trace(axes=None, **named)
-            return tuple(Captured(name, 0, one, 0.0) for name, one in trace.lstms.items())
         if self.runtime == "Keras":
             values = [_typed(port.name, named[port.name], port.dtype) for port in self.inputs]
             try:
@@ -214,11 +229,36 @@ def load_whole_model(contents: Contents) -> WholeModel:
     return _load_by_runtime(contents)
 
 
-def _load_graph(contents: Contents) -> WholeModel:
+def graph_to_run(contents: Contents) -> WholeModel | None:
+    """Return a model that only a graph describes, and of which gatewise has every operation; None for others."""
+    if contents.graph is None or contents.format == "TorchScript":
+        return None
+    with suppress(FileError):
+        if contents.network is not None:
+            contents.network()
+            return None
+    with suppress(FileError):
+        loaded = _load_graph(contents, complete=True)
+        return loaded if loaded.model.lstms else None
+    return None
+
+
+def reads_input(network: GraphNetwork) -> bool:
+    """Whether an LSTM of a network is given the network's input as it is, but for the order of its axes."""
+    for nodes in network._groups.values():
+        value = network.nodes[nodes[0]].inputs[0]
+        while (maker := network.graph.makers.get(value)) is not None and maker.op in ("transpose", "cast"):
+            value = maker.inputs[0]
+        if value in network.inputs:
+            return True
+    return False
+
+
+def _load_graph(contents: Contents, *, complete: bool = False) -> WholeModel:
     """Return a model that gatewise runs as a graph of operations."""
     from gatewise.interop.graph_networks import graph_network  # which most files do without
 
-    network = graph_network(contents)
+    network = graph_network(contents, complete=complete)
     inputs = tuple(GraphInput(one.name, one.shape, one.dtype.name) for one in network.graph.inputs)
     return WholeModel("gatewise", network, inputs, contents)
 

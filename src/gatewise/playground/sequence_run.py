@@ -121,6 +121,8 @@ def sequence_run_of(
     if not lstm.num_steps or not lstm.batch_size:
         raise OptionError("a page needs a step; this run has none")
     number = place_of("sequence", sequence, lstm.batch_size, lstm.labels.sequences)
+    if trace.network is not None and trace.network.is_in_graph:  # the page computes the LSTM alone
+        trace = lstm
     tokens = None if trace.tokens is None else trace.tokens[:, number]
     brief = with_brief_names(trace)
     run = SequenceRun(brief.lstm, brief.network, tokens, number, brief.labels)

@@ -117,7 +117,10 @@ def report(
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
-    subject = subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)
+    subjects = [subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)]
+    subject = subjects[0]
+    for other in run.others:  # of a graph: questions about the LSTMs that change the output less
+        subjects.append(subject_of(other, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary))
     if observed is not None:
         subject = replace(subject, observed=observed_outputs(run, observed))
         compared, numbers = compared_run(subject)
@@ -125,11 +128,18 @@ def report(
     if values is not None:
         place = subject.sequence if subject.has_named_sequence else None
         subject = replace(subject, values=step_values(values, run, place))
-    posed = [*_posed_questions(subject)]
+    subjects[0] = subject
+    names = [f"{each.name}: " for each in (run, *run.others)] if run.others else [""]
+    posed = [
+        (name, question, asked)
+        for name, each in zip(names, subjects, strict=True)
+        for question, asked in _posed_questions(each)
+        if not (question.of_network and each is not subject and None not in (each.network, subject.network))
+    ]
     findings = []
     with working("asking", len(posed)) as done:
-        for place, (question, asked) in enumerate(posed):
-            findings.append(_ask_question(question, asked, f"p{place}"))
+        for place, (name, question, asked) in enumerate(posed):
+            findings.append(_ask_question(question, asked, f"p{place}", name))
             done(1)
     facts = (
         *overview.facts(subject),
@@ -160,8 +170,11 @@ def _only_step(at: Any, series: WindowedSeries) -> Any:
     return steps[0]
 
 
-def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding:
-    """Ask a report's question of each cell; return the finding of the most notable one, and a sentence of each."""
+def _ask_question(question: Question, posed: PosedQuestion, key: str, lstm: str = "") -> Finding:
+    """Ask a report's question of each cell; return the finding of the most notable one, and a sentence of each.
+
+    Of several LSTMs of a network, titles and headlines begin with the name of the `lstm`.
+    """
     answers: list[tuple[str, Answer | None, str]] = []
     for name, ask in posed.asks:
         try:
@@ -184,7 +197,19 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str) -> Finding
     about = posed.title[len(question.topic) - 1 : -1]  # of values, their name after a space
     nothing = f"{question.nothing}{about}" if found_nothing else ""
     headline = "" if chosen is None else question.headline(chosen)
-    return Finding(posed.title, sentence, chosen, question.topic, question.meaning, others, headline, nothing, draw)
+    headline = f"{lstm}{headline}" if headline else ""
+    nothing = f"{lstm}{nothing}" if nothing else ""
+    return Finding(
+        f"{lstm}{posed.title}",
+        sentence,
+        chosen,
+        f"{lstm}{question.topic}",
+        question.meaning,
+        others,
+        headline,
+        nothing,
+        draw,
+    )
 
 
 def _lead_paragraph(subject: ReportSubject) -> str:
@@ -195,7 +220,7 @@ def _lead_paragraph(subject: ReportSubject) -> str:
     if subject.lstm.batch_size > 1:
         names = subject.labels.sequences
         sequence = f" of sequence {subject.sequence if names is None else names[subject.sequence]}"
-    hidden = ", a hidden state of the LSTM" if subject.network is None or subject.network.head is None else ""
+    hidden = ", a hidden state of the LSTM" if subject.network is None or subject.network.outputs_are_states else ""
     values = "value" if len(subject.steps) == 1 else "values"
     all_sequences = ""
     if subject.lstm.batch_size > 1 and not subject.has_named_sequence:

@@ -42,7 +42,7 @@ def overview(subject: ReportSubject) -> Overview:
     order = [subject.target, *(n for n in range(len(subject.output_names)) if n != subject.target)]
     at_the_end = len(subject.outputs) != steps  # the network reads the final states
     alone = at_the_end and lstm.batch_size == 1
-    if subject.network is None or subject.network.head is None:
+    if subject.network is None or subject.network.outputs_are_states:
         order = order[:1]
     order = sorted(order[:MOST_BARS]) if alone else order[: len(LINES)]
     labels = subject.labels
@@ -129,6 +129,8 @@ def _model_phrase(subject: ReportSubject) -> str:
         layers = f"{units}{' in each of two directions' if both else ''}"
     if network is None:
         return f"An LSTM with {layers}"
+    if network.is_in_graph:
+        return f"An LSTM with {layers}, in a network of {counted(len(network.graph.nodes), 'operation')},"  # type: ignore[attr-defined]
     before = "An embedding and a" if network.embedding is not None else "A"
     after = "" if network.head is None else f" and a linear head with {counted(len(subject.output_names), 'output')}"
     return f"{before}n LSTM with {layers}{after}"
@@ -173,6 +175,9 @@ def facts(subject: ReportSubject) -> list[tuple[str, str]]:
         units += "" if p.projection is None else f", projected to {p.recurrent_size:,}"
         variant = ", ".join(f"{name} {value}" for name, value in p.variant.differences().items())
         rows.append((f"Layer {number}", units + (f"; {variant}" if variant else "")))
+    if network is not None and network.is_in_graph:
+        names = network.graph.lstms  # type: ignore[attr-defined]
+        rows.append(("Network", f"{counted(len(network.graph.nodes), 'operation')}, {counted(len(names), 'LSTM')}"))  # type: ignore[attr-defined]
     if network is not None and network.head is not None:
         rows += [("Dense layer", _sizes(layer)) for layer in network.hidden]
         rows.append(("Head", _sizes(network.head, "output") + _some(labels.outputs)))

@@ -64,6 +64,7 @@ class Question:
     each_cell: bool = False
     each_step: bool = False
     each_values: bool = False
+    of_network: bool = False  # whether the answer is that of the whole network, whichever LSTM in it is asked about
 
     @property
     def topic(self) -> str:
@@ -242,6 +243,7 @@ QUESTIONS = (
         "How strongly the output at the first of the explained steps would respond to a small change of the input at"
         " each step. It is a gradient: what a large change does, such as another token, it cannot see.",
         3.0,
+        of_network=True,
     ),
     Question(
         "Why this output {}?",
@@ -251,6 +253,7 @@ QUESTIONS = (
         " change more, or less, than the sum of their bars.",
         headline=headlines.why,
         each_step=True,
+        of_network=True,
     ),
     Question(
         "What do gradients say of the output {}?",

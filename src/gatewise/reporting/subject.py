@@ -101,7 +101,7 @@ class ReportSubject:
     def output_weights(self) -> int | Array:
         """A report's output as `insight.attribution` takes it: its number, or a weight for each hidden state."""
         shape = self.lstm.output.shape[2:]
-        if (self.network is not None and self.network.head is not None) or len(shape) == 1:
+        if (self.network is not None and not self.network.outputs_are_states) or len(shape) == 1:
             return self.target
         weights = np.zeros(int(np.prod(shape)))
         weights[self.target] = 1
