@@ -44,6 +44,7 @@ def runs(name):
 ASKED = {
     "ablation": lambda run: gw.insight.ablation(run),
     "gates": lambda run: gw.insight.ablation(run, parts="gates"),
+    "ablation of an output": lambda run: gw.insight.ablation(run, output=0),
     "horizon": lambda run: gw.insight.horizon(run),
     "influence": lambda run: gw.insight.influence(run, sequence=1, output=0),
     "integrated gradients": lambda run: gw.insight.attribution(run, 0, sequence=1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from gatewise.errors import OptionError, join_names
 from gatewise.insight.answer import Answer
 from gatewise.insight.metrics import Metric, is_window, metric_of, moved_output
 from gatewise.insight.naming import duration_of, of_cell, output_of, output_phrase, step_duration, unit_names
-from gatewise.insight.raw_outputs import raw_outputs, without_activation
+from gatewise.insight.raw_outputs import before_classes, raw_outputs
 from gatewise.insight.retention import require_range, stored_run
 from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
 from gatewise.layers import LSTM
@@ -173,9 +173,8 @@ def ablation(
         name = output_phrase(raw.names[place])
         if raw.noun == "logit":
             name = f"the logit of {name}"
-            if run.network.head.activation is not None:
-                network = without_activation(whole.network)
-                whole = replace(whole, network=network, output=network.apply_head(whole.features, None))
+            if run.network.is_in_graph or run.network.head.activation is not None:
+                whole = before_classes(whole)
         when = metric_of(whole, run, metric, observed).when
         chosen = moved_output(raw_outputs(whole, raw).values, raw.used, place, name, raw.units[place])._replace(
             when=when

@@ -19,8 +19,18 @@ from gatewise.records.trace import Trace
 
 def without_activation(network: Network) -> Network:
     """Return a network without the activation of its head."""
+    if network.is_in_graph:
+        return network.without_activation()  # type: ignore[attr-defined, no-any-return]
     dense = [*network.dense[:-1], replace(network.dense[-1], activation=None)]
     return network.replace(head=dense)
+
+
+def before_classes(run: Any) -> Any:
+    """Return the run of a network for classes without the activation of its head."""
+    network: Any = without_activation(run.network)
+    if network.is_in_graph:
+        return replace(run, network=network, output=network.outputs_after(run.lstm.output, run.lstm.state, run.input))
+    return replace(run, network=network, output=network.apply_head(run.features, None))  # classes have no skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +97,7 @@ def raw_outputs(run: Any, before: RawOutputs | None = None) -> RawOutputs:
     count = y.size // max(1, used.size)
     kind = classes_of(network, count)
     if kind in (SOFTMAX, SIGMOID):
-        y = without_activation(network).apply_head(run.features, None)  # classes have no skip connection
+        y = before_classes(run).output
     if before is not None:
         return replace(before, values=y.reshape(*used.shape, count))
     given = run.labels.outputs

@@ -192,6 +192,15 @@ class LSTMInGraph(Network):
         }
         return other
 
+    def without_activation(self) -> Self:
+        """Return the network whose output is that before the probabilities of its classes."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        for name in ("_whole", "_tail"):
+            other.__dict__.pop(name, None)
+        other._end, other.activation = self._before, None
+        return other
+
     def replace(self, **parts: Any) -> Self:
         """Return the network itself, whose parts are those of its graph."""
         return self
