@@ -187,7 +187,7 @@ class LSTMInGraph(Network):
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._others = {
-            name: (array if axis is None else np.take(array, places, axis), axis)
+            name: (array if axis is None else np.take(array, np.arange(array.shape[axis])[places], axis), axis)
             for name, (array, axis) in self._others.items()
         }
         return other
