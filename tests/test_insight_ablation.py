@@ -370,6 +370,8 @@ def test_one_output_is_compared_in_its_unit_and_a_class_by_its_logit():
     assert "the error falls from 5 to" in str(gw.insight.ablation(network, x, observed=observed, output="b")) or (
         "the error rises from 5 to" in str(gw.insight.ablation(network, x, observed=observed, output="b"))
     )
+    constant = gw.Network(lstm, head=gw.Linear(np.array([[0.0] * 5, [1.0] * 5]), np.ones(2)))
+    assert str(gw.insight.ablation(constant, x, output=0)) == "None of 5 units changes output 0."
     with refusal("no output 'd'", by=gw.OptionError):
         gw.insight.ablation(network, x, output="d")
     with refusal("not with a function", by=gw.OptionError):

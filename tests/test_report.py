@@ -125,17 +125,19 @@ def test_a_headline_says_which_number_it_is_about_and_no_mean_of_what_goes_up_an
 
 
 def test_no_headline_limits_an_output_to_which_a_skip_connection_adds_its_input():
-    lstm, head = gw.LSTM(1, 4, rng=0, dtype=np.float64), gw.Linear(np.full((1, 4), 0.05))
-    x = np.random.default_rng(0).normal(size=(120, 1))
-    for skip in (0, 1):
-        headlines = [finding.headline for finding in gw.report(gw.Network(lstm, head=head, skip=skip), x).headlines]
-        assert any("cannot bring its output above" in headline for headline in headlines) == (not skip), skip
+    network, ceiling = planted.rain_gauge()
+    rain = np.random.default_rng(0).gamma(0.3, 1, (200, 1))
+    storm = np.concatenate([rain, np.full((20, 1), 100.0)])  # which comes near the ceiling
+    for x, skip, expected in ((storm, 0, True), (storm, 1, False), (rain, 0, False)):
+        headlines = [finding.headline for finding in gw.report(network.replace(skip=skip), x).headlines]
+        words = f"cannot bring its output above {ceiling:.4g}"
+        assert any(words in headline for headline in headlines) == expected, (len(x), skip)
 
 
 def test_headlines_sum_up_findings_and_no_sentence_stands_twice(drawn):
     links = page(drawn).findall(".//nav//a")
     keys = {section.get("aria-labelledby") for section in page(drawn).findall(".//section")}
-    assert len(links) == len(drawn.headlines) <= 4
+    assert len(links) == len(drawn.headlines) <= 5
     assert {link.get("href").removeprefix("#") for link in links} <= keys
     for finding in drawn.headlines:
         assert finding.reading[0].startswith(("Tested: ", "Measured: ", "Proved: "))
@@ -209,7 +211,8 @@ def test_what_checks_found_stands_below_a_finding_in_small():
     assert horizon.reading[0] not in horizon.sentence
     assert f"\n    {horizon.reading[0]}\n" in str(found)
     small = [texts(element) for element in page(found).findall(".//p[@class='reading']")]
-    assert " ".join(horizon.reading) in small
+    assert " ".join([*horizon.reading, horizon.checks]) in small
+    assert horizon.checks.startswith("Repeated: three seeds give ")
 
 
 def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):

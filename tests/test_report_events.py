@@ -11,14 +11,14 @@ import pytest
 from cases import refusal
 
 import gatewise as gw
-from gatewise import insight
 from gatewise.network import Windows
 from gatewise.opening.run import run_of
 from gatewise.reporting import build, events, questions
+from gatewise.reporting import subject as subjects
 from gatewise.reporting.subject import subject_of
 
 pytestmark = pytest.mark.usefixtures("planted_horizon")
-HORIZON = insight.horizon
+STUDY = subjects.HorizonStudy
 RNG = np.random.default_rng(0)
 STEPS = np.arange(400)
 
@@ -42,7 +42,7 @@ def explained(model, x, sequence=None, at=None, target=None, **options):
 def lasting(steps=0, ahead=0, **others):
     """Return a horizon as far as events look at one."""
     return SimpleNamespace(
-        steps=steps, ahead=ahead, **{"stable": True, "at_least": False, "ahead_at_least": False} | others
+        steps=steps, ahead=ahead, **{"stable": True, "output": "", "at_least": False, "ahead_at_least": False} | others
     )
 
 
@@ -53,9 +53,10 @@ def planted_horizon(monkeypatch):
     def told(run, **options):
         forget = np.nan_to_num(run.lstm.first.forget_gate).max()
         steps = 0 if forget < 1e-9 else int(np.log(0.1) / np.log(forget))
-        return lasting(*((0, steps) if run.lstm.directions == ("backward",) else (steps, 0)))
+        found = lasting(*((0, steps) if run.lstm.directions == ("backward",) else (steps, 0)))
+        return SimpleNamespace(answer=lambda output=None: found)
 
-    monkeypatch.setattr(insight, "horizon", told)
+    monkeypatch.setattr(subjects, "HorizonStudy", told)
 
 
 def peak(at, width, size=1.0):
@@ -167,7 +168,7 @@ def test_of_a_sigmoid_it_is_where_it_says_yes_and_else_where_that_is_most_probab
 
 
 def test_no_event_is_where_the_state_builds_up(monkeypatch):
-    monkeypatch.setattr(insight, "horizon", HORIZON)
+    monkeypatch.setattr(subjects, "HorizonStudy", STUDY)
     y = peak(3, 2, 5.0) + peak(250, 5) + noise()
     for keep in (0.9, 0.999):  # of which the second never builds up, and only a quarter is left out
         subject = explained(echo(keep=keep), y[:, None])
@@ -271,7 +272,12 @@ def test_a_sequence_without_a_valid_step_is_refused():
 
 def test_the_horizon_is_asked_once_and_the_page_says_how_steps_were_chosen(monkeypatch):
     calls = []
-    monkeypatch.setattr(insight, "horizon", lambda *given, **options: calls.append(given) or HORIZON(*given, **options))
+
+    def counted(*given, **options):
+        calls.append(options)
+        return STUDY(*given, **options)
+
+    monkeypatch.setattr(subjects, "HorizonStudy", counted)
     monkeypatch.setattr(build, "QUESTIONS", [q for q in questions.QUESTIONS if "How long" in q.title])
     y = peak(150, 5) + peak(300, 5, 0.8) + noise()
     found = gw.report(echo(keep=0.5), y[:, None])

@@ -45,7 +45,9 @@ def test_the_unit_that_was_planted_is_named_in_the_words_of_the_data():
     assert found.headline == f"{found.sentence.rpartition('; ')[0]}."
     assert found.reading[0].startswith("Tested: 2 units silenced")
     assert "<svg" in found.picture
-    assert "the output moves by " in carried(network, RAIN).sentence
+    moves = np.sqrt(np.square(network(RAIN)[0] - 1.3).mean())
+    assert carried(network, RAIN).sentence.startswith(f"Without unit 0 output q moves by {moves:.3g} mm/d; of 2 units")
+    assert "the output moves by 2.26 standard deviations" in carried(network.replace(labels=gw.Labels()), RAIN).sentence
 
 
 def test_of_a_named_sequence_its_own_values_are_compared():

@@ -50,8 +50,9 @@ class Checks(NamedTuple):
 class DrawnExchanges:
     """The exchanges of a run that are drawn to tell how long they last."""
 
-    def __init__(self, exchanges: Exchanges, rng: np.random.Generator) -> None:
-        self.exchanges, self.rng = exchanges, rng
+    def __init__(self, exchanges: Exchanges, rng: np.random.Generator, part: float = 1.0) -> None:
+        """Draw exchanges of a run; so large a `part` of them, to see if the horizon depends on which ones."""
+        self.exchanges, self.rng, self.part = exchanges, rng, part
 
     def drawn(self, count: int) -> Swaps:
         """Return so many random exchanges of steps by others with another input, or all."""
@@ -79,7 +80,7 @@ class DrawnExchanges:
         of a round lasts to the last lag, both begin again with a later one.
         """
         exchanges = self.exchanges
-        count = min(CANDIDATES, max(LEAST, CANDIDATE_WORK // exchanges.num_weights))
+        count = int(self.part * min(CANDIDATES, max(LEAST, CANDIDATE_WORK // exchanges.num_weights)))
         while True:
             later = min(FURTHER * lags, most)
             candidates = self.drawn(count)
@@ -92,7 +93,7 @@ class DrawnExchanges:
                 far = moved / np.where(deviation > rounding_margin(c, axis=(0, 1)), deviation, np.inf)
                 wanted = (far * (1 + outcome.units.quantile(SHARE)[0])).max(1).astype(np.float64)
                 wanted[first] = 0
-                second = self.chosen(wanted, SECOND)
+                second = self.chosen(wanted, int(self.part * SECOND))
                 if len(second):
                     outcome = Outcome.joined([outcome, exchanges.outcome(candidates.of(second), lags)])
                 if lags == later or not outcome.is_cut_off(SHARE):
@@ -104,7 +105,7 @@ class DrawnExchanges:
         units = moved.T[self.rng.permutation(moved.shape[1])]
         ranks = np.stack([largest_first(of_unit, FIRST) for of_unit in units], axis=1)
         in_turn = dict.fromkeys(ranks.ravel().tolist())
-        return np.array([*in_turn][:FIRST])
+        return np.array([*in_turn][: int(self.part * FIRST)])
 
     def chosen(self, weights: Array, count: int) -> Places:
         """Return some exchanges, drawn in proportion to their weights; fewer if fewer have any.

@@ -30,6 +30,7 @@ PEAK = 0.1 * (1 - TIE)  # of the largest difference: a smaller one does not show
 PART = 0.9 * (1 - TIE)  # of the sum of all differences
 LATE = 0.1  # of the lags, the last ones: a change lasts to the end if they have so much of it,
 TAIL = 0.05 * (1 + TIE)  # in all, or `PEAK` at most
+HALF = 0.5 * (1 + TIE)  # of the weight: if no more is left when the last exchange ends, none is taken to last longer
 FEW = 0.05 * (1 - TIE)  # of the weight of the exchanges: a lag that fewer reach is not one that was looked at
 
 Places = npt.NDArray[np.intp]
@@ -123,6 +124,8 @@ class Lasting(NamedTuple):
             seen = at_risk[first, quantity]
             left = np.cumprod(1 - ended / np.where(seen > 0, seen, 1))
             below = np.flatnonzero(left <= 1 - (1 - TIE) * share)
+            if not len(below) and ended[-1] and left[-1] <= HALF:  # nothing was seen to last longer
+                below = np.array([len(each) - 1])
             enough = np.flatnonzero(seen >= FEW * total[0, quantity])
             more[quantity] = not len(below) and total[0, quantity] > 0
             found[quantity] = each[below[0]] if len(below) else each[enough[-1]] * (total[0, quantity] > 0)

@@ -13,7 +13,7 @@ from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
-from gatewise.insight.exchanges import PEAK, Exchanges, Outcome, Places, Swaps
+from gatewise.insight.exchanges import PEAK, Exchanges, Lasting, Outcome, Places, Swaps
 from gatewise.insight.naming import (
     duration_of,
     of_cell,
@@ -209,6 +209,7 @@ class HorizonStudy:
         output: int | str | None = None,
         lags: int | None = None,
         rng: int | np.random.Generator = 0,
+        part: float = 1.0,
         **options: Any,
     ) -> None:
         draws = rng if isinstance(rng, np.random.Generator) else None
@@ -234,7 +235,7 @@ class HorizonStudy:
         if output is not None:
             place = output_of(output, exchanges.names, exchanges.y.shape[-1])
             exchanges = replace(exchanges, output=place)
-        self.drawn, most = DrawnExchanges(exchanges, draws), _most_lags(exchanges)
+        self.drawn, most = DrawnExchanges(exchanges, draws, part), _most_lags(exchanges)
         for values in (exchanges.cell_states, exchanges.y):
             require_finite(values, "a horizon")
         if lags is None:
@@ -245,6 +246,15 @@ class HorizonStudy:
         else:
             first = most = int(lags)
         self.lags, self.swaps, self.outcome = self.drawn.rounds(first, most)
+
+    def lags_of(self, output: int | str, which: Any = None) -> tuple[int, int]:
+        """Return how long changes show after and before a step in an output; `which` are the exchanges that count."""
+        exchanges = self.drawn.exchanges
+        number = output_of(output, exchanges.names, exchanges.y.shape[-1])
+        place, which = int(np.searchsorted(exchanges.varied, number)), slice(None) if which is None else which
+        parts = (Lasting(*(array[which][:, [place]] for array in part)) for part in self.outcome[:2])
+        after, before = (int(part.quantile(SHARE)[0][0]) if len(part.lags) else 0 for part in parts)
+        return (before, after) if exchanges.is_reversed else (after, before)
 
     @quiet
     def answer(self, output: int | str | None = None) -> Horizon:

@@ -115,13 +115,14 @@ def _error(y: Array, used: Mask, values: Array | None, labels: Labels, output: i
     subject, title, words = "the error", "error", "the error{3} {0} from {1} to {2}"
     if values is None:
         several = len(scale) > 1 and output is None
-        places = np.ones(wanted.shape, bool) & (output is None or np.arange(len(scale)) == output)
+        compared = np.ones(len(scale), bool) if output is None else np.arange(len(scale)) == output
+        places = np.ones(wanted.shape, bool) & compared
         subject, title = "the output", "change of the output"
         named = "the output" if output is None or len(scale) == 1 else output_phrase(_names(labels, len(scale))[output])
         words = "the outputs{3} move by {2}" if several else f"{named}{{3}} moves by {{2}}"
         subject, title = (subject, title) if several else (named, f"change of {named}")
         deviation = size * (wanted / size).std(0, dtype=np.float64)
-        if (varied := deviation > floor).any():
+        if (varied := (deviation > floor) & compared).any():
             places, scale, unit = places & varied, np.where(varied, deviation, 1.0), ""
             words += " standard deviations"
             title += " in standard deviations"

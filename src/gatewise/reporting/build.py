@@ -25,6 +25,7 @@ from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
 from gatewise.reporting.pictures import svg
 from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question, compared_run
+from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import KINDS, ReportSubject, subject_of
 
 
@@ -108,7 +109,7 @@ def report(
     >>> from gatewise.examples import latch
     >>> cell, x, *_ = latch()
     >>> print(gw.report(cell, x).headlines[0].headline)
-    A change of one step's input shows in the output for at least 6 steps.
+    Output 0 at step 6 is 0.7503; with step 0 and step 6 exchanged for others, it is 0.0002683 on average.
     """
     if not (title is None or isinstance(title, str)):
         raise OptionError(f"title must be a str, not {title!r}")
@@ -131,15 +132,15 @@ def report(
     subjects[0] = subject
     names = [f"{each.name}: " for each in (run, *run.others)] if run.others else [""]
     posed = [
-        (name, question, asked)
+        (name, question, asked, each)
         for name, each in zip(names, subjects, strict=True)
         for question, asked in _posed_questions(each)
         if not (question.of_network and each is not subject and None not in (each.network, subject.network))
     ]
     findings = []
     with working("asking", len(posed)) as done:
-        for place, (name, question, asked) in enumerate(posed):
-            findings.append(_ask_question(question, asked, f"p{place}", name))
+        for place, (name, question, asked, each) in enumerate(posed):
+            findings.append(_ask_question(question, asked, f"p{place}", each, name))
             done(1)
     facts = (
         *overview.facts(subject),
@@ -170,7 +171,9 @@ def _only_step(at: Any, series: WindowedSeries) -> Any:
     return steps[0]
 
 
-def _ask_question(question: Question, posed: PosedQuestion, key: str, lstm: str = "") -> Finding:
+def _ask_question(
+    question: Question, posed: PosedQuestion, key: str, subject: ReportSubject, lstm: str = ""
+) -> Finding:
     """Ask a report's question of each cell; return the finding of the most notable one, and a sentence of each.
 
     Of several LSTMs of a network, titles and headlines begin with the name of the `lstm`.
@@ -197,7 +200,12 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str, lstm: str 
     about = posed.title[len(question.topic) - 1 : -1]  # of values, their name after a space
     nothing = f"{question.nothing}{about}" if found_nothing else ""
     headline = "" if chosen is None else question.headline(chosen)
-    headline = f"{lstm}{headline}" if headline else ""
+    stable, call, surprise = Stability(), "", 0.0
+    if headline:
+        ask = dict(posed.asks)[name]
+        stable = stable if question.check is None else question.check(subject, chosen, ask)
+        call, surprise = question.call(chosen, subject), question.surprise(chosen)
+        headline = f"{lstm}{headline}"
     nothing = f"{lstm}{nothing}" if nothing else ""
     return Finding(
         f"{lstm}{posed.title}",
@@ -208,6 +216,10 @@ def _ask_question(question: Question, posed: PosedQuestion, key: str, lstm: str 
         others,
         headline,
         nothing,
+        call,
+        stable.checks,
+        stable.unstable,
+        surprise,
         draw,
     )
 

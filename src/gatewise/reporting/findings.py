@@ -12,6 +12,8 @@ from gatewise.files import storage
 from gatewise.insight.answer import Answer
 from gatewise.showing import counted, inline, show
 
+MAX_HEADLINES = 5
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Finding:
@@ -33,6 +35,14 @@ class Finding:
     headline : str
         The sentence that sums the answer up on top of a report; empty if there is none. The first of the `reading` is
         the experiment that it rests on.
+    call : str
+        The call of Python that repeats the headline on a `run`, such as ``gw.insight.effect(run, unit=3, scale=0)``.
+    checks : str
+        What repeating the headline with other seeds, on halves of the data and with shuffled weights showed.
+    unstable : str
+        Why the headline does not stand on top of a report; empty if it may.
+    surprise : float
+        How much a headline tells that one would not expect, by which headlines are ranked.
     nothing : str
         A clause, if the answer found nothing that is worth a section, such as ``no gate is stuck``; else empty.
 
@@ -53,6 +63,10 @@ class Finding:
     others: tuple[tuple[str, str], ...] = ()
     headline: str = ""
     nothing: str = ""
+    call: str = ""
+    checks: str = ""
+    unstable: str = ""
+    surprise: float = 0.0
     _draw: Callable[[], str] | None = None
 
     @property
@@ -94,7 +108,7 @@ class Report:
     >>> cell, x, *_ = latch()
     >>> report = gw.report(gw.LSTM.from_cells(cell), x)
     >>> report.title, len(report.findings)
-    ('A report on an LSTM', 12)
+    ('A report on an LSTM', 14)
     """
 
     title: str
@@ -104,9 +118,21 @@ class Report:
 
     @property
     def headlines(self) -> tuple[Finding, ...]:
-        """At most four findings that sum up the report, each by its `headline`: the first of a topic that has one."""
-        topics = {finding.topic: finding for finding in reversed(self.findings) if finding.headline}
-        return tuple(reversed(topics.values()))[:4]
+        """At most five findings that sum up the report, each by its `headline`, the most surprising first.
+
+        Of each topic it is the first that is stable.
+        """
+        stable = [finding for finding in self.findings if finding.headline and not finding.unstable]
+        topics: dict[str, Finding] = {}
+        for finding in stable:
+            topics.setdefault(finding.topic, finding)
+        ranked = sorted(topics.values(), key=lambda finding: -finding.surprise)
+        return tuple(ranked[:MAX_HEADLINES])
+
+    @property
+    def unstable(self) -> tuple[Finding, ...]:
+        """The findings that are no headlines because they do not hold when they are repeated."""
+        return tuple(finding for finding in self.findings if finding.headline and finding.unstable)
 
     @property
     def sections(self) -> tuple[Finding, ...]:

@@ -4,24 +4,110 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion, Probe
+from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion, Probe, Saturation
 from gatewise.insight.ceiling import BEFORE_SOFTMAX, WITHOUT_SKIP
 from gatewise.insight.naming import duration_of, step_noun
+from gatewise.reporting.inputs import InputUse
+from gatewise.reporting.stability import Stability
+from gatewise.reporting.subject import ReportSubject
+from gatewise.reporting.training import Training
+from gatewise.showing import counted
+
+NEAR = 0.1  # of the range below a ceiling: an output that comes no nearer does not meet it
+CLEARLY = 2.0  # times the effect of the next input
+DEAD = 0.25  # of the units: if more hardly move, something may be wrong
+STUCK = 0.75  # of the units: if more have a gate that never moves, the cell is saturated
 
 
 def memory(answer: Horizon) -> str:
-    """Return how long a change of the input shows in the output."""
+    """Return how long a change of the input shows in the output, over how many outputs, and what that rests on."""
     noun = step_noun(answer.step_duration)
     if not answer.stable:
         return "The run is unstable: small changes of the input grow, so that no memory horizon can be told."
     if not answer.curve.any():
         return f"No change of one {noun}'s input shows in {answer.title}{answer.longest_trace}."
-    least = "at least " if answer.at_least else ""
+    least, least_ahead = ("at least " if each else "" for each in (answer.at_least, answer.ahead_at_least))
     times = [f"for {least}{duration_of(answer.steps, answer.step_duration)}"] if answer.steps else []
     if answer.ahead:
-        times.append(f"at up to {duration_of(answer.ahead, answer.step_duration)} before it")
+        times.append(f"at {least_ahead or 'up to '}{duration_of(answer.ahead, answer.step_duration)} before it")
     when = " and ".join(times) or f"mostly at that {noun}"
-    return f"A change of one {noun}'s input shows in {answer.title} {when}{answer.longest_trace}."
+    others = ""
+    longest = np.maximum(answer.outputs_steps, answer.outputs_ahead)
+    if len(answer.outputs) > 1 and longest.min() < longest.max():
+        low, high = (duration_of(int(each), answer.step_duration) for each in (longest.min(), longest.max()))
+        others = f", {low} to {high} over the {len(answer.outputs)} outputs"
+    rests = f" ({counted(answer.exchanges, 'exchange')})" if answer.exchanges else ""
+    return f"A change of one {noun}'s input shows in {answer.title} {when}{others}{rests}{answer.longest_trace}."
+
+
+def memory_surprise(answer: Horizon) -> float:
+    """Return how much a horizon tells: a long one, or an unstable run, the most."""
+    if not answer.stable:
+        return 4.0
+    return 2.0 + 0.25 * float(np.log10(1 + max(answer.steps, answer.ahead)))
+
+
+def memory_call(answer: Horizon, subject: ReportSubject) -> str:
+    """Return the call that repeats a horizon."""
+    output = f", output={subject.target}" if answer.output else ""
+    return f"gw.insight.horizon({_run(subject)}{output})"
+
+
+def _run(subject: ReportSubject) -> str:
+    return f"run.sequence({subject.sequence})" if subject.has_named_sequence else "run"
+
+
+def uses(answer: InputUse) -> str:
+    """Return what is wrong with the inputs, or what the output uses and what it ignores."""
+    if answer.leak:
+        explained = f"{100 * float(answer.explained[answer.names.index(answer.leak)]):.0f} %"
+        return (
+            f"Input {answer.leak} explains {explained} of {answer.output} at the same step by itself: check whether it"
+            " contains what the model should predict."
+        )
+    if answer.outside:
+        return f"Input {answer.outside[0]}: this run lies outside what the model was made for."
+    if not answer.shares.any():
+        return answer.sentence
+    if len(answer.names) == 1:
+        return ""
+    return answer.sentence if answer.ignored or answer.constant or answer.shares[0] > CLEARLY * answer.shares[1] else ""
+
+
+def uses_surprise(answer: InputUse) -> float:
+    """Return how much the use of inputs tells: a leak, inputs that are ignored or outside the range, the most."""
+    return 4.0 if answer.leak or answer.outside or not answer.shares.any() else 2.2 if answer.ignored else 1.2
+
+
+def uses_call(answer: InputUse, subject: ReportSubject) -> str:
+    """Return the call that holds the input which a headline names."""
+    name = answer.leak or (answer.ignored[0] if answer.ignored else answer.names[0])
+    return f"gw.insight.effect({_run(subject)}, input={name!r}, scale=0, output={subject.target})"
+
+
+def uses_stability(answer: InputUse) -> Stability:
+    """Return whether all orders of the steps name the same input."""
+    same = len({*answer.tops}) == 1
+    checks = f"Repeated: {'the same input moves the output most' if same else 'different inputs lead'} in all orders."
+    if not same and not (answer.leak or answer.outside or answer.ignored or answer.constant):
+        return Stability("unstable over seeds", checks)
+    return Stability("", checks)
+
+
+def untrained(answer: Training) -> str:
+    """Return that the weights look untrained, if they do."""
+    return answer.sentence if answer.looks_untrained else ""
+
+
+def stuck(answer: Saturation) -> str:
+    """Return that many units hardly move, or that most have a gate that never does; nothing of a few."""
+    units, moves = len(answer.stuck[0]), "never moves from one side on this input"
+    if answer.dead is not None and answer.dead.sum() > DEAD * units:
+        return f"{int(answer.dead.sum())} of {units} units hardly move on this input."
+    count = int(answer.stuck[[0, 2]].any(0).sum())
+    if units > 1 and count >= STUCK * units:
+        return f"In {count} of {units} units, an input or output gate {moves}."
+    return ""
 
 
 def why(answer: Occlusion) -> str:
@@ -31,6 +117,35 @@ def why(answer: Occlusion) -> str:
     name = answer.target[0].upper() + answer.target[1:]
     experiment = f"with {answer.tried_names} exchanged for others, {answer.outcome} on average"
     return f"{name} is {answer.value:.4g}; {experiment}."
+
+
+def why_surprise(answer: Occlusion) -> float:
+    """Return how much the steps that an output rests on tell: more if they lie back."""
+    step = answer.step if answer.step is not None else len(answer.times) - 1
+    return 1.6 + 0.2 * float(np.log10(1 + max(abs(step - each) for each in answer.named)))
+
+
+def why_call(answer: Occlusion, subject: ReportSubject) -> str:
+    """Return the call that repeats what an output rests on."""
+    t = "" if answer.step is None else f", t={answer.step}"
+    sequence = f", sequence={subject.sequence}" if subject.lstm.batch_size > 1 else ""
+    return f"gw.insight.occlusion(run, {subject.target}{t}{sequence})"
+
+
+def units_surprise(answer: Ablation) -> float:
+    """Return how much a unit tells: more if no other has as large an effect."""
+    effects = np.abs(answer.effects)
+    return 1.5 + 1.0 * float(1 - effects[1] / effects[0]) if len(effects) > 1 and effects[0] else 1.0
+
+
+def units_call(answer: Ablation, subject: ReportSubject) -> str:
+    """Return the call that silences the unit with the largest effect."""
+    (edit,) = answer.edits[0]
+    cell = f", layer={edit.layer}" if subject.lstm.num_layers > 1 else ""
+    cell += f", direction={edit.direction!r}" if len(subject.lstm.directions) > 1 else ""
+    layer = cell if cell.startswith(", layer") or not cell else f", layer={edit.layer}{cell}"
+    output = f", output={subject.target}"
+    return f"gw.insight.effect({_run(subject)}, unit={edit.units[0]}{layer}, scale=0{output})"
 
 
 def units(answer: Ablation) -> str:
@@ -45,7 +160,10 @@ def limits(answer: Ceiling) -> str:
         return ""
     if WITHOUT_SKIP in answer.sentence:  # which has no limit
         return ""
-    measure, largest = answer.measures[0], float(np.nanmax(answer.output[:, 0]))
+    measure, output = answer.measures[0], answer.output[:, 0]
+    largest = float(np.nanmax(output))
+    if answer.ceiling[0] - largest > NEAR * (answer.ceiling[0] - float(np.nanmin(output))):
+        return ""  # a bound that the data do not come near
     name = "output" if measure.quantity == "output" else measure.quantity
     unit = f" {measure.unit}" if measure.unit else ""
     return (

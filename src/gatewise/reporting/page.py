@@ -14,18 +14,25 @@ from gatewise.reporting.findings import Finding, Report
 PACKAGE = "gatewise.reporting"  # where its style lies
 _UNBROKEN = re.compile(r"\b\d{4}-\d\d(-\d\d)?(T[\d:.]+)?\b|\b[\d.]+ %")  # dates, and percentages
 IMAGES = "; img-src data:"  # a heatmap within a picture
+UNSTABLE = "What does not stand on top, and why"
 UNANSWERED = "What cannot be asked of this run"
 
 
 def text(report: Report) -> str:
     """Return a report as plain text: its headlines, and its findings' sentences, each under its question."""
     lines = [clean(report.title), clean(report.lead), *([""] if report.headlines else [])]
-    lines += [f"{place}. {clean(finding.headline)}" for place, finding in enumerate(report.headlines, 1)]
+    for place, finding in enumerate(report.headlines, 1):
+        lines.append(f"{place}. {clean(finding.headline)}")
+        lines += [f"   {clean(finding.call)}"] if finding.call else []
     for finding in report.sections:
         lines += ["", clean(finding.question), f"  {clean(finding.sentence)}"]
         lines += [f"    {clean(sentence)}" for sentence in finding.reading]
+        lines += [f"    {clean(finding.checks)}"] if finding.checks else []
         lines += [f"    {clean(name)}: {clean(sentence)}" for name, sentence in finding.others]
     lines += ["", clean(report.nothing)] if report.nothing else []
+    if report.unstable:
+        lines += ["", UNSTABLE]
+        lines += [f"  {clean(finding.question)} {clean(finding.unstable)}" for finding in report.unstable]
     if report.unanswered:
         lines += ["", UNANSWERED]
         lines += [f"  {clean(finding.question)} {clean(finding.sentence)}" for finding in report.unanswered]
@@ -59,11 +66,13 @@ def _report_body(report: Report, tag: str) -> str:
             done(1)
     links = "".join(
         f'<li>{_text(finding.headline)} <a href="#{keys[finding.question]}"'
-        f' aria-label="{escape(clean(finding.question))}">↓</a></li>'
+        f' aria-label="{escape(clean(finding.question))}">↓</a>'
+        f"{f'<div><code>{_text(finding.call)}</code></div>' if finding.call else ''}</li>"
         for finding in report.headlines
     )
     short = f'<nav aria-label="In short"><h2>In short</h2><ol>{links}</ol></nav>' if links else ""
     nothing = f'<p class="nothing">{_text(report.nothing)}</p>' if report.nothing else ""
+    unstable = tuple((finding.question, finding.unstable) for finding in report.unstable)
     unanswered = tuple((finding.question, finding.sentence) for finding in report.unanswered)
     readings = tuple({finding.topic: finding.meaning for finding in report.sections}.items())
     sections = "\n".join(parts)
@@ -74,6 +83,7 @@ def _report_body(report: Report, tag: str) -> str:
 {sections}
 {nothing}
 <section class="notes">
+{_table(UNSTABLE, unstable) if unstable else ""}
 {_table(UNANSWERED, unanswered) if unanswered else ""}
 {_table("The model and the run", report.facts)}
 {_table("How to read this", readings)}
@@ -90,7 +100,8 @@ def _finding_section(finding: Finding, key: str) -> str:
     if finding.picture is not None:
         parts.append(f"<figure>{finding.picture}</figure>")
     if finding.reading:
-        parts.append(f'<p class="reading">{_text(" ".join(finding.reading))}</p>')
+        small = [*finding.reading, *([finding.checks] if finding.checks else [])]
+        parts.append(f'<p class="reading">{_text(" ".join(small))}</p>')
     if finding.others:
         parts.append(_table("The others", finding.others))
     return "\n".join([*parts, "</section>"])

@@ -19,7 +19,8 @@ from gatewise.insight.reconciling import reconcile
 from gatewise.insight.silencing import has_silencing_masks
 from gatewise.margins import first_largest
 from gatewise.records.trace import Trace
-from gatewise.reporting import headlines, overview
+from gatewise.reporting import headlines, inputs, overview, stability, training
+from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import ReportSubject
 from gatewise.showing import pictured
 
@@ -57,10 +58,14 @@ class Question:
     meaning: str  # how to read an answer and what it cannot see, in sentences that hold for every answer
     height: float = 3.0  # of the picture, in inches
     headline: Callable[[Any], str] = lambda answer: ""  # a sentence on top of the report
+    surprise: Callable[[Any], float] = lambda answer: 0.0  # of a headline: the largest stand on top
+    call: Callable[[Any, ReportSubject], str] = lambda answer, subject: ""  # of Python, which repeats a headline
+    check: Callable[..., Stability] | None = None  # of a headline; takes the subject, the answer and what asks
     nothing: str = ""  # a clause, in place of a section, if the answers found nothing
     found_nothing: Callable[[Any], bool] = lambda answer: False
     notability: Callable[[Any], float] = lambda answer: 0.0  # of several cells, the last of the largest is drawn
     draw: Callable[[Any, Any], Any] = _draw_answer  # draws an answer on a Figure
+    applies: Callable[[ReportSubject], bool] = lambda subject: True  # whether the question makes sense of a model
     each_cell: bool = False
     each_step: bool = False
     each_values: bool = False
@@ -73,6 +78,8 @@ class Question:
 
     def pose(self, subject: ReportSubject) -> Iterator[PosedQuestion]:
         """Yield a report's question about a subject: once, or for each step that is explained."""
+        if not self.applies(subject):
+            return
         if self.each_values:
             yield from self._pose_of_values(subject)
             return
@@ -147,20 +154,23 @@ def _reach(subject: ReportSubject) -> int:
 def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
     """Return what an output rests on, as far back as twice the horizon."""
     if t not in subject.occlusions:
-        given = (subject.run, subject.target, t, subject.sequence)
         tokens = None if subject.tokens is None else np.array(subject.tokens)
-        subject.occlusions[t] = replace(insight.occlusion(*given, steps=_reach(subject)), tokens=tokens)
+        subject.occlusions[t] = replace(_asked_again(subject, t), tokens=tokens)
     return subject.occlusions[t]
+
+
+def _asked_again(subject: ReportSubject, t: int | None, **options: Any) -> insight.Occlusion:
+    given = (subject.run, subject.target, t, subject.sequence)
+    return insight.occlusion(*given, steps=_reach(subject), **options)
 
 
 def _horizon(subject: ReportSubject) -> Answer:
     """Return the horizon, with the sentence that reconciles it with decays, and with derivatives of the same output."""
     run = subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run
-    answer = insight.horizon(run) if subject.horizon is None else subject.horizon
+    answer = insight.horizon(run, output=subject.target) if subject.horizon is None else subject.horizon
     influence = None
-    if answer.output in ("", subject.output_names[subject.target]):
-        with suppress(GatewiseError):
-            influence = subject.influence
+    with suppress(GatewiseError):
+        influence = subject.influence
     with suppress(GatewiseError):
         timescales = map(insight.timescales, subject.cells.values())
         answer = replace(answer, reading=(*answer.reading, reconcile(answer, timescales, influence)))
@@ -193,7 +203,13 @@ def _ablation(subject: ReportSubject) -> Answer:
         most = SILENCED // (extent * sum(cell.parameters.weight.size for cell in run.cells().values()))
     else:
         most = SILENCED_STEPS // (extent * len(run.cells()))
-    return insight.ablation(run, observed=observed, most=max(FEWEST, most))
+    output = subject.target if observed is None or subject.has_named_target else None
+    return insight.ablation(run, observed=observed, output=output, most=max(FEWEST, most))
+
+
+def _input_use(subject: ReportSubject) -> Answer:
+    run: Any = subject.run.sequence(subject.sequence).stored if subject.has_named_sequence else subject.run
+    return inputs.input_use(run, subject.target)
 
 
 def _fixed_points(cell: Trace) -> Answer:
@@ -226,6 +242,35 @@ QUESTIONS = (
         " Compare the horizon with how far back your task needs to look. It cannot see what this input never does.",
         3.4,
         headlines.memory,
+        surprise=headlines.memory_surprise,
+        call=headlines.memory_call,
+        check=lambda subject, answer, ask: stability.of_memory(subject, answer),
+    ),
+    Question(
+        "What does it use, and what does it ignore?",
+        _input_use,
+        "The values of one input were put in random orders over the steps, and the model ran again. An input that moves"
+        " the output little may still matter where it is rare, and inputs that rise and fall together share their"
+        " effect.",
+        3.0,
+        headlines.uses,
+        surprise=headlines.uses_surprise,
+        call=headlines.uses_call,
+        check=lambda subject, answer, ask: headlines.uses_stability(answer),
+        draw=inputs.draw,
+        applies=lambda subject: subject.network is None or subject.run.tokens is None,  # else it reads tokens
+    ),
+    Question(
+        "Do its weights look trained?",
+        lambda subject: training.training(subject.run),
+        "Most initialisers draw weights evenly between two bounds, or an orthogonal matrix. Training moves them away"
+        " from that. Weights that were drawn from a normal distribution cannot be told from trained ones.",
+        2.2,
+        headline=headlines.untrained,
+        surprise=lambda answer: 5.0,
+        nothing="the weights do not look untrained",
+        found_nothing=lambda answer: not answer.looks_untrained,
+        draw=training.draw,
     ),
     Question(
         "How fast does each cell state decay?",
@@ -252,6 +297,11 @@ QUESTIONS = (
         " bar goes up as far as this raises the output, and down as far as it lowers it. Steps that act together can"
         " change more, or less, than the sum of their bars.",
         headline=headlines.why,
+        surprise=headlines.why_surprise,
+        call=headlines.why_call,
+        check=lambda subject, answer, ask: stability.of_reasons(
+            subject, answer, partial(_asked_again, subject, answer.step)
+        ),
         each_step=True,
         of_network=True,
     ),
@@ -283,6 +333,9 @@ QUESTIONS = (
         " not show where one of them is silenced.",
         4.6,
         headlines.units,
+        surprise=headlines.units_surprise,
+        call=headlines.units_call,
+        check=lambda subject, answer, ask: stability.of_units(subject, answer),
         nothing="no unit changes the output where it is silenced",
         found_nothing=lambda answer: not answer.effects.any() and " silenced, of " not in answer.sentence,
     ),
@@ -294,6 +347,8 @@ QUESTIONS = (
         " whatever drifts correlates. A season that both have in common is not taken out.",
         4.2,
         headlines.carrier,
+        surprise=lambda answer: 2 * answer.found,
+        check=lambda subject, answer, ask: stability.of_carriers(answer, ask),
         nothing="no unit is found to carry",
         found_nothing=lambda answer: answer.sentence.startswith("No unit is found") and bool(answer.least > 0),
         notability=lambda answer: answer.found,
@@ -307,6 +362,8 @@ QUESTIONS = (
         " have a stuck gate, the model may be larger than its task needs, or this input may lie outside the range that"
         " it was trained on.",
         2.5,
+        headlines.stuck,
+        surprise=lambda answer: 1.5,
         nothing="no gate is stuck and no unit stands still",
         found_nothing=lambda answer: not (answer.stuck.any() or answer.dead is None or answer.dead.any()),
         notability=lambda answer: float(np.sum(answer.columns["stuck"])),
@@ -331,6 +388,7 @@ QUESTIONS = (
         " ceiling may be far above what any real input reaches.",
         3.4,
         headlines.limits,
+        surprise=lambda answer: 1.0,
         nothing="the model can reach the end of its output's range",
         found_nothing=lambda answer: bool(answer.own_range.all()),
     ),

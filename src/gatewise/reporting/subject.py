@@ -13,7 +13,7 @@ import numpy as np
 from gatewise import insight
 from gatewise.arrays import Array, Mask
 from gatewise.errors import GatewiseError, OptionError
-from gatewise.insight.horizon import Horizon
+from gatewise.insight.horizon import Horizon, HorizonStudy
 from gatewise.insight.influence import Influence
 from gatewise.insight.naming import at_step
 from gatewise.insight.retention import require_range
@@ -43,7 +43,9 @@ class ReportSubject:
     has_named_sequence: bool  # whether the caller named it; if not, the other questions are about all sequences
     steps: tuple[int | None, ...]  # that are explained; None for a network that reads the final states
     reason: str  # how they were chosen, as a clause; empty if they were named
-    horizon: Horizon | None  # how long a change of the input shows; None if that cannot be asked
+    horizon: Horizon | None  # how long a change of the input shows in that output; None if that cannot be asked
+    study: HorizonStudy | None = None  # on which that rests
+    has_named_target: bool = False  # whether the caller named the output
     tokens: tuple[str, ...] | None = None  # of the text that the run read
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
     occlusions: dict[int | None, insight.Occlusion] = field(default_factory=dict)  # of the steps, once asked
@@ -134,11 +136,12 @@ def subject_of(
         None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
     )
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
-    run, horizon = with_brief_names(run), None
+    run, horizon, study = with_brief_names(run), None, None
     tokens = tokens_of(run, text, vocabulary, named_sequence)
     run = run if tokens is None else with_named_steps(run, tokens)
     with suppress(GatewiseError):
-        horizon = insight.horizon(run if named_sequence is None else run.sequence(named_sequence))
+        study = HorizonStudy(run if named_sequence is None else run.sequence(named_sequence), output=output)
+        horizon = study.answer(output)
     sequences = np.ones(lstm.batch_size, bool)
     if named_sequence is not None:
         sequences = np.arange(lstm.batch_size) == named_sequence
@@ -148,6 +151,13 @@ def subject_of(
     if opened.series is not None or is_final:
         steps = (len(outputs) - 1,)
     events = choose_events(run.network, outputs, valid, sequences, output, horizon, steps, first.input)
+    if horizon is not None and study is not None and horizon.output not in ("", output_names[events.output]):
+        with suppress(GatewiseError):
+            if events.output not in study.drawn.exchanges.varied:
+                study = HorizonStudy(
+                    run if named_sequence is None else run.sequence(named_sequence), output=events.output
+                )
+            horizon = study.answer(events.output)
     for step in steps:
         if not valid[step, events.sequence]:
             raise OptionError(f"step {step} of sequence {events.sequence} is not valid")
@@ -162,6 +172,8 @@ def subject_of(
         (None,) if is_final else events.steps,
         "" if steps and (lstm.batch_size == 1 or sequence is not None) else events.reason,
         horizon,
+        study,
+        output is not None,
         tokens,
         opened.series,
     )
