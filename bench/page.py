@@ -1,6 +1,7 @@
 """How long a report takes: python -m bench.page [STEPS UNITS]. One run of a network, and the page about it.
 
-It has no rival; its goal is a page about 10,000 steps of 128 units in less than 10 seconds.
+It has no rival; its goal is a page about 10,000 steps of 128 units in less than 20 seconds, in which every headline is
+repeated to see if it is stable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import gatewise as gw
 from bench.measures import Measure
 
 STEPS, UNITS, FEATURES = 10_000, 128, 8
-GOAL = 10.0  # seconds
+GOAL = 20.0  # seconds
 
 
 def timed(steps: int, units: int) -> tuple[float, float, int]:
