@@ -32,6 +32,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {  # that a question or a picture cannot do without
     "change": {"after": None},
     "decomposition": {"start": 3, "stop": 5},
+    "effect": {"unit": 0, "scale": 0},
     "matches": {"start": 3, "stop": 5, "threshold": 0.0},
     "probe": {"values": np.arange(30.0)},
     "text": {"text": "a" * 30, "unit": 0},

@@ -105,6 +105,7 @@ def test_ablation_of_an_lstm_changes_what_a_rerun_changes():
             assert metric == pytest.approx(float(again.output.sum()), rel=1e-4)
 
 
+@pytest.mark.peers
 def test_influence_is_the_gradient_of_pytorch():
     torch = pytest.importorskip("torch")
     trace, around = two_runs()

@@ -146,9 +146,10 @@ def test_at_the_command_line_each_column_has_its_sentences_and_the_best_is_drawn
         "Unit 0 carries storage",
         "Tested",
         lines[2],
+        "In held-out blocks, unit 0 has r 1.00.",
         "No unit is found to carry walk",
         "Tested",
-        lines[5],
+        lines[6],
         "p.csv",
     ]
     assert Path("p.csv").read_text(encoding="utf-8").splitlines()[1].startswith("0,9.")

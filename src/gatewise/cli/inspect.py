@@ -68,7 +68,7 @@ def inspect(
     Parameters
     ----------
     all
-        Show everything: where each LSTM is stored, every layer, and each tensor, node and attribute that is left out.
+        Show everything, also each tensor that is left out.
     json
         Print the same as JSON. Its keys are file, format, network (whether the file describes a whole network), layers
         (of a network that is read as a graph, a line for each), lstms, inputs, parts, refused, calls (what unpickling

@@ -169,16 +169,16 @@ def _agreement() -> Reproduction:
         for between in VERBS:
             x = sentences(words, subject, between)
             answer = ablation(model, x, metric=partial(agreeing, words, subject=subject))
-            whole = agreeing(words, model.trace(x).output, subject)
+            unchanged = agreeing(words, model.trace(x).output, subject)
             (unit, share), (other, next_share) = sorted(
                 zip(answer.columns["edit"].tolist(), answer.columns["metric"].tolist(), strict=True),
                 key=lambda row: row[1],
             )[:2]
-            numbers |= {(subject, between): {"whole": whole, unit: share, other: next_share}}
+            numbers |= {(subject, between): {"whole": unchanged, unit: share, other: next_share}}
             without = "and as many without any one unit"
-            if share < whole:
+            if share < unchanged:
                 without = f"{share:.0%} without {unit}, and {next_share:.0%} without {other}"
-            found.append(f"{subject} subject, {between} nouns between: {whole:.0%} of the verbs agree, {without}.")
+            found.append(f"{subject} subject, {between} nouns between: {unchanged:.0%} of the verbs agree, {without}.")
     found = [line[0].upper() + line[1:].replace("%", " %") for line in found]
     return Reproduction(
         'Lakretz et al. (2019), "The emergence of number and syntax units in LSTM language models"',

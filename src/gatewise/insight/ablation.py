@@ -151,8 +151,8 @@ def ablation(
         raise OptionError("an ablation of a run takes no input and no options: they are those of the run")
     if reserved := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
         raise OptionError(f"an ablation sets {reserved[0]} itself; edits are given as parts")
-    given: Any = model.trace(x, **options) if isinstance(model, (LSTM, Network)) else model
-    run: Any = stored_run(given)
+    source: Any = model.trace(x, **options) if isinstance(model, (LSTM, Network)) else model
+    run: Any = stored_run(source)
     run.require_unedited("an ablation")
     run.require("an ablation")
     require_range(run.lstm.first)
@@ -163,7 +163,7 @@ def ablation(
         raise OptionError("most limits the units that are silenced, and no other parts")
     edits_by_name = _most_active(run, every, size("most", most)) if most is not None else every
     by_masks = parts == "units" and has_silencing_masks(run)
-    whole = run_again(run, engine="auto" if by_masks else "reference")
+    base = run_again(run, engine="auto" if by_masks else "reference")
     raw, place = raw_outputs(run), None
     if output is not None:
         if callable(metric):
@@ -174,21 +174,21 @@ def ablation(
         if raw.noun == "logit":
             name = f"the logit of {name}"
             if run.network.is_in_graph or run.network.head.activation is not None:
-                whole = before_classes(whole)
-        when = metric_of(whole, run, metric, observed).when
-        chosen = moved_output(raw_outputs(whole, raw).values, raw.used, place, name, raw.units[place])._replace(
+                base = before_classes(base)
+        when = metric_of(base, run, metric, observed).when
+        chosen = moved_output(raw_outputs(base, raw).values, raw.used, place, name, raw.units[place])._replace(
             when=when
         )
     elif not callable(metric):
-        chosen = metric_of(whole, run, metric, observed, place)
+        chosen = metric_of(base, run, metric, observed, place)
     elif observed is None:
-        chosen = Metric(lambda y: metric(y if given.batched else y.squeeze(int(y.ndim > 2))))
+        chosen = Metric(lambda y: metric(y if source.batched else y.squeeze(int(y.ndim > 2))))
     else:
         raise OptionError("observed goes with the metrics error and accuracy, not with a function")
     with working("ablating", len(edits_by_name)) as done:
-        unedited = _finite_metric(chosen.of(whole.output), "the unchanged model")
+        unedited = _finite_metric(chosen.of(base.output), "the unchanged model")
         metrics = np.empty(len(edits_by_name))
-        outputs = _outputs_without(whole, [*edits_by_name.values()], by_masks=by_masks)
+        outputs = _outputs_without(base, [*edits_by_name.values()], by_masks=by_masks)
         for row, (name, values) in enumerate(zip(edits_by_name, outputs, strict=True)):
             metrics[row] = _finite_metric(chosen.of(values), name)
             done(1)
@@ -263,15 +263,15 @@ def _most_active(run: Any, edits_by_name: dict[str, Any], most: int) -> dict[str
     return dict(np.array([*edits_by_name.items()], object)[chosen].tolist())
 
 
-def _outputs_without(whole: NetworkTrace, edits: Sequence[tuple[Edit, ...]], *, by_masks: bool) -> Iterator[Array]:
+def _outputs_without(base: NetworkTrace, edits: Sequence[tuple[Edit, ...]], *, by_masks: bool) -> Iterator[Array]:
     """Yield the output of a run with each of some edits, in their order, which is that of its cells."""
     if not by_masks:
         for each in edits:
-            yield run_again(whole, keep=(), engine="reference", edit=each).output
+            yield run_again(base, keep=(), engine="reference", edit=each).output
         return
-    for key in whole.cells():
+    for key in base.cells():
         units = [edit.units[0] for (edit,) in edits if (edit.layer, edit.direction) == key]
-        yield from outputs_without(whole, key, units)
+        yield from outputs_without(base, key, units)
 
 
 def _finite_metric(metric: Any, name: str) -> float:

@@ -91,9 +91,9 @@ class DrawnExchanges:
                 c = exchanges.cell_states
                 deviation = c.std((0, 1))
                 far = moved / np.where(deviation > rounding_margin(c, axis=(0, 1)), deviation, np.inf)
-                wanted = (far * (1 + outcome.units.quantile(SHARE)[0])).max(1).astype(np.float64)
-                wanted[first] = 0
-                second = self.chosen(wanted, int(self.part * SECOND))
+                sizes_beyond = (far * (1 + outcome.units.quantile(SHARE)[0])).max(1).astype(np.float64)
+                sizes_beyond[first] = 0
+                second = self.chosen(sizes_beyond, int(self.part * SECOND))
                 if len(second):
                     outcome = Outcome.joined([outcome, exchanges.outcome(candidates.of(second), lags)])
                 if lags == later or not outcome.is_cut_off(SHARE):
@@ -126,8 +126,8 @@ class DrawnExchanges:
         chosen = self.chosen(sums, CHECKED)
         if not len(chosen):
             return None
-        kept = self.exchanges.kept_without_end(swaps.of(chosen), lasts[chosen], self.exchanges.varied[place])
-        return bool((kept * sums[chosen]).sum() > 0.5 * (1 - TIE) * sums[chosen].sum())
+        lasting_alone = self.exchanges.kept_without_end(swaps.of(chosen), lasts[chosen], self.exchanges.varied[place])
+        return bool((lasting_alone * sums[chosen]).sum() > 0.5 * (1 - TIE) * sums[chosen].sum())
 
     def checks(self, swaps: Swaps, outcome: Outcome, place: int, lags: int) -> Checks:
         """Return the findings of the checks of a horizon about the output at a place."""
@@ -146,7 +146,7 @@ class DrawnExchanges:
             whole = swaps.of(lasting)
             small = whole._replace(part=SMALL)
             early = float(self.exchanges.one_step(small).sum() / self.exchanges.one_step(whole).sum())
-            at_end = late_lags(np.minimum(self.exchanges.seen(whole)[0], lags), lags + 1)
+            at_end = late_lags(np.minimum(self.exchanges.last_lags(whole)[0], lags), lags + 1)
             ends = (run(small, lags).differences, outcome.differences[:, lasting])
             later = [d[-lags - 1 :, :, place][at_end] for d in ends]
             late = float(later[0].sum(dtype=np.float64) / later[1].sum(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""What does one change do? A run with a unit, a gate or an input changed, and how its outputs then differ."""
+"""The effect of one change: a run with a unit, a gate or an input changed, and how its outputs then differ."""
 
 from __future__ import annotations
 
@@ -136,10 +136,10 @@ def effect(
     With the forget gate set to 1, output 0 changes by 0.00237 (root mean square), 0.009 of its standard deviation, \
 and by 0.00627 at most, at step 6.
     """
-    given: Any = getattr(run, "trace", run)
-    if isinstance(given, LSTM | Network) or not hasattr(given, "lstm"):
+    source: Any = getattr(run, "trace", run)
+    if isinstance(source, LSTM | Network) or not hasattr(source, "lstm"):
         raise OptionError(f"effect takes a run, such as lstm.trace(x) or open_run(model, x), not {type(run).__name__}")
-    stored: Any = stored_run(given)
+    stored: Any = stored_run(source)
     stored.require_unedited("an effect")
     stored.require("an effect")
     require_range(stored.lstm.first)

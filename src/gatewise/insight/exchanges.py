@@ -84,17 +84,17 @@ class Lasting(NamedTuple):
     lasts: Mask
 
     @classmethod
-    def of_differences(cls, d: Array, seen: Places | None = None) -> Lasting:
+    def of_differences(cls, d: Array, last_lags: Places | None = None) -> Lasting:
         """Return how long differences (lag, exchange, quantity) show.
 
-        `seen` has the last lag (exchange,) that its sequence is long enough to show; the differences after it are 0.
+        `last_lags` (exchange,) has the last lag for which the sequence is long enough; the differences after it are 0.
         """
         sums, largest, end = d.sum(0, dtype=np.float64), d.max(0), len(d) - 1
-        seen = np.full(d.shape[1], end) if seen is None else np.minimum(seen, end)
+        last_lags = np.full(d.shape[1], end) if last_lags is None else np.minimum(last_lags, end)
         last = end - np.argmax((d >= PEAK * largest)[::-1], axis=0)
         part = (np.cumsum(d, axis=0, dtype=np.float64) < PART * sums).sum(0)
         lags = np.maximum(last, np.minimum(part, end))
-        late = np.where(late_lags(seen, len(d))[..., None], d, 0)
+        late = np.where(late_lags(last_lags, len(d))[..., None], d, 0)
         reaches = (late.sum(0, dtype=np.float64) > TAIL * sums) | (late.max(0) > PEAK * largest)
         lasts = reaches & (end > 0) & (sums > 0)
         return cls(np.where(sums > 0, lags, 0), sums, lasts)
@@ -117,25 +117,27 @@ class Lasting(NamedTuple):
         total = at_risk[:1]
         # Those that end at a lag are taken from all that were seen so far, which those that last do, too.
         ends = np.where(lasts, 0, weights)
-        found, more = np.zeros(lags.shape[1], np.intp), np.ones(lags.shape[1], bool)
+        lags_found, more = np.zeros(lags.shape[1], np.intp), np.ones(lags.shape[1], bool)
         for quantity in range(lags.shape[1]):
             each, first = np.unique(lags[:, quantity], return_index=True)
             ended = np.add.reduceat(ends[:, quantity], first)
-            seen = at_risk[first, quantity]
-            left = np.cumprod(1 - ended / np.where(seen > 0, seen, 1))
+            remaining = at_risk[first, quantity]
+            left = np.cumprod(1 - ended / np.where(remaining > 0, remaining, 1))
             below = np.flatnonzero(left <= 1 - (1 - TIE) * share)
             if not len(below) and ended[-1] and left[-1] <= HALF:  # nothing was seen to last longer
                 below = np.array([len(each) - 1])
-            enough = np.flatnonzero(seen >= FEW * total[0, quantity])
+            enough = np.flatnonzero(remaining >= FEW * total[0, quantity])
             more[quantity] = not len(below) and total[0, quantity] > 0
-            found[quantity] = each[below[0]] if len(below) else each[enough[-1]] * (total[0, quantity] > 0)
-        return found, more
+            lags_found[quantity] = each[below[0]] if len(below) else each[enough[-1]] * (total[0, quantity] > 0)
+        return lags_found, more
 
 
-def late_lags(seen: Places, count: int) -> Mask:
-    """Return which of so many lags are in the last tenth (lag, exchange) of those that were seen of each exchange."""
+def late_lags(last_lags: Places, count: int) -> Mask:
+    """Return a mask (lag, exchange) of the last tenth of the lags that were seen of each exchange."""
     lag = np.arange(count)[:, None]
-    late: Mask = (lag <= seen) & (lag > seen - np.maximum(1, np.round(LATE * (seen + 1)).astype(np.intp)))
+    late: Mask = (lag <= last_lags) & (
+        lag > last_lags - np.maximum(1, np.round(LATE * (last_lags + 1)).astype(np.intp))
+    )
     return late
 
 
@@ -306,7 +308,7 @@ class Exchanges:
             inside[: len(valid) - later] &= valid[later:]
         return Steps(*np.nonzero(valid & inside))
 
-    def seen(self, swaps: Swaps) -> tuple[Places, Places]:
+    def last_lags(self, swaps: Swaps) -> tuple[Places, Places]:
         """Return the last lags after and before each exchange (exchange,) that its sequence has a step for."""
         first, last = (end[swaps.at.sequences] for end in self.ends)
         return np.maximum(last - swaps.at.times - swaps.steps + 1, 0), np.maximum(swaps.at.times - first, 0)
@@ -356,14 +358,14 @@ class Exchanges:
                 anew = np.where(self.goes_forward, units[1:], units[:-1]) - along
                 along[beyond[1:] | beyond[:-1]] = anew[beyond[1:] | beyond[:-1]] = 0
                 sizes = np.abs(units)
-                seen = self.seen(some)
+                ends = self.last_lags(some)
                 both = [
-                    Lasting.of_differences(sizes[when], end) for when, end in zip((later, earlier), seen, strict=True)
+                    Lasting.of_differences(sizes[when], end) for when, end in zip((later, earlier), ends, strict=True)
                 ]
                 parts.append(
                     Outcome(
-                        Lasting.of_differences(outputs[later], seen[0]),
-                        Lasting.of_differences(outputs[earlier], seen[1]),
+                        Lasting.of_differences(outputs[later], ends[0]),
+                        Lasting.of_differences(outputs[earlier], ends[1]),
                         Lasting(*(np.where(self.goes_forward, *pair) for pair in zip(*both, strict=True))),
                         np.where(self.goes_forward, *(sizes[when].sum(1) for when in (later, earlier))),
                         np.abs(along).sum((0, 1)),
@@ -398,7 +400,7 @@ class Exchanges:
         return steps, inside if self.valid is None else inside & self.valid[steps]
 
     def _beyond(self, swaps: Swaps, first: int, last: int) -> Mask:
-        """Return which steps (time, exchange) from `first` to `last` after each exchange the run does not have."""
+        """Return the steps (time, exchange), from `first` to `last` after each exchange, that the run does not have."""
         times = swaps.at.times + np.arange(first, last + 1)[:, None]
         return (times < 0) | (times >= len(self.x))
 

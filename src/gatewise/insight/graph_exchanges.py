@@ -53,8 +53,8 @@ class GraphExchanges(Exchanges):
         changed, middle = np.array(self.x), len(self.x) // 2
         changed[middle] = self.x[middle - 1] if (self.x[middle] != self.x[middle - 1]).any() else self.x[0]
         y, c = self._runs_of(changed, np.arange(self.x.shape[1]))
-        whole = self._runs_of(self.x, np.arange(self.x.shape[1]))
-        return any(bool((a[:middle] != b[:middle]).any()) for a, b in zip((y, c), whole, strict=True))
+        complete = self._runs_of(self.x, np.arange(self.x.shape[1]))
+        return any(bool((a[:middle] != b[:middle]).any()) for a, b in zip((y, c), complete, strict=True))
 
     @cached_property
     def cells(self) -> dict[Cell, Trace]:
@@ -92,15 +92,15 @@ class GraphExchanges(Exchanges):
         if x is None and (swaps.states or self._is_choosing):
             return self._run_of_lstm(swaps, first, last)
         (steps, which), rows = self._steps(swaps, first, last)[0], np.arange(len(swaps.at.times))
-        whole = np.array(self.x[:, which])
+        complete = np.array(self.x[:, which])
         if x is not None:
             there = ~self._beyond(swaps, first, last)
-            whole[steps[there], np.broadcast_to(rows, steps.shape)[there]] = x[there]
-        taken = swaps.at.times + np.arange(swaps.steps)[:, None], rows
+            complete[steps[there], np.broadcast_to(rows, steps.shape)[there]] = x[there]
+        exchanged = swaps.at.times + np.arange(swaps.steps)[:, None], rows
         sources = self.x[swaps.source.times + np.arange(swaps.steps)[:, None], swaps.source.sequences]
-        here = whole[taken]
-        whole[taken] = sources if swaps.part == 1 else here + whole.dtype.type(swaps.part) * (sources - here)
-        y, c = self._runs_of(whole, which)
+        here = complete[exchanged]
+        complete[exchanged] = sources if swaps.part == 1 else here + complete.dtype.type(swaps.part) * (sources - here)
+        y, c = self._runs_of(complete, which)
         return y[steps, rows], c[steps, rows]
 
     def _runs_of(self, x: Array, which: Any) -> tuple[Array, Array]:

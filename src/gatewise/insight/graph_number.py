@@ -91,9 +91,9 @@ class GraphNumber:
             )
             for row in of_finals
         )
-        found = backward(lstm, of_y[self.start : self.start + steps], ends)
+        gradients = backward(lstm, of_y[self.start : self.start + steps], ends)
         done(steps * len(lstm.cells()))
-        return np.asarray(found.x, np.float64), found.state
+        return np.asarray(gradients.x, np.float64), gradients.state
 
     def _reaches_end(self, way: str, steps: int) -> bool:
         return self.start == 0 if way == "backward" else self.start + steps == self.run.num_steps

@@ -248,7 +248,7 @@ class HorizonStudy:
         self.lags, self.swaps, self.outcome = self.drawn.rounds(first, most)
 
     def lags_of(self, output: int | str, which: Any = None) -> tuple[int, int]:
-        """Return how long changes show after and before a step in an output; `which` are the exchanges that count."""
+        """Return the lags up to which changes show after and before a step; `which` are the exchanges that count."""
         exchanges = self.drawn.exchanges
         number = output_of(output, exchanges.names, exchanges.y.shape[-1])
         place, which = int(np.searchsorted(exchanges.varied, number)), slice(None) if which is None else which
@@ -385,8 +385,8 @@ def _sentence(
     if not outcome.sums[:, place].any():
         sentence = "No exchanged step of the input changes the output"
     else:
-        shown = _shown(answer, outcome, place, step, is_abrupt=is_abrupt, ended=ended)
-        sentence = f"A change of one {step_noun(step)}'s input shows in {answer.title} {shown}"
+        visible = _shown(answer, outcome, place, step, is_abrupt=is_abrupt, ended=ended)
+        sentence = f"A change of one {step_noun(step)}'s input shows in {answer.title} {visible}"
     return f"{sentence}{answer.longest_trace}."
 
 
@@ -424,8 +424,8 @@ def _shown(
 
 def _ends_abruptly(outcome: Outcome, place: int) -> bool:
     """Return whether the differences of an output are still large at their last lags: they do not fade, but end."""
-    d, shown = outcome.differences[-len(outcome.sizes) :, :, place], outcome.outputs
-    largest, last, sums = d.max(0), shown.lags[:, place], np.where(shown.lasts, 0, shown.sums)[:, place]
+    d, visible = outcome.differences[-len(outcome.sizes) :, :, place], outcome.outputs
+    largest, last, sums = d.max(0), visible.lags[:, place], np.where(visible.lasts, 0, visible.sums)[:, place]
     at_end = d[last, np.arange(len(last))] / np.where(largest > 0, largest, 1)
     return bool(sums.any() and (at_end * sums).sum() >= ABRUPT * sums.sum())
 

@@ -93,11 +93,11 @@ def is_window(run: Any) -> bool:
 
 def moved_output(y: Array, used: Mask, output: int, name: str, unit: str) -> Metric:
     """Return the root mean square of the changes of one output (time, batch, output), which has a name and a unit."""
-    wanted = y[used][:, output].astype(np.float64)
+    expected = y[used][:, output].astype(np.float64)
     floor = ROUNDING * float(np.finfo(y.dtype).eps) * (float(np.abs(y[used]).max()) or 1.0)
 
     def moved(other: Array) -> Any:
-        return np.sqrt(np.square(other.reshape(y.shape)[used][:, output] - wanted).mean())
+        return np.sqrt(np.square(other.reshape(y.shape)[used][:, output] - expected).mean())
 
     unit = f" {unit}".rstrip()
     return Metric(moved, name, f"change of {name}", f"{name}{{3}} moves by {{2}}", unit, floor)
@@ -105,38 +105,38 @@ def moved_output(y: Array, used: Mask, output: int, name: str, unit: str) -> Met
 
 def _error(y: Array, used: Mask, values: Array | None, labels: Labels, output: int | None) -> Metric:
     """Return the root mean square of the errors, or of the changes of outputs in their standard deviations."""
-    wanted, scale = (y if values is None else values)[used], np.ones(y.shape[-1])
-    if wanted.shape[-1] != y.shape[-1]:
+    expected, scale = (y if values is None else values)[used], np.ones(y.shape[-1])
+    if expected.shape[-1] != y.shape[-1]:
         raise OptionError(f"an error needs observed values of all {y.shape[-1]} outputs, not a class")
     units = {labels.measures[name].unit if name in labels.measures else "" for name in labels.outputs or ("",)}
     unit = f" {units.pop()}".rstrip() if len(units) == 1 else ""
     size = float(np.abs(y[used]).max()) or 1.0
-    places, floor = ~np.isnan(wanted), ROUNDING * float(np.finfo(y.dtype).eps) * size
+    places, floor = ~np.isnan(expected), ROUNDING * float(np.finfo(y.dtype).eps) * size
     subject, title, words = "the error", "error", "the error{3} {0} from {1} to {2}"
     if values is None:
         several = len(scale) > 1 and output is None
         compared = np.ones(len(scale), bool) if output is None else np.arange(len(scale)) == output
-        places = np.ones(wanted.shape, bool) & compared
+        places = np.ones(expected.shape, bool) & compared
         subject, title = "the output", "change of the output"
         named = "the output" if output is None or len(scale) == 1 else output_phrase(_names(labels, len(scale))[output])
         words = "the outputs{3} move by {2}" if several else f"{named}{{3}} moves by {{2}}"
         subject, title = (subject, title) if several else (named, f"change of {named}")
-        deviation = size * (wanted / size).std(0, dtype=np.float64)
+        deviation = size * (expected / size).std(0, dtype=np.float64)
         if (varied := (deviation > floor) & compared).any():
             places, scale, unit = places & varied, np.where(varied, deviation, 1.0), ""
             words += " standard deviations"
             title += " in standard deviations"
 
     def error(output: Array) -> Any:
-        apart = (output.reshape(y.shape)[used] - wanted) / scale
+        apart = (output.reshape(y.shape)[used] - expected) / scale
         return np.sqrt(np.square(apart[places], dtype=np.float64).mean())
 
     return Metric(error, subject, title, words, unit, floor / float(scale.min()))
 
 
 def _names(labels: Labels, count: int) -> tuple[str, ...]:
-    given = labels.outputs
-    return tuple(given) if given and len(given) == count else tuple(map(str, range(count)))
+    labelled = labels.outputs
+    return tuple(labelled) if labelled and len(labelled) == count else tuple(map(str, range(count)))
 
 
 def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> Metric:
@@ -148,14 +148,14 @@ def _accuracy(y: Array, used: Mask, values: Array | None, *, is_share: bool) -> 
         margin = rounding_margin(rows, axis=-1)
         return rows[:, 0] > 0.5 + margin if count == 1 else (rows >= (rows.max(-1) - margin)[:, None]).argmax(-1)
 
-    wanted = predicted(y) if values is None else values[used][:, 0]
+    expected = predicted(y) if values is None else values[used][:, 0]
     if (count == 1 and not is_share) or (values is not None and values.shape[-1] == count > 1):
         raise OptionError("the accuracy needs an output for each class or a single sigmoid, and one class at each step")
-    if not np.isin(wanted, range(max(2, count))).all():
+    if not np.isin(expected, range(max(2, count))).all():
         raise OptionError(f"observed classes must be integers from 0 to {max(2, count) - 1}, or NaN")
 
     def share(output: Array) -> Any:
-        return ((predicted(output) == wanted) != (values is None)).mean()
+        return ((predicted(output) == expected) != (values is None)).mean()
 
     if values is None:
         words = "the share of outputs with another class{3} {0} from {1} to {2}"
@@ -178,10 +178,10 @@ def _fitted(observed: Any, shape: tuple[int, ...], takes_class: bool) -> Array:
     if np.isinf(values).any():
         raise OptionError("observed must be finite numbers, or NaN where there is none; some are infinite")
     words = "it must be" if takes_class or shape[-1] == 1 else "these outputs are not known to be classes: it must be"
-    for wanted, meaning in ((shape, ""), ((*shape[:-1], 1), " with a class for each"))[: 1 + takes_class]:
-        shapes = [wanted, *[wanted[:-1]] * (wanted[-1] == 1)]
-        shapes += [short[:batch] + short[batch + 1 :] for short in shapes if wanted[batch] == 1]
+    for expected, meaning in ((shape, ""), ((*shape[:-1], 1), " with a class for each"))[: 1 + takes_class]:
+        shapes = [expected, *[expected[:-1]] * (expected[-1] == 1)]
+        shapes += [short[:batch] + short[batch + 1 :] for short in shapes if expected[batch] == 1]
         if values.shape in shapes:
-            return values.reshape(wanted)
-        words += f"{', or' * bool(meaning)} {' or '.join(map(str, dict.fromkeys((shapes[-1], wanted))))}{meaning}"
+            return values.reshape(expected)
+        words += f"{', or' * bool(meaning)} {' or '.join(map(str, dict.fromkeys((shapes[-1], expected))))}{meaning}"
     raise ShapeError(f"observed has shape {values.shape}; {words}")

@@ -14,7 +14,6 @@ from gatewise.arrays import Array, Mask
 from gatewise.insight.metrics import ROUNDING, classes_of, compared_rows
 from gatewise.margins import rounding_margin
 from gatewise.network import SOFTMAX, Network
-from gatewise.records.trace import Trace
 
 
 def without_activation(network: Network) -> Network:
@@ -90,8 +89,9 @@ def raw_outputs(run: Any, before: RawOutputs | None = None) -> RawOutputs:
 
     `before` has those of the run that this one was changed from, whose classes and names these have.
     """
-    run = run.lstm if isinstance(run, Trace) else run
-    network, y = run.network, run.output
+    network = getattr(run, "network", None)
+    run = run.lstm if network is None else run  # of a cell, those of its LSTM
+    y = run.output
     used = compared_rows(run)
     used = used[None] if used.ndim == 1 else used
     count = y.size // max(1, used.size)
@@ -100,8 +100,8 @@ def raw_outputs(run: Any, before: RawOutputs | None = None) -> RawOutputs:
         y = before_classes(run).output
     if before is not None:
         return replace(before, values=y.reshape(*used.shape, count))
-    given = run.labels.outputs
-    names = tuple(given) if given and len(given) == count else tuple(map(str, range(count)))
+    labelled = run.labels.outputs
+    names = tuple(labelled) if labelled and len(labelled) == count else tuple(map(str, range(count)))
     measures = run.labels.measures
     units = tuple(measures[name].unit if kind is None and name in measures else "" for name in names)
     classes = "" if kind is None else "one" if kind == SIGMOID else "several"

@@ -158,11 +158,11 @@ def judge_engine(subject: Subject, chosen: Iterable[Design]) -> Judgement:
         lost = 0
         with working(f"judging {subject.name}", len(cases), expected=10.0) as done:
             for design in cases:
-                found, single = verdict_on(design), design.of_one_sequence
-                if found.kind == REFUSED and single is not None:
+                verdict_here, single = verdict_on(design), design.of_one_sequence
+                if verdict_here.kind == REFUSED and single is not None:
                     alone = verdict_on(single)
-                    found = found if alone.kind == REFUSED else alone
-                verdicts.append(found)
+                    verdict_here = verdict_here if alone.kind == REFUSED else alone
+                verdicts.append(verdict_here)
                 done(1)
                 lost = lost + 1 if verdicts[-1].kind in ("crashed", "timed out", "no result") else 0
                 if lost >= GIVE_UP and len({verdict.kind for verdict in verdicts}) == 1:

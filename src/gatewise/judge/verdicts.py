@@ -258,7 +258,7 @@ def _compared(
 
 def _allowances(answers: Answers, deviations: Answers, u: float) -> Answers:
     tiny = float(np.finfo(np.float32 if u > 1e-10 else float).tiny)
-    return {n: np.nan_to_num(FACTOR * one + u * np.abs(answers[n]) + tiny) for n, one in deviations.items()}
+    return {n: np.nan_to_num(FACTOR * deviation + u * np.abs(answers[n]) + tiny) for n, deviation in deviations.items()}
 
 
 def _allowed(trial: Trial, answers: Answers, names: list[str], u: float) -> Answers:

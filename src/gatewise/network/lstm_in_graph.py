@@ -31,7 +31,7 @@ PROBED = 3  # steps whose readouts are compared
 
 
 @dataclass(frozen=True)
-class Place:
+class AxisPlace:
     """The axes of time and of sequences of a value, and whether the number of sequences is fixed."""
 
     time: int | None
@@ -55,7 +55,7 @@ class Place:
         return np.moveaxis(array.reshape(*lead, *rest), range(len(front)), front)
 
 
-def place_of_axes(axes: Sequence[str] | None, shape: Sequence[int], steps: int, batch: int) -> Place | None:
+def place_of_axes(axes: Sequence[str] | None, shape: Sequence[int], steps: int, batch: int) -> AxisPlace | None:
     """Return where a value has its time and its sequences, by the names of its axes or else by their sizes.
 
     None if it has no axis of so many steps, or several may be.
@@ -73,7 +73,7 @@ def place_of_axes(axes: Sequence[str] | None, shape: Sequence[int], steps: int, 
             at = others[0] if others else None
     if shape[time] != steps or (batch if at is None else shape[at]) != (1 if at is None else batch):
         return None
-    return Place(time, at)
+    return AxisPlace(time, at)
 
 
 class LSTMInGraph(Network):
@@ -106,7 +106,7 @@ class LSTMInGraph(Network):
         lstm: LSTMTrace = trace[name]
         self._nodes, steps, batch = self.graph._groups[name], lstm.num_steps, lstm.batch_size
         values, axes = trace.run.values, self.graph._axes
-        self._ports: dict[str, Place] = {}
+        self._ports: dict[str, AxisPlace] = {}
         self._others: dict[str, tuple[AnyArray, int | None]] = {}
         for port in self.graph.graph.inputs:
             value, named = values[port.name], axes.get(port.name)
@@ -135,7 +135,7 @@ class LSTMInGraph(Network):
             at = next((n for n, size in enumerate(y.shape) if size == batch), None) if at is None else at
             if at is None and batch > 1:
                 raise OptionError(f"the output {shown(self._end_name)!r} of the network has no axis of sequences")
-            end = Place(None, at)
+            end = AxisPlace(None, at)
         self._place = end
         maker = self.graph.graph.makers.get(self._end)
         self.activation = CLASSES.get(maker.op) if maker is not None else None
@@ -296,12 +296,12 @@ class LSTMInGraph(Network):
                 of_y[:, block] = dy[:, block]
                 continue
             part = self._place.back(dy[:, block] if axis else dy[block], like)
-            found = running.backward_through(run, {self._before: part}).values
-            of_y[:, block] = found.get(self._nodes[-1], 0)
+            results = running.backward_through(run, {self._before: part}).values
+            of_y[:, block] = results.get(self._nodes[-1], 0)
             for node, row in zip(self._nodes, of_finals, strict=True):
                 for place, state in enumerate(row):
                     for end, array in zip("hc", state, strict=True):
-                        array[block] = found[f"{node}.{end}"][place] if f"{node}.{end}" in found else 0
+                        array[block] = results[f"{node}.{end}"][place] if f"{node}.{end}" in results else 0
         return of_y, of_finals
 
     def gradient_of_input(self, run: NetworkTrace, dy: Array) -> Array:
@@ -315,13 +315,13 @@ class LSTMInGraph(Network):
         for block, graph_run in self.runs(x):
             like = graph_run.value(self._before)
             part = self._place.back(dy[:, block] if axis else dy[block], like)
-            found = running.backward_through(graph_run, {self._before: part}).values
+            results = running.backward_through(graph_run, {self._before: part}).values
             if not smooth:
                 value = self.graph.nodes[self._nodes[0]].inputs[0]
-                parts.append(found.get(value, np.zeros_like(graph_run.value(value))))
+                parts.append(results.get(value, np.zeros_like(graph_run.value(value))))
                 continue
             pieces = [
-                place.in_order(found.get(name, np.zeros_like(graph_run.value(name))))
+                place.in_order(results.get(name, np.zeros_like(graph_run.value(name))))
                 for name, place in self._ports.items()
             ]
             parts.append(np.concatenate(pieces, axis=-1))
@@ -341,7 +341,7 @@ class LSTMInGraph(Network):
         y, finals, x = lstm.output, lstm.state, self.input_of(self._trace)
         if y.ndim != 3:
             raise OptionError(f"{why} its LSTM {shown(self.name)!r} does not merge its directions")
-        raw, found = self.outputs_after(y, finals, x, raw=True), []
+        raw, results = self.outputs_after(y, finals, x, raw=True), []
         for step in np.unique(np.linspace(0, len(y) - 1, PROBED).astype(int)):
             rows = []
             for output in range(self.num_outputs):
@@ -359,17 +359,17 @@ class LSTMInGraph(Network):
             weight = np.stack(rows)
             read = y[step, 0] if self.reads == "every" else _merged_last(finals)
             value = raw[step, 0] if self.reads == "every" else raw[0]
-            found.append((weight, value - weight @ read))
-        weight, bias = found[0]
+            results.append((weight, value - weight @ read))
+        weight, bias = results[0]
         size = max(1.0, float(np.abs(raw).max()))
-        for other, shift in found[1:]:
+        for other, shift in results[1:]:
             if np.abs(other - weight).max() > SAME * np.abs(weight).max() or np.abs(shift - bias).max() > SAME * size:
                 raise OptionError(f"{why} its output also depends on more than its LSTM {shown(self.name)!r}")
         return Linear(weight, bias, self.activation), None
 
 
 def by_influence(trace: GraphTrace) -> dict[str, float]:
-    """Return how much the outputs change where each LSTM puts out its mean instead, the most influential LSTM first.
+    """Return the change of the outputs where each LSTM outputs its mean instead, the most influential LSTM first.
 
     A change is the root of the mean square, in standard deviations of the outputs.
     """
@@ -402,10 +402,10 @@ def _pruned(graph: Graph, ends: Iterable[str], inputs: Iterable[str] = ()) -> Gr
         if needed.intersection(node.outputs) and cut.isdisjoint(node.outputs):
             nodes.append(node)
             needed.update(name for name in node.inputs if name)
-    kept = tuple(port for port in graph.inputs if port.name in needed)
-    kept += tuple(Input(name) for name in inputs if name in needed)
+    ports = tuple(port for port in graph.inputs if port.name in needed)
+    ports += tuple(Input(name) for name in inputs if name in needed)
     constants = {name: array for name, array in graph.constants.items() if name in needed}
-    return Graph(kept, constants, tuple(reversed(nodes)), tuple(ends))
+    return Graph(ports, constants, tuple(reversed(nodes)), tuple(ends))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -258,7 +258,7 @@ class PreparedWholeModel:
                 notes = (*notes, f"the questions are about the LSTM {name!r} alone, because {problem}")
             run = _labelled(run, data)
             network = run.network
-            entry = next((one for one in model.contents.lstms if one.name == name), None)
+            entry = next((sequence for sequence in model.contents.lstms if sequence.name == name), None)
             run = _kept(run, keep)
             runs.append(OpenedRun(run, name, entry, network, self.interpretation, notes, sort_time=self.sort_time))
         if out is not None:
@@ -270,11 +270,15 @@ def _labelled(run: Any, data: InputNumbers) -> Any:
     """Return the run of an LSTM, in a graph or alone, with the names and the times of its input."""
     if data.single is None:
         return run
-    given = data.with_seconds(run.num_steps).labels
+    labels_of_data = data.with_seconds(run.num_steps).labels
     count = run.lstm.first.parameters.input_size if run.network is None else run.network.num_features
     fitting = {"features": count, "sequences": run.batch_size, "times": 0 if data.framed else run.num_steps}
-    kept = {name: part for name, size in fitting.items() if len(part := getattr(given, name) or ()) == size and size}
-    names = Labels(**kept, measures=given.measures)
+    fitting_names = {
+        name: part
+        for name, size in fitting.items()
+        if len(part := getattr(labels_of_data, name) or ()) == size and size
+    }
+    names = Labels(**fitting_names, measures=labels_of_data.measures)
     is_own = run.network is None or np.array_equal(run.input, run.lstm.first.input)
     own = names if is_own else names.replace(features=None)
     run = with_labels(run, lambda labels: own.or_else(labels))

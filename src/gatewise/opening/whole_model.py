@@ -247,7 +247,7 @@ def reads_input(network: GraphNetwork) -> bool:
     """Whether an LSTM of a network is given the network's input as it is, but for the order of its axes."""
     for nodes in network._groups.values():
         value = network.nodes[nodes[0]].inputs[0]
-        while (maker := network.graph.makers.get(value)) is not None and maker.op in ("transpose", "cast"):
+        while (maker := network.graph.makers.get(value)) is not None and maker.op in ("transpose", "cast", "identity"):
             value = maker.inputs[0]
         if value in network.inputs:
             return True

@@ -15,7 +15,7 @@ from gatewise.parameters import Parameters
 from gatewise.records.edits import EDITABLE, Edit
 
 
-class Effect:
+class EditEffect:
     """The effect of all edits of a step on a quantity q (batch, ·): a fixed value, or clip(scale * q, low, high)."""
 
     def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
@@ -83,7 +83,7 @@ class EditedMoment(Moment):
         h_prev: Array,
         c_prev: Array,
         dropout: DropoutMasks,
-        effects: Mapping[str, Effect],
+        effects: Mapping[str, EditEffect],
         **known: Array,
     ) -> None:
         super().__init__(p, x, h_prev, c_prev, dropout, **known)
@@ -144,10 +144,10 @@ class EditedRun:
         self.sequences = np.broadcast_to(np.arange(batch), (time, batch))
         self.edits = [(edit, _positions_of(edit.steps, time), _positions_of(edit.sequences, batch)) for edit in edits]
 
-    def effects(self, key: Any) -> dict[str, Effect]:
+    def effects(self, key: Any) -> dict[str, EditEffect]:
         """Return the effects of the run's edits, by the letter of the quantity, at the steps `key` of (time, batch)."""
         times, members = np.atleast_1d(self.times[key]), np.atleast_1d(self.sequences[key])
-        effects: dict[str, Effect] = {}
+        effects: dict[str, EditEffect] = {}
         for edit, steps, sequences in self.edits:
             step, sequence = steps[times], sequences[members]
             affected = np.flatnonzero((step >= 0) & (sequence >= 0))
@@ -156,7 +156,7 @@ class EditedRun:
             letter = EDITABLE[edit.quantity]
             if letter not in effects:
                 width = self.p.recurrent_size if letter == "h" else self.p.hidden_size
-                effects[letter] = Effect((len(times), width), self.p.dtype)
+                effects[letter] = EditEffect((len(times), width), self.p.dtype)
             value = edit.value if edit.action == "clamp" else edit.value[step[affected], sequence[affected]]
             units = np.arange(effects[letter].value.shape[1]) if edit.units is None else np.array(edit.units)
             effects[letter].add(edit.action, np.ix_(affected, units), value)
@@ -178,6 +178,6 @@ def _positions_of(places: Any, count: int) -> npt.NDArray[np.intp]:
     return positions
 
 
-def effects_of(moment: Moment) -> Mapping[str, Effect]:
+def effects_of(moment: Moment) -> Mapping[str, EditEffect]:
     """Return the effects of edits on the quantities of a step, by letter; none if it was not edited."""
     return moment.effects if isinstance(moment, EditedMoment) else {}

@@ -41,7 +41,7 @@ def memory(answer: Horizon) -> str:
 
 
 def memory_surprise(answer: Horizon) -> float:
-    """Return how much a horizon tells: a long one, or an unstable run, the most."""
+    """Return the surprise of a horizon: a long one, or an unstable run, the most."""
     if not answer.stable:
         return 4.0
     return 2.0 + 0.25 * float(np.log10(1 + max(answer.steps, answer.ahead)))
@@ -58,7 +58,7 @@ def _run(subject: ReportSubject) -> str:
 
 
 def uses(answer: InputUse) -> str:
-    """Return what is wrong with the inputs, or what the output uses and what it ignores."""
+    """Return a fault of the inputs, or what the output uses and what it ignores."""
     if answer.leak:
         explained = f"{100 * float(answer.explained[answer.names.index(answer.leak)]):.0f} %"
         return (
@@ -75,7 +75,7 @@ def uses(answer: InputUse) -> str:
 
 
 def uses_surprise(answer: InputUse) -> float:
-    """Return how much the use of inputs tells: a leak, inputs that are ignored or outside the range, the most."""
+    """Return the surprise in the use of inputs: a leak, inputs that are ignored or outside the range, the most."""
     return 4.0 if answer.leak or answer.outside or not answer.shares.any() else 2.2 if answer.ignored else 1.2
 
 
@@ -120,7 +120,7 @@ def why(answer: Occlusion) -> str:
 
 
 def why_surprise(answer: Occlusion) -> float:
-    """Return how much the steps that an output rests on tell: more if they lie back."""
+    """Return the surprise in the steps that an output rests on: more if they lie back."""
     step = answer.step if answer.step is not None else len(answer.times) - 1
     return 1.6 + 0.2 * float(np.log10(1 + max(abs(step - each) for each in answer.named)))
 
@@ -133,7 +133,7 @@ def why_call(answer: Occlusion, subject: ReportSubject) -> str:
 
 
 def units_surprise(answer: Ablation) -> float:
-    """Return how much a unit tells: more if no other has as large an effect."""
+    """Return the surprise of a unit: more if no other has as large an effect."""
     effects = np.abs(answer.effects)
     return 1.5 + 1.0 * float(1 - effects[1] / effects[0]) if len(effects) > 1 and effects[0] else 1.0
 

@@ -1,4 +1,4 @@
-"""What an output uses: each input exchanged at all steps, and what one input explains by itself."""
+"""The inputs that an output uses: each input exchanged at all steps, and what one input explains by itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class InputUse(Answer):
 
 
 def input_use(run: Any, output: int) -> InputUse:
-    """Return how far an output moves where each input is put in another order, each in runs of its own."""
+    """Return the movement of an output where each input is put in another order, each in runs of its own."""
     x = input_of(run, "the use of inputs")
     if run.network is not None and run.tokens is not None:
         raise OptionError("a network of tokens has no inputs to exchange one by one; see why it gave its output")

@@ -11,7 +11,7 @@ import numpy as np
 
 from gatewise import insight
 from gatewise.arrays import Array
-from gatewise.errors import GatewiseError
+from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.horizon import HorizonStudy
 from gatewise.insight.naming import duration_of
 from gatewise.insight.occlusion import WORK
@@ -65,6 +65,8 @@ def shuffled_runs(subject: ReportSubject, most: int | None = None) -> list[Any]:
     """Return runs of a report's model with shuffled weights, of the sequence that it is about, or its first steps."""
     run: Any = subject.run.sequence(subject.sequence).stored if subject.has_named_sequence else subject.run
     network = run.network
+    if network is not None and network.is_in_graph:
+        raise OptionError("the weights of an LSTM in a graph are not shuffled")
     tokens = None if network is None else run.tokens
     x = (input_of(run, "a shuffled model") if tokens is None else tokens)[:most]
     valid = run.lstm.first.valid
@@ -74,10 +76,10 @@ def shuffled_runs(subject: ReportSubject, most: int | None = None) -> list[Any]:
 
 
 def of_memory(subject: ReportSubject, answer: insight.Horizon) -> Stability:
-    """Return how stable a horizon is."""
+    """Return the stability of a horizon."""
     run = subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run
-    found, step = (answer.steps, answer.ahead), answer.step_duration
-    seeds = [found]
+    outcome, step = (answer.steps, answer.ahead), answer.step_duration
+    seeds = [outcome]
     with suppress(GatewiseError):
         seeds += [
             HorizonStudy(run, output=subject.target, rng=seed, part=PART).lags_of(subject.target) for seed in SEEDS
@@ -100,8 +102,8 @@ def of_memory(subject: ReportSubject, answer: insight.Horizon) -> Stability:
         return Stability(f"unstable over seeds ({_durations(seeds, step)})", checks)
     if answer.stable and _are_apart(halves):
         return Stability(f"differs between halves of the data ({_durations(halves, step)})", checks)
-    alike = [not _differs(found, pair, ALIKE, 1) for pair in shuffles]
-    if answer.stable and any(found) and sum(alike) * 2 > SHUFFLES:
+    alike = [not _differs(outcome, pair, ALIKE, 1) for pair in shuffles]
+    if answer.stable and any(outcome) and sum(alike) * 2 > SHUFFLES:
         return Stability("the same model with its weights shuffled remembers as long", checks)
     return Stability("", checks)
 
@@ -119,7 +121,7 @@ def _durations(pairs: Sequence[tuple[int, int]], step: Any) -> str:
 
 
 def of_units(subject: ReportSubject, answer: insight.Ablation) -> Stability:
-    """Return how stable the unit with the largest effect is."""
+    """Return the stability of the unit with the largest effect."""
     if len(answer.names) < 2 or not answer.effects.any() or subject.observed is not None:
         return Stability()
     run = subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run
@@ -127,25 +129,23 @@ def of_units(subject: ReportSubject, answer: insight.Ablation) -> Stability:
     halves = []
     for edits in answer.edits[:2]:
         (edit,) = edits
-        one = insight.effect(run, unit=edit.units[0], layer=edit.layer, direction=edit.direction, scale=0)
-        rows = one.difference[before.used][:, subject.target]
+        silenced = insight.effect(run, unit=edit.units[0], layer=edit.layer, direction=edit.direction, scale=0)
+        rows = silenced.difference[before.used][:, subject.target]
         halves.append([float(np.sqrt(np.square(part).mean())) for part in np.array_split(rows, min(2, len(rows)))])
-    kept = all(first > second for first, second in zip(*halves, strict=True))
-    checks = (
-        f"Repeated: {answer.names[0]} {'has' if kept else 'does not have'} the largest effect in both halves of the"
-    )
-    checks += " data"
-    if not kept:
+    same_order = all(first > second for first, second in zip(*halves, strict=True))
+    verb = "has" if same_order else "does not have"
+    checks = f"Repeated: {answer.names[0]} {verb} the largest effect in both halves of the data"
+    if not same_order:
         return Stability(
             f"{answer.names[0]} and {answer.names[1]} change places between halves of the data", f"{checks}."
         )
     ratio, alike = answer.effects[0] / (answer.effects[1] or np.inf), 0
     with suppress(GatewiseError):
         for other in shuffled_runs(subject, MAX_STEPS):
-            found = insight.ablation(other, output=subject.target, most=MAX_UNITS)
+            outcome = insight.ablation(other, output=subject.target, most=MAX_UNITS)
             alike += bool(
-                found.effects[0] > AS_MUCH * ratio * found.effects[1]
-                and _relative(found, other, subject) >= (AS_MUCH * _relative(answer, run, subject))
+                outcome.effects[0] > AS_MUCH * ratio * outcome.effects[1]
+                and _relative(outcome, other, subject) >= (AS_MUCH * _relative(answer, run, subject))
             )
         checks += f"; in {alike} of {SHUFFLES} models with shuffled weights, one unit stands out as far"
     if alike * 2 > SHUFFLES:
@@ -178,7 +178,7 @@ def of_carriers(answer: insight.Probe, ask: Callable[..., insight.Probe]) -> Sta
     """Return whether a unit carries values in held-out parts, and is the best with other seeds, too."""
     best = [answer.columns["unit"][answer.best]]
     with suppress(GatewiseError):
-        best += [found.columns["unit"][found.best] for found in (ask(rng=seed) for seed in SEEDS)]
+        best += [outcome.columns["unit"][outcome.best] for outcome in (ask(rng=seed) for seed in SEEDS)]
     same = best.count(best[0])
     checks = f"Repeated: it is the best unit with {same} of {len(best)} seeds; in held-out parts, r is"
     checks = f"{checks} {answer.held_out:.2f}."

@@ -17,7 +17,7 @@ from gatewise.arrays import Array
 from gatewise.diagnostics.gradient_check import Compared
 from gatewise.gates import NAMES, index
 from gatewise.margins import TIE, first_largest
-from gatewise.records.edited_steps import Effect
+from gatewise.records.edited_steps import EditEffect
 from gatewise.showing import counted
 from gatewise.symbolic.evaluation import Env, evaluate
 from gatewise.symbolic.formula import Formula, Product, Quotient, Sum, Symbol, less, times
@@ -211,7 +211,7 @@ def carried_share(last: str, first: str, share: Array, units: Sequence[int], nam
     return opening + CARRIED_SENTENCE.describe({SHARE: share}, units, names)
 
 
-def edits_sentence(effect: Effect, computed: Array, units: Sequence[int], names: UnitNames) -> str:
+def edits_sentence(effect: EditEffect, computed: Array, units: Sequence[int], names: UnitNames) -> str:
     """Return the walkthrough's sentence about a quantity's edited units: the edits, the values before and after."""
     after = effect(computed)[0]
 
