@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from gatewise.network.graph_network import GraphNetwork
 from gatewise.network.lstm_in_graph import run_in_graph
 from gatewise.network.parts_graph import graph_of
 
-STEPS, BATCH = 24, 2
+STEPS, BATCH, FIXED = 24, 2, 3
 
 
 def numbers(*shape, seed=0):
@@ -174,3 +176,31 @@ def test_an_lstm_over_other_steps_than_the_input_is_not_shown_with_its_network()
     trace = GraphNetwork(build.graph([y])).trace(numbers(9, 2, 4))
     with pytest.raises(gw.OptionError, match="no input of the network has a step for each of the 8 steps"):
         run_in_graph(trace, "rnn")
+
+
+@pytest.mark.parametrize("name", ["a linear head", "both directions"])
+@pytest.mark.parametrize("question", ASKED)
+def test_a_fixed_number_of_sequences_changes_no_answer(name, question):
+    """The graph runs blocks of three sequences, the last of which it fills up."""
+    graph = graph_of(NETWORKS[name]())
+    (port,) = graph.inputs
+    fixed = GraphNetwork(replace(graph, inputs=(replace(port, shape=(None, FIXED, 3)),)))
+    trace = fixed.trace(numbers(STEPS, FIXED, 3, seed=7))
+    run = run_in_graph(trace, "lstm")
+    expected_run = run_in_graph(GraphNetwork(graph).trace(numbers(STEPS, FIXED, 3, seed=7)), "lstm")
+    expected, found = ASKED[question](expected_run), ASKED[question](run)
+    assert str(found) == str(expected)
+
+
+def test_an_occlusion_of_a_forward_lstm_also_exchanges_steps_that_another_one_reads_backwards():
+    build = Builder()
+    x = build.input("x", (None, None, 3))
+    y, _, _ = build.add("lstm", x, lstm=gw.LSTM(3, 5, bidirectional=True, rng=0), name="encoder")
+    z, _, _ = build.add("lstm", y, lstm=gw.LSTM(10, 4, rng=1), name="decoder")
+    network = GraphNetwork(build.graph([z]))
+    features = numbers(STEPS, 1, 3, seed=7)
+    answer = gw.insight.occlusion(run_in_graph(network.trace(features), "decoder"), 0, t=12, baseline=0)
+    for step, change in zip(answer.columns["time"], answer.columns["change"], strict=True):
+        changed = features.copy()
+        changed[step] = 0
+        assert change == pytest.approx(float((network(changed)[0] - network(features)[0])[12, 0, 0]), abs=1e-6)

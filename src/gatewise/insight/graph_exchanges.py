@@ -110,7 +110,8 @@ class GraphExchanges(Exchanges):
             cells = network.trace_in(run).cells().values()
             outputs.append(network.output_in(run, raw=True))
             states.append(np.concatenate([cell.cell_state for cell in cells], axis=-1))
-        return np.concatenate(outputs, axis=1), np.concatenate(states, axis=1)
+        count = x.shape[1]
+        return np.concatenate(outputs, axis=1)[:, :count], np.concatenate(states, axis=1)[:, :count]
 
     def _run_of_lstm(self, swaps: Swaps, first: int, last: int) -> tuple[Array, Array]:
         """Return the same, where only the LSTM runs again: from other states, or over its own input of other steps."""

@@ -70,7 +70,8 @@ class GraphNumber:
         """Return the number (run,) for other inputs (time, run, feature) of the whole network."""
         network = self._network_of(x.shape[1])
         raw = [network.output_in(run, raw=True) for _, run in network.runs(x)]
-        return self._chosen(np.concatenate(raw, axis=int(self.step is not None)))
+        axis = int(self.step is not None)
+        return self._chosen(np.take(np.concatenate(raw, axis=axis), np.arange(x.shape[1]), axis))
 
     def features_at(self, x: Array) -> Array:
         """Return the LSTM's own input for other inputs of the whole network."""

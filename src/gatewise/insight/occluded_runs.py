@@ -82,6 +82,8 @@ class OccludedRuns:
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Return the steps to run, from the first to before the last, where steps between these are exchanged."""
+        if self.aim.in_graph is not None:  # what is around the LSTM may carry a step to any other one
+            return 0, len(self.x)
         ends, ways = sorted(self.aim.places.values()), self.aim.lstm.directions
         if len(ways) == 1:
             return (first, max(ends[0], last) + 1) if ways == ("forward",) else (min(ends[0], first), last + 1)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewise.activations import SIGMOID, Activation
 from gatewise.arrays import Array
@@ -27,6 +28,7 @@ from gatewise.records.trace import LSTMTrace
 
 CLASSES: Mapping[str, Activation | str] = {"softmax": SOFTMAX, "sigmoid": SIGMOID}  # the operations of classes
 SAME = 1e-5  # of the largest number: the readouts of two steps that differ by less are the same
+Places = npt.NDArray[np.intp]
 PROBED = 3  # steps whose readouts are compared
 
 
@@ -231,10 +233,13 @@ class LSTMInGraph(Network):
             result[name], first = place.back(part, like), first + count
         return result | {name: array for name, (array, _) in self._others.items()}
 
-    def blocks(self, count: int) -> Iterator[slice]:
-        """Yield the sequences that the graph runs at a time: all of them, or as many as its file fixes."""
-        size = next((place.size for place in self._ports.values() if place.size is not None), None)
-        yield from [slice(0, count)] if size is None else [slice(n, n + size) for n in range(0, count, size)]
+    def blocks(self, count: int) -> Iterator[Places]:
+        """Yield the sequences that the graph runs at a time: all of them, or as many as its file fixes.
+
+        If the last ones are fewer, the very last is repeated. Whoever joins the runs leaves out the repetitions.
+        """
+        size = next((place.size for place in self._ports.values() if place.size is not None), count)
+        yield from (np.minimum(np.arange(n, n + size), count - 1) for n in range(0, count, size))
 
     def input_of(self, trace: GraphTrace) -> Array:
         """Return the input (time, batch, feature) of a run of the graph."""
@@ -245,7 +250,7 @@ class LSTMInGraph(Network):
         """Return the output (time, batch, output) of a run, or (batch, output) without time; `raw` before classes."""
         return self._place.in_order(run.value(self._before if raw else self._end))
 
-    def runs(self, x: Array) -> Iterator[tuple[slice, GraphRun]]:
+    def runs(self, x: Array) -> Iterator[tuple[Places, GraphRun]]:
         """Run the graph over an input (time, batch, feature); yield the runs of blocks of its sequences."""
         for block in self.blocks(x.shape[1]):
             yield block, running.trace(self._whole, self.of_sequences(block).feeds(x[:, block]))
@@ -256,9 +261,10 @@ class LSTMInGraph(Network):
 
     def features(self, x: Array) -> Array:
         """Return the LSTM's own input for an input (time, batch, feature)."""
-        return np.concatenate([np.asarray(self.trace_in(run).first.input) for _, run in self.runs(x)], axis=1)
+        parts = [np.asarray(self.trace_in(run).first.input) for _, run in self.runs(x)]
+        return np.concatenate(parts, axis=1)[:, : x.shape[1]]
 
-    def tail_runs(self, y: Array, finals: States, x: Array) -> Iterator[tuple[slice, GraphRun]]:
+    def tail_runs(self, y: Array, finals: States, x: Array) -> Iterator[tuple[Places, GraphRun]]:
         """Run what comes after the LSTM, for its output and its final states; yield the runs of blocks of sequences."""
         if self.is_read_elsewhere:
             raise OptionError(f"something reads the LSTM {shown(self.name)!r} between its layers")
@@ -273,7 +279,8 @@ class LSTMInGraph(Network):
     def outputs_after(self, y: Array, finals: States, x: Array, *, raw: bool = False) -> Array:
         """Return the output for an output (time, batch, ·) and final states of the LSTM, and an input."""
         parts = [self.output_in(run, raw=raw) for _, run in self.tail_runs(y, finals, x)]
-        return np.concatenate(parts, axis=int(self.reads == "every"))
+        outputs = np.concatenate(parts, axis=int(self.reads == "every"))
+        return outputs[:, : y.shape[1]] if self.reads == "every" else outputs[: y.shape[1]]
 
     def predict(self, read: Array, x: Any) -> Array:
         """Return the output for an output of the LSTM, whose final states are those of the run."""
@@ -295,13 +302,15 @@ class LSTMInGraph(Network):
             if self._before not in self._tail.makers:  # the output is the LSTM's
                 of_y[:, block] = dy[:, block]
                 continue
-            part = self._place.back(dy[:, block] if axis else dy[block], like)
+            places = np.unique(block)  # without repetitions, which have no gradient
+            part = self._place.back(_of_block(dy, block, axis), like)
             results = running.backward_through(run, {self._before: part}).values
-            of_y[:, block] = results.get(self._nodes[-1], 0)
+            of_y[:, places] = results[self._nodes[-1]][:, : len(places)] if self._nodes[-1] in results else 0
             for node, row in zip(self._nodes, of_finals, strict=True):
                 for place, state in enumerate(row):
                     for end, array in zip("hc", state, strict=True):
-                        array[block] = results[f"{node}.{end}"][place] if f"{node}.{end}" in results else 0
+                        name = f"{node}.{end}"
+                        array[places] = results[name][place][: len(places)] if name in results else 0
         return of_y, of_finals
 
     def gradient_of_input(self, run: NetworkTrace, dy: Array) -> Array:
@@ -314,7 +323,7 @@ class LSTMInGraph(Network):
         parts, axis = [], int(self.reads == "every")
         for block, graph_run in self.runs(x):
             like = graph_run.value(self._before)
-            part = self._place.back(dy[:, block] if axis else dy[block], like)
+            part = self._place.back(_of_block(dy, block, axis), like)
             results = running.backward_through(graph_run, {self._before: part}).values
             if not smooth:
                 value = self.graph.nodes[self._nodes[0]].inputs[0]
@@ -325,7 +334,7 @@ class LSTMInGraph(Network):
                 for name, place in self._ports.items()
             ]
             parts.append(np.concatenate(pieces, axis=-1))
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1)[:, : x.shape[1]]
 
     # What needs more than a graph.
 
@@ -384,6 +393,14 @@ def by_influence(trace: GraphTrace) -> dict[str, float]:
         sizes[name] = total**0.5
     order = sorted(sizes, key=lambda name: -sizes[name] if np.isfinite(sizes[name]) else 0.0)
     return {name: sizes[name] for name in order}
+
+
+def _of_block(dy: Array, block: Places, axis: int) -> Array:
+    """Return the gradients of a block of sequences, with zeros for those that only fill it up."""
+    part = np.take(dy, block, axis)
+    repeated = np.append(False, block[1:] == block[:-1])
+    part[(slice(None),) * axis + (repeated,)] = 0
+    return part
 
 
 def _merged_last(finals: States) -> Array:
