@@ -176,7 +176,7 @@ SLOW = """
     gradients.py::test_the_gradients_of_a_stack_equal_central_differences
     insight_horizon.py::test_what_is_around_the_lstm_changes_no_horizon_but_logits_are_compared
     insight_methods.py::test_experiments_name_the_step_that_was_let_in_and_some_methods_do_not
-    insight_reconciling.py::test_the_influence_on_another_output_is_left_out
+    insight_reconciling.py::test_the_horizon_of_an_output_stands_beside_the_influence_on_the_same_one
     slips.py::test_a_mistake_of_no_known_class_is_found_and_gets_no_cause
 """
 EMULATED = (

@@ -262,7 +262,7 @@ def _influence_in_graph(
     residual = _residual(norms, gradient(rows, weights))
     where = naming.of_sequence(first, sequence)
     place = f"{name}{where}" if last else f"{name} {naming.at_step(first, step)}{where}"
-    given = np.asarray(single.lstm.first.input if single.tokens is not None else single.input)
+    given = np.asarray(single.lstm.first.input if network.has_tokens else single.input)
     y = network.outputs_after(single.lstm.output, single.lstm.state, np.asarray(single.input), raw=True)
     y = np.broadcast_to(y, (len(given), *y.shape)) if last else y  # where earlier steps have no output
     ends = np.array([naming.valid_places(first, sequence)[-1]] if last else [step])

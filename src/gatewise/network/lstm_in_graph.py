@@ -170,6 +170,11 @@ class LSTMInGraph(Network):
         return self.graph.num_parameters
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether an input holds whole numbers, for which there is no gradient."""
+        return any(like.dtype.kind != "f" for like in self._like.values())
+
+    @property
     def outputs_are_states(self) -> bool:
         """Whether the outputs are hidden states of the LSTM."""
         return self._end == self._nodes[-1]
@@ -316,16 +321,15 @@ class LSTMInGraph(Network):
     def gradient_of_input(self, run: NetworkTrace, dy: Array) -> Array:
         """Return the gradient (time, batch, ·) of the raw output with respect to the input, given that of the output.
 
-        Of tokens, it is with respect to the LSTM's own input.
+        If an input holds tokens, it is with respect to the LSTM's own input.
         """
         x = np.asarray(run.input)
-        smooth = all(like.dtype.kind == "f" for like in self._like.values())
         parts, axis = [], int(self.reads == "every")
         for block, graph_run in self.runs(x):
             like = graph_run.value(self._before)
             part = self._place.back(_of_block(dy, block, axis), like)
             results = running.backward_through(graph_run, {self._before: part}).values
-            if not smooth:
+            if self.has_tokens:
                 value = self.graph.nodes[self._nodes[0]].inputs[0]
                 parts.append(results.get(value, np.zeros_like(graph_run.value(value))))
                 continue
