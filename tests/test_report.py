@@ -372,3 +372,15 @@ def test_the_step_that_wrote_most_of_a_cell_state_is_tested_by_its_exchange():
     assert wrote.reading[-1].startswith(f"Tested: with that step exchanged {why.target} is ")
     backward = gw.report(gw.LSTM(2, 3, rng=0, direction="backward"), x, at=30).findings
     assert all(len(each.reading) == 1 for each in backward if each.topic == wrote.topic)
+
+
+def test_an_output_that_never_changes_meets_no_ceiling():
+    network = gw.Network(gw.LSTM(2, 3, rng=0), head=gw.Linear(np.zeros((1, 3), np.float32), np.ones(1, np.float32)))
+    page = str(gw.report(network, np.random.default_rng(0).normal(size=(40, 2))))
+    assert "cannot bring" not in page.partition("What is in it")[0]
+
+
+def test_a_report_on_one_step_says_that_inputs_have_no_others_to_be_exchanged_with():
+    page = str(gw.report(gw.LSTM(2, 3, rng=0), np.ones((1, 2))))
+    assert "never change" not in page
+    assert "a run of one step has no other step to exchange its inputs with" in page.lower()

@@ -7,6 +7,7 @@ import numpy as np
 from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion, Probe, Saturation
 from gatewise.insight.ceiling import BEFORE_SOFTMAX, WITHOUT_SKIP
 from gatewise.insight.naming import duration_of, step_noun
+from gatewise.margins import TIE
 from gatewise.reporting.inputs import InputUse
 from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import ReportSubject
@@ -161,8 +162,10 @@ def limits(answer: Ceiling) -> str:
     if WITHOUT_SKIP in answer.sentence:  # which has no limit
         return ""
     measure, output = answer.measures[0], answer.output[:, 0]
-    largest = float(np.nanmax(output))
-    if answer.ceiling[0] - largest > NEAR * (answer.ceiling[0] - float(np.nanmin(output))):
+    largest, smallest = float(np.nanmax(output)), float(np.nanmin(output))
+    if largest - smallest <= TIE * max(abs(largest), abs(smallest)):
+        return ""  # an output that never changes meets its bound wherever that is
+    if answer.ceiling[0] - largest > NEAR * (answer.ceiling[0] - smallest):
         return ""  # a bound that the data do not come near
     name = "output" if measure.quantity == "output" else measure.quantity
     unit = f" {measure.unit}" if measure.unit else ""

@@ -55,6 +55,8 @@ def input_use(run: Any, output: int) -> InputUse:
     if x.shape[-1] > MAX_INPUTS:
         raise OptionError(f"the {x.shape[-1]} inputs are too many to exchange one by one on a page")
     valid = np.ones(x.shape[:2], bool) if run.lstm.first.valid is None else run.lstm.first.valid
+    if valid.sum() < 2:
+        raise OptionError("a run of one step has no other step to exchange its inputs with")
     names = tuple(run.labels.feature(place) for place in range(x.shape[-1]))
     before = raw_outputs(run)
     varies = np.ptp(x[valid], axis=0) > 0
