@@ -272,7 +272,9 @@ def _labelled(run: Any, data: InputNumbers) -> Any:
         return run
     labels_of_data = data.with_seconds(run.num_steps).labels
     count = run.lstm.first.parameters.input_size if run.network is None else run.network.num_features
-    fitting = {"features": count, "sequences": run.batch_size, "times": 0 if data.framed else run.num_steps}
+    row_per_step = not data.framed or len(data.single.values) == run.num_steps
+    steps = run.num_steps if row_per_step else 0
+    fitting = {"features": count, "sequences": run.batch_size, "times": steps}
     fitting_names = {
         name: part
         for name, size in fitting.items()

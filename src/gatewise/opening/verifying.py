@@ -270,13 +270,14 @@ def _models_of(prepared: PreparedLSTM, *, is_exact: bool) -> list[_VerifiedModel
 
 
 def _lstm_of_run(run: OpenedRun) -> _VerifiedModel:
-    """Return the LSTM of a whole model that its framework ran, at the input that it received."""
-    trace = run.trace.lstm
+    """Return the LSTM of a whole model that ran, at the input that it received."""
+    trace, model = run.trace.lstm, run.model
+    lstm = model.lstm if isinstance(model, Network) else model
     state = tuple(tuple(cell.initial for cell in layer.values()) for layer in trace.layers)
     axes = BATCH_FIRST if run.found is not None and run.found.batch_first else AXES
     options = {"state": state, "mask": trace.first.valid}
     sizes = trace.num_steps, trace.batch_size
-    return _VerifiedModel(run.name, run.model, trace.first.input, sizes, axes, False, options)
+    return _VerifiedModel(run.name, lstm, trace.first.input, sizes, axes, False, options)
 
 
 def _verify_first_that_fits(
