@@ -187,7 +187,7 @@ def test_without_its_framework_a_model_is_missed_in_a_sentence(net, monkeypatch)
     onnx.save(graph, "unheard.onnx")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "onnxruntime", None)
-        with pytest.raises(gw.MissingExtraError, match="the LSTM takes 3; .*onnxruntime"):
+        with pytest.raises(gw.MissingExtraError, match=r"the LSTM takes 3; .*onnxruntime"):
             gw.open_run("unheard.onnx", "x.csv")
     for name, file in (("torch", "model.pt"), ("onnxruntime", "model.onnx")):
         with monkeypatch.context() as patch:

@@ -187,7 +187,8 @@ def test_the_models_have_learned_their_tasks_and_gatewise_runs_them_as_pytorch_d
 
 def test_a_report_says_that_the_flag_shows_to_the_end_and_which_units_hold_it(classifier):
     horizon = answer_of(gw.report(classifier.network, classifier.x), "How long does a change")
-    assert (horizon.steps, horizon.at_least, horizon.stable) == (20, True, True)
+    assert (horizon.at_least, horizon.stable) == (True, True)
+    assert horizon.steps >= 0.9 * (len(classifier.x) - 1)
     assert horizons(classifier, 20).min() >= 18
     flagged = classifier.task.x.copy()
     flagged[..., 0] *= -1  # the other flag
@@ -230,7 +231,7 @@ def test_a_horizon_tells_the_flags_before_and_after_apart(tagger):
 
 def test_a_report_names_the_unit_without_which_the_output_changes_most(classifier, regressor):
     for trained in (classifier, regressor):
-        report = gw.report(trained.network, trained.x)
+        report = gw.report(trained.network, trained.x, target=0)
         answer, moved = answer_of(report, "What do its units carry?"), []
         with torch.no_grad():
             x = torch.tensor(trained.task.x)
@@ -239,7 +240,7 @@ def test_a_report_names_the_unit_without_which_the_output_changes_most(classifie
                 d = (y[:, -1] if trained.model.last else y) - trained.y
                 axes = tuple(range(d.ndim - 1))
                 moved.append(np.sqrt((d**2).mean(axes) / trained.y.var(axes)))
-        sizes = np.sqrt((np.array(moved) ** 2).mean(1))
+        sizes = np.array(moved)[:, 0]
         assert answer.metrics[0] == pytest.approx(sizes.max(), rel=0.01)
         (headline,) = (finding.headline for finding in report.headlines if finding.answer is answer)
         assert headline.startswith(f"Without unit {sizes.argmax()} the output")
