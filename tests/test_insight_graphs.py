@@ -204,3 +204,12 @@ def test_an_occlusion_of_a_forward_lstm_also_exchanges_steps_that_another_one_re
         changed = features.copy()
         changed[step] = 0
         assert change == pytest.approx(float((network(changed)[0] - network(features)[0])[12, 0, 0]), abs=1e-6)
+
+
+def test_the_work_of_a_graph_grows_with_its_steps_and_bounds_its_questions():
+    runs = [run_in_graph(encoder_and_decoder().trace(numbers(steps, BATCH, 3)), "decoder") for steps in (20, 40)]
+    short, long = (run.network.work for run in runs)
+    assert long == 2 * short
+    assert short > 20 * sum(cell.parameters.weight.size for cell in runs[0].lstm.cells().values())
+    with pytest.raises(gw.OptionError, match=r"an occlusion of this model takes .* multiplications"):
+        gw.insight.occlusion(runs[0], 0, work=short / 1000)

@@ -9,7 +9,7 @@ import pytest
 from operation_examples import EXAMPLES, NO_EXAMPLE, Example
 
 from gatewise.network.graph import Node
-from gatewise.network.operations import FLAT, OPERATIONS
+from gatewise.network.operations import FLAT, OPERATIONS, products
 
 EACH = [pytest.param(example, id=f"{example.op}-{place}") for place, example in enumerate(EXAMPLES)]
 STEP = 1e-6
@@ -100,6 +100,14 @@ def test_each_setting_changes_the_output():
     every = {(op, name) for op, row in OPERATIONS.items() for name in row.settings if op not in NO_EXAMPLE}
     assert unchanged == []
     assert every - tried == {("conv", "groups")}, "a convolution in other groups is refused: see below"
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one.op == "conv"])
+def test_a_convolution_whose_windows_are_too_many_to_hold_is_the_same(example, monkeypatch):
+    forward = OPERATIONS["conv"].forward
+    expected = forward(*example.inputs, **example.settings)
+    monkeypatch.setattr(products, "MAX_COLUMNS", 0)
+    np.testing.assert_allclose(forward(*example.inputs, **example.settings), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_convolution_in_groups_that_do_not_fit_is_refused():

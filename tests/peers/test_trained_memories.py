@@ -230,8 +230,9 @@ def test_a_horizon_tells_the_flags_before_and_after_apart(tagger):
 
 
 def test_a_report_names_the_unit_without_which_the_output_changes_most(classifier, regressor):
-    for trained in (classifier, regressor):
-        report = gw.report(trained.network, trained.x, target=0)
+    cases = [(trained, output) for trained in (classifier, regressor) for output in range(trained.y.shape[-1])]
+    for trained, output in cases:
+        report = gw.report(trained.network, trained.x, target=output)
         answer, moved = answer_of(report, "What do its units carry?"), []
         with torch.no_grad():
             x = torch.tensor(trained.task.x)
@@ -240,10 +241,11 @@ def test_a_report_names_the_unit_without_which_the_output_changes_most(classifie
                 d = (y[:, -1] if trained.model.last else y) - trained.y
                 axes = tuple(range(d.ndim - 1))
                 moved.append(np.sqrt((d**2).mean(axes) / trained.y.var(axes)))
-        sizes = np.array(moved)[:, 0]
+        sizes = np.array(moved)[:, output]
         assert answer.metrics[0] == pytest.approx(sizes.max(), rel=0.01)
-        (headline,) = (finding.headline for finding in report.headlines if finding.answer is answer)
-        assert re.match(rf"Without unit {sizes.argmax()} (the output|output 0) moves", headline)
+        assert re.match(rf"Without unit {sizes.argmax()} (the output|output {output}) moves", answer.sentence)
+        if output == 0:  # of others, it may stand in the table, because it is not stable
+            assert answer in [finding.answer for finding in report.headlines]
 
 
 # What do their outputs rest on?

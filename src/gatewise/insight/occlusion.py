@@ -225,6 +225,8 @@ def _able_steps(aim: Target) -> Places:
 
 def _multiplications(aim: Target, count: int, few: int) -> float:
     """Return about how many multiplications it takes to look at so many steps, and at sets for a few rows."""
+    if aim.in_graph is not None:  # whose every run is one of the whole network
+        return aim.in_graph.network.work * (DRAWS * count + few * SETS)
     weights = sum(cell.parameters.weight.size for cell in aim.lstm.cells().values())
     if len(aim.lstm.directions) == 1:
         return weights * (DRAWS * count / 2 + few * SETS) * count

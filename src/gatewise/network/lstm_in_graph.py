@@ -169,6 +169,18 @@ class LSTMInGraph(Network):
         """The number of parameters of the whole graph."""
         return self.graph.num_parameters
 
+    @cached_property
+    def work(self) -> float:
+        """The work of a run of one sequence, in nanoseconds, about: what its operations say that they take."""
+        run = self._trace.run
+        total = sum(
+            node.row.cost(*(run.value(name) if name else None for name in node.inputs), **node.settings).steps
+            for node in self._whole.nodes
+            if run.values.keys() >= {*node.outputs} and node.op != "choose"
+        )
+        lstm: LSTMTrace = self._trace[self.name]
+        return total / max(1, lstm.batch_size)
+
     @property
     def has_tokens(self) -> bool:
         """Whether an input holds whole numbers, for which there is no gradient."""

@@ -58,6 +58,7 @@ def linear(x: AnyArray, w: AnyArray, b: AnyArray | None = None) -> AnyArray:
 
 # Sums of products by the letters of their axes.
 
+MAX_COLUMNS = 2**22  # numbers of all windows side by side; of more, one product for each place of the kernel
 EQUATION = re.compile(r"[A-Za-z]*(,[A-Za-z]*)*->[A-Za-z]*")
 
 
@@ -128,13 +129,23 @@ def _places(sizes: tuple[int, ...], kernel: Any, strides: Any, dilations: Any) -
         yield at, (..., *(slice(p * d, p * d + s * (n - 1) + 1, s) for p, d, s, n in ranges))
 
 
+def _windows(x: AnyArray, kernel: Any, strides: Any, dilations: Any) -> AnyArray:
+    """Return the windows that a kernel meets in (batch, channel, …): a view (batch, channel, window…, place…)."""
+    axes = tuple(range(2, x.ndim))
+    spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
+    view: Any = np.lib.stride_tricks.sliding_window_view(x, spans, axes)
+    windows: AnyArray = view[(..., *(slice(None, None, step) for step in (*strides, *dilations)))]
+    return windows
+
+
 def _grouped(x: AnyArray, groups: int) -> AnyArray:
     return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
 
 
 def _conv_cost(x: AnyArray, w: AnyArray, b: Any = None, *, strides: Any, dilations: Any, groups: int) -> Estimate:
     windows = len(x) * math.prod(window_sizes(x, w.shape[2:], strides, dilations))
-    return Estimate(3 * windows * len(w), 4 * windows * w.size + 20_000 * math.prod(w.shape[2:]))
+    numbers = 3 * windows * len(w) + 2 * min(windows * x.shape[1] * math.prod(w.shape[2:]), MAX_COLUMNS)
+    return Estimate(numbers, 4 * windows * w.size + 20_000 * math.prod(w.shape[2:]))
 
 
 def _conv_vjp(
@@ -168,9 +179,19 @@ def conv(
     kind = np.result_type(x, w)
     wide = np.result_type(kind, np.float32)  # sums of halves are not added in half precision
     x, grouped = x.astype(wide, copy=False), w.astype(wide, copy=False).reshape(groups, -1, *w.shape[1:])
-    y = np.zeros((len(x), groups, grouped.shape[1], *sizes), wide)
-    for at, where in _places(sizes, w.shape[2:], strides, dilations):
-        y += np.einsum("bgc...,goc->bgo...", _grouped(x[where], groups), grouped[(..., *at)])
+    batch, outputs, count, places = len(x), grouped.shape[1], math.prod(sizes), math.prod(w.shape[2:])
+    if batch * count * x.shape[1] * places <= MAX_COLUMNS:
+        # One product of all windows side by side is many times faster than one for each place of the kernel.
+        windows = _grouped(_windows(x, w.shape[2:], strides, dilations), groups)
+        columns = windows.reshape(batch, groups, w.shape[1], count, places).transpose(1, 0, 3, 2, 4)
+        rows = columns.reshape(groups, batch * count, w.shape[1] * places)
+        products = rows @ grouped.reshape(groups, outputs, w.shape[1] * places).swapaxes(1, 2)
+        y: AnyArray = products.reshape(groups, batch, count, outputs).transpose(1, 0, 3, 2)
+    else:
+        y = np.zeros((batch, groups, outputs, count), wide)
+        for at, where in _places(sizes, w.shape[2:], strides, dilations):
+            part = _grouped(x[where], groups)
+            y += grouped[(..., *at)] @ part.reshape(*part.shape[:3], -1)
     y = y.reshape(len(x), -1, *sizes).astype(kind, copy=False)
     return y if b is None else y + b.reshape(-1, *[1] * len(sizes))
 
