@@ -107,7 +107,7 @@ def test_the_report_on_the_river_uses_its_words(here, capsys):
     text = report_of("river", capsys)
     assert "rain" in text
     assert "temperature" in text
-    assert "Measured: output discharge, discharge (mm/d)" in text
+    assert "Measured: output discharge (mm/d)" in text
     assert "Which units carry snow?" in text
     assert "the error rises" in text
 

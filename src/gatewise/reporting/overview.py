@@ -81,8 +81,11 @@ def output_name(subject: ReportSubject, number: int) -> str:
     name = subject.output_names[number]
     measure = subject.labels.measures.get(name)
     text = output_phrase(name)
-    repeated = measure is None or str(measure).replace(" ", "") == name.replace(" ", "")  # as in QObs(mm/d)
-    return text if repeated else f"{text}, {measure}"
+    if measure is None or str(measure).replace(" ", "") == name.replace(" ", ""):  # as in QObs(mm/d)
+        return text
+    if measure.quantity == name:  # which needs its unit alone
+        return f"{text} ({measure.unit})" if measure.unit else text
+    return f"{text}, {measure}"
 
 
 def draw(record: Overview, figure: Any) -> Any:
