@@ -104,6 +104,13 @@ def run(code):
     return done.stdout.split()
 
 
+def test_the_program_begins_without_questions_graphs_and_pictures():
+    """What a command needs is imported when it runs, so that help and small commands begin at once."""
+    loaded = run("import gatewise.cli, sys; print(*[name for name in sys.modules if name.startswith('gatewise.')])")
+    for package in ("gatewise.insight", "gatewise.plot", "gatewise.reporting", "gatewise.network.graph"):
+        assert not [name for name in loaded if name == package or name.startswith(f"{package}.")]
+
+
 def test_every_documented_module_of_a_public_package_is_there_after_import_gatewise_alone():
     reference = (Path(__file__).parents[1] / "docs/reference.md").read_text(encoding="utf-8")
     modules = re.findall(r"^api/(gatewise\.[\w.]+)$", reference, re.MULTILINE)

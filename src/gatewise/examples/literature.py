@@ -13,7 +13,6 @@ import numpy.typing as npt
 from gatewise.arrays import Array
 from gatewise.errors import one_of
 from gatewise.examples.trained_models import agreement, flipflop, river
-from gatewise.insight import ablation, effect, fixed_points, probe
 from gatewise.margins import first_largest
 
 NOUNS = ("boy", "girl", "farmer", "actor", "car", "tree", "dog", "aunt")
@@ -78,6 +77,8 @@ def reproduce(name: str) -> Reproduction:
 
 
 def _flipflop() -> Reproduction:
+    from gatewise.insight import fixed_points  # which the program's help does not need
+
     model, data = flipflop()
     run = model.trace(data.x)
     points = fixed_points(run[0], starts=100)
@@ -160,6 +161,8 @@ def agreeing(words: Sequence[str], output: Array, subject: str) -> float:
 
 
 def _agreement() -> Reproduction:
+    from gatewise.insight import ablation  # which the program's help does not need
+
     model, _ = agreement()
     words = model.labels.outputs
     assert words is not None
@@ -197,6 +200,8 @@ def _agreement() -> Reproduction:
 
 
 def _river() -> Reproduction:
+    from gatewise.insight import effect, probe  # which the program's help does not need
+
     model, data = river()
     run = model.trace(data.x)
     snow = data.values["snow"]

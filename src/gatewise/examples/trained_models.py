@@ -14,10 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewise.arrays import Array
-from gatewise.interop import load_network
 from gatewise.network import Network
-from gatewise.opening.inputs import read_input
-from gatewise.opening.number_files import read_numbers
 
 FOLDER = Path(__file__).parent / "trained"
 
@@ -94,6 +91,10 @@ class TrainedExample(NamedTuple):
 
 
 def _open(name: str) -> TrainedExample:
+    from gatewise.interop import load_network  # which a cell to learn from does not need
+    from gatewise.opening.inputs import read_input
+    from gatewise.opening.number_files import read_numbers
+
     files = TRAINED[name]
     numbers = read_input(files.input, None, None, None).single
     assert numbers is not None
