@@ -5,7 +5,7 @@ With gatewise and PyTorch installed:
     python docs/training/agreement.py src/gatewise/examples/trained
 
 The script generates sentences after Lakretz et al. (2019), such as "the boys near the car greet the farmer". Nouns
-between the subject and its verb may have the other number. About a minute on one core.
+between the subject and its verb may have the other number.
 """
 
 import sys

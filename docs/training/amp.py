@@ -5,7 +5,7 @@ With gatewise and PyTorch installed:
     python docs/training/amp.py src/gatewise/examples/trained
 
 The circuit has a coupling capacitor, a gain that sags after loud notes, and a pair of diodes that clip. The script
-simulates it at eight times the sample rate. The guitar is a sum of decaying harmonics. A few minutes on one core.
+simulates it at eight times the sample rate. The guitar is a sum of decaying harmonics.
 """
 
 import sys

@@ -5,7 +5,7 @@ With gatewise and PyTorch installed:
     python docs/training/flipflop.py src/gatewise/examples/trained
 
 Each of three inputs is 0, with a short pulse of +1 or −1 now and then. Each of three outputs is the sign of the last
-pulse of its input. About two minutes on one core.
+pulse of its input.
 """
 
 import sys

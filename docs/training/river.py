@@ -5,8 +5,7 @@ With gatewise and PyTorch installed:
     python docs/training/river.py src/gatewise/examples/trained
 
 The script draws twenty years of weather and computes the discharge with a bucket model of snow, soil and groundwater.
-The LSTM learns it from windows of one year. It never sees the last two years: they are the data of the example. About
-two minutes on one core.
+The LSTM learns it from windows of one year. It never sees the last two years: they are the data of the example.
 """
 
 import sys

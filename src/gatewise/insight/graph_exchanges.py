@@ -17,7 +17,7 @@ from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
 FEW = 50  # exchanges of which each is a whole run, where more are run at the LSTM alone to choose among them
-WHOLE_WORK = 5 * 10**11  # of all whole runs, at most
+MAX_WORK = 5 * 10**11  # of all whole runs, at most
 RUNS = 1000  # of the whole network, about
 
 
@@ -41,7 +41,7 @@ class GraphExchanges(Exchanges):
         if network.reads != "every":
             raise OptionError(f"{why} it has no output for each step; ask about the LSTM itself, its trace.lstm")
         exchanges = cls(network, run.lstm, np.asarray(run.input), run.labels.outputs)
-        if RUNS * network.work > WHOLE_WORK:
+        if RUNS * network.work > MAX_WORK:
             raise OptionError(f"{why} {RUNS:,} runs over {run.num_steps:,} steps take too long; give it fewer steps")
         return exchanges
 

@@ -27,7 +27,7 @@ from gatewise.network import SOFTMAX, Network, NetworkTrace, outputs_of
 from gatewise.records.trace import LSTMTrace, Trace
 
 NOTHING = 0.01  # of the output's standard deviation: an influence that moves it by less is none to speak of
-MOST_ROWS = 200  # outputs of a graph, each of which takes a backward pass
+MAX_ROWS = 200  # outputs of a graph, each of which takes a backward pass
 LAW = "the gradient of a weighted sum of the outputs is that weighted sum of the Jacobians' rows"
 
 
@@ -242,7 +242,7 @@ def _influence_in_graph(
     """Return the influence of each step on outputs of a graph before their classes: a backward pass for each."""
     network: Any = single.network
     last, rows = network.reads == "last", np.arange(network.num_outputs)[chosen]
-    if len(rows) > MOST_ROWS:
+    if len(rows) > MAX_ROWS:
         raise OptionError(
             f"the network has {len(rows):,} outputs, too many for one influence: output names one of them"
         )
