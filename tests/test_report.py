@@ -212,7 +212,7 @@ def test_what_checks_found_stands_below_a_finding_in_small():
     assert f"\n    {horizon.reading[0]}\n" in str(found)
     small = [texts(element) for element in page(found).findall(".//p[@class='reading']")]
     assert " ".join([*horizon.reading, horizon.checks]) in small
-    assert horizon.checks.startswith("Repeated: three seeds give ")
+    assert horizon.checks.startswith("Repeated: three seeds agree; even and odd ")
 
 
 def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
