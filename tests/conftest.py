@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import zlib
 from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would wait
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's too
 
 import hypothesis
+import numpy as np
 import pairwise
 import pytest
 
@@ -27,11 +30,24 @@ hypothesis.settings.register_profile(
     "gatewise", derandomize=True, deadline=None, database=None, max_examples=100 if STRICT else 10
 )
 hypothesis.settings.load_profile("gatewise")
+GENERATORS: list[np.random.Generator] = []  # those that are global in a module of the tests
 
 
 def pytest_collection_finish() -> None:
-    """Never again go through what the collection made, which is most of what there is."""
+    """Find the generators, and never again go through what the collection made, which is most of what there is."""
+    here = str(Path(__file__).parent)
+    modules = [module for module in sys.modules.values() if (getattr(module, "__file__", None) or "").startswith(here)]
+    found = (value for module in modules for value in vars(module).values() if isinstance(value, np.random.Generator))
+    GENERATORS.extend({id(generator): generator for generator in found}.values())
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what a test draws depend on its name alone, not on which tests ran before it."""
+    state = np.random.PCG64(zlib.crc32(item.nodeid.encode())).state
+    for generator in GENERATORS:
+        generator.bit_generator.state = state
 
 
 @pytest.fixture

