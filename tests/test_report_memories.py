@@ -93,3 +93,18 @@ def test_a_report_on_a_sequence_of_a_batch_tells_how_long_that_one_remembers():
     for sequence, memory in ((None, slow), (0, slow), (1, fast)):
         headline, *_ = memory_of(slow.network, x, sequence=sequence)
         assert memory.least <= steps_in(headline) <= memory.most
+
+
+@pytest.mark.parametrize("gaps", [(25, 25), (10, 25)])
+def test_a_horizon_that_differs_between_halves_of_the_sequences_is_no_headline(gaps):
+    pair = [planted.memory("held in c", gap=gap, others=0) for gap in gaps]
+    x = np.stack([memory.x for memory in pair * 3], axis=1)  # sequence by sequence, the one and the other
+    report = gw.report(pair[0].network, x)
+    (said,) = (finding.checks for finding in report.findings if finding.checks)
+    if gaps[0] == gaps[1]:
+        assert "even and odd sequences agree" in said
+        assert report.headlines
+    else:
+        assert "even and odd sequences differ" in said
+        assert not report.headlines
+        assert "differs between halves of the data" in str(report)

@@ -244,7 +244,10 @@ METADATA = {
         "'<U4000000', and not numbers",
     ),
     "chunks without end": (lambda all: {**all, "shape": [7, 5, 300_000]}, "chunks; 10,000 are allowed for its"),
-    "chunks named by another rule": (lambda all: {**all, "chunk_key_encoding": {"name": "sum"}}, "rule"),
+    "chunks named by another rule": (
+        lambda all: {**all, "chunk_key_encoding": {"name": "sum"}},
+        "in a way that",
+    ),
     "another number of axes": (
         lambda all: {**all, "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 2]}}},
         "has chunks of the shape [4, 2], which do not fit its own, [7, 5, 3]",

@@ -379,15 +379,21 @@ class Exchanges:
     def kept_without_end(self, swaps: Swaps, lasts: Places, output: int) -> Mask:
         """Return for each exchange, whose effect on an output stops after a lag, if it goes on without the next input.
 
-        The step after that lag gets the input of the step before it, in the run with the exchange and in that without.
-        It goes on if half of the difference at that lag is left.
+        The step after that lag gets the input of the step before it, in the run with the exchange and in that without;
+        and in two more runs, so does the step at that lag, since an output may show an input one step later. The effect
+        goes on if half of the difference at that lag is left in either.
         """
         last, rows = int(lasts.max()) + 1, np.arange(len(lasts))
-        x = np.array(self.x[self._steps(swaps, 0, last)[0]])
-        x[lasts + 1, rows] = x[lasts, rows]
-        without, y = self._run(swaps, 0, last, x)[0], self._run(swaps._replace(part=0.0), 0, last, x)[0]
-        differences = np.abs(without - y)[..., output]
-        return np.asarray(differences[lasts + 1, rows] >= 0.5 * (1 - TIE) * differences[lasts, rows])
+        kept = np.zeros(len(lasts), bool)
+        for earlier in (0, 1):
+            x = np.array(self.x[self._steps(swaps, 0, last)[0]])
+            source = np.maximum(lasts - earlier, 0)
+            for lag in range(1 - earlier, 2):
+                x[lasts + lag, rows] = x[source, rows]
+            without, y = self._run(swaps, 0, last, x)[0], self._run(swaps._replace(part=0.0), 0, last, x)[0]
+            differences = np.abs(without - y)[..., output]
+            kept |= differences[lasts + 1, rows] >= 0.5 * (1 - TIE) * differences[lasts, rows]
+        return kept
 
     def _steps(self, swaps: Swaps, first: int, last: int) -> tuple[tuple[Places, Places], Mask]:
         """Return the steps (time, exchange) from `first` to `last` after each exchange, and which of them are valid.

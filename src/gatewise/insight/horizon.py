@@ -13,7 +13,7 @@ from gatewise.arrays import Array, quiet, size
 from gatewise.errors import OptionError
 from gatewise.insight.answer import Answer
 from gatewise.insight.drawn_exchanges import EXCHANGES, SHARE, TOGETHER, Checks, DrawnExchanges
-from gatewise.insight.exchanges import PEAK, Exchanges, Lasting, Outcome, Places, Swaps
+from gatewise.insight.exchanges import PEAK, Exchanges, Lasting, Outcome, Places, Steps, Swaps
 from gatewise.insight.naming import (
     duration_of,
     of_cell,
@@ -38,6 +38,7 @@ DIFFERENT = 0.15  # of the horizon: a check that is off by less agrees
 ABRUPT = 0.5 * (1 - TIE)  # of the largest difference: one that is larger at its last lag does not fade, but ends
 ALONG = 0.75  # of a unit's difference: if more is retained along the cell, or is not, it lives in one place
 ALIKE = (1 + TIE) / 3  # of the longer lag: a unit and the output have exchanges as long if their lags are closer
+COMPARED = 1.39  # standard errors on either side, so that two intervals that do not touch differ at 5 %
 LONGER = 2  # times the horizon: a unit that keeps something for longer is named
 
 
@@ -247,14 +248,37 @@ class HorizonStudy:
             first = most = int(lags)
         self.lags, self.swaps, self.outcome = self.drawn.rounds(first, most)
 
-    def lags_of(self, output: int | str, which: Any = None) -> tuple[int, int]:
-        """Return the lags up to which changes show after and before a step; `which` are the exchanges that count."""
+    def lags_of(self, output: int | str, which: Any = None, share: float = SHARE) -> tuple[int, int]:
+        """Return the lags up to which changes show after and before a step.
+
+        `which` are the exchanges that count, and `share` is the part of their weight that ends within the lags.
+        """
+        _, (after, before) = self._of(output, which)
+        lags = [int(part.quantile(share)[0][0]) if len(part.lags) else 0 for part in (after, before)]
+        return (lags[1], lags[0]) if self.drawn.exchanges.is_reversed else (lags[0], lags[1])
+
+    def bounds_of(self, output: int | str, which: Any = None) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the least and the largest lags that the exchanges are compatible with: few of them leave much open.
+
+        The intervals of two shares overlap unless the shares differ at the level of 5 %: Goldstein and Healy, "The
+        graphical presentation of a collection of means" (1995). As many steps count as Kish, "Survey Sampling" (1965),
+        gives for their weights.
+        """
+        at, (after, before) = self._of(output, which)
+        _, number = np.unique(np.ravel_multi_index(at, self.drawn.exchanges.x.shape[:2]), return_inverse=True)
+        weights = np.bincount(number, (after.sums + before.sums)[:, 0])
+        count = weights.sum() ** 2 / np.square(weights).sum() if weights.any() else np.inf
+        error = COMPARED * np.sqrt(SHARE * (1 - SHARE) / count)
+        least, most = (self.lags_of(output, which, share) for share in (SHARE - error, min(SHARE + error, 1)))
+        return least, most
+
+    def _of(self, output: int | str, which: Any) -> tuple[Steps, tuple[Lasting, Lasting]]:
+        """Return the steps of some exchanges, and how long they show in an output at later and at earlier steps."""
         exchanges = self.drawn.exchanges
         number = output_of(output, exchanges.names, exchanges.y.shape[-1])
         place, which = int(np.searchsorted(exchanges.varied, number)), slice(None) if which is None else which
-        parts = (Lasting(*(array[which][:, [place]] for array in part)) for part in self.outcome[:2])
-        after, before = (int(part.quantile(SHARE)[0][0]) if len(part.lags) else 0 for part in parts)
-        return (before, after) if exchanges.is_reversed else (after, before)
+        after, before = (Lasting(*(array[which][:, [place]] for array in part)) for part in self.outcome[:2])
+        return self.swaps.at.of(which), (after, before)
 
     @quiet
     def answer(self, output: int | str | None = None) -> Horizon:
@@ -463,7 +487,7 @@ def _reading(
         )
     if ended is not None:
         outcome = "still show" if ended else "stop all the same"
-        yield f"Tested: with the input at which they stop exchanged for the one before, most changes {outcome}."
+        yield f"Tested: with the input of the last step or two exchanged for the one before, most changes {outcome}."
     if len(answer.outputs) > 1:
         longest = np.maximum(answer.outputs_steps, answer.outputs_ahead)
         low, high = (duration_of(int(each), step) for each in (longest.min(), longest.max()))

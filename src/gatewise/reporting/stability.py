@@ -85,29 +85,30 @@ def of_memory(subject: ReportSubject, answer: insight.Horizon) -> Stability:
             HorizonStudy(run, output=subject.target, rng=seed, part=PART).lags_of(subject.target) for seed in SEEDS
         ]
     study = subject.study
-    halves: list[tuple[int, int]] = []
+    halves, halves_are_apart = [], False
     if study is not None:
         numbers = study.swaps.at.times if subject.run.batch_size < 4 else study.swaps.at.sequences
-        halves = [study.lags_of(subject.target, numbers % 2 == side) for side in (0, 1)]
+        sides = [numbers % 2 == side for side in (0, 1)]
+        halves = [study.lags_of(subject.target, side) for side in sides]
+        halves_are_apart = _are_apart(halves) and _are_beyond(
+            *(study.bounds_of(subject.target, side) for side in sides)
+        )
     shuffles = []
     with suppress(GatewiseError):
         for other in shuffled_runs(subject):
             shuffles.append(HorizonStudy(other, output=subject.target, part=PART).lags_of(subject.target))
     alike = sum(not _differs(lags, pair, ALIKE, 1) for pair in shuffles)
-    sides = f"even and odd {'steps' if subject.run.batch_size < 4 else 'sequences'}"
+    halved = f"even and odd {'steps' if subject.run.batch_size < 4 else 'sequences'}"
+    tried = (("three seeds", seeds, _are_apart(seeds)), (halved, halves, halves_are_apart))
     # Lags themselves are not told: exchanges are drawn by what they change, whose last bits depend on the CPU.
-    clauses = [
-        f"{who} {'differ' if _are_apart(pairs) else 'agree'}"
-        for who, pairs in (("three seeds", seeds), (sides, halves))
-        if len(pairs) > 1
-    ]
+    clauses = [f"{who} {'differ' if are_apart else 'agree'}" for who, pairs, are_apart in tried if len(pairs) > 1]
     if shuffles:
         verb = "remember" if alike > 1 else "remembers"
         clauses.append(f"of {len(shuffles)} models with shuffled weights, {alike or 'none'} {verb} about as long")
     checks = f"Repeated: {'; '.join(clauses)}." if clauses else ""
     if answer.stable and _are_apart(seeds):
         return Stability(f"unstable over seeds ({_durations(seeds, step)})", checks)
-    if answer.stable and _are_apart(halves):
+    if answer.stable and halves_are_apart:
         return Stability(f"differs between halves of the data ({_durations(halves, step)})", checks)
     if answer.stable and any(lags) and alike * 2 > SHUFFLES:
         return Stability("the same model with its weights shuffled remembers as long", checks)
@@ -120,6 +121,12 @@ def _differs(first: tuple[int, int], second: tuple[int, int], share: float, leas
 
 def _are_apart(pairs: Sequence[tuple[int, int]]) -> bool:
     return any(_differs(first, second, APART, 2) for first in pairs for second in pairs)
+
+
+def _are_beyond(*bounds: tuple[tuple[int, int], tuple[int, int]]) -> bool:
+    """Return whether one of two horizons, of which the least and the largest lags are given, is surely longer."""
+    (least, most), (other_least, other_most) = bounds
+    return any(a > b for a, b in zip(least + other_least, other_most + most, strict=True))
 
 
 def _durations(pairs: Sequence[tuple[int, int]], step: Any) -> str:

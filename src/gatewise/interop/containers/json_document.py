@@ -58,9 +58,9 @@ def parse_document(data: bytes, budget: Budget) -> Any:
         raise FileError("its JSON holds a number that is too long") from None
 
 
-def object_without_repeats(pairs: list[tuple[str, Any]]) -> Lookups:
-    """Return the pairs of a JSON object as an object; a repeated name is refused."""
-    entries = Lookups(pairs)
+def object_without_repeats(pairs: list[tuple[str, Any]], kind: type[dict[str, Any]] = Lookups) -> dict[str, Any]:
+    """Return the pairs of a JSON object as an object of a kind; a repeated name is refused."""
+    entries = kind(pairs)
     if len(entries) != len(pairs):
         names: set[str] = set()
         twice = next(name for name, _ in pairs if name in names or names.add(name))  # type: ignore[func-returns-value]

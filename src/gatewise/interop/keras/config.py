@@ -11,6 +11,7 @@ from gatewise.activations import KINDS, SIGMOID, TANH, Activation
 from gatewise.errors import FileError, OptionError
 from gatewise.files.budget import Budget
 from gatewise.interop.containers.json_document import describe
+from gatewise.network.limits import MAX_NODES
 from gatewise.parameters import Variant
 
 MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "average", "average": "average", None: "none"}
@@ -251,6 +252,8 @@ def _parse_layer(described: Any, depth: int, budget: Budget, trainable: bool = T
 
     layers = config.get("layers")
     if isinstance(layers, list):
+        if len(layers) > MAX_NODES:
+            raise FileError(f"a model of {len(layers):,} layers is too large; up to {MAX_NODES:,} are allowed")
         is_keras = is_keras and kind in MODELS
         kind = "Functional" if "input_layers" in config else "Sequential"
         for inner in layers:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -167,7 +168,7 @@ def parse_json(text: bytes | str, budget: Budget) -> Any:
     """Return the JSON of a Keras configuration; its objects and the work of reading it are charged to a budget."""
     budget.work(STEPS * budget.parse(text, "its configuration"), "its configuration")
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: {**object_without_repeats(pairs)})
+        return json.loads(text, object_pairs_hook=partial(object_without_repeats, kind=dict))
     except FileError:
         raise
     except RecursionError:
