@@ -384,7 +384,7 @@ class Exchanges:
         goes on if half of the difference at that lag is left in either.
         """
         last, rows = int(lasts.max()) + 1, np.arange(len(lasts))
-        kept = np.zeros(len(lasts), bool)
+        goes_on = np.zeros(len(lasts), bool)
         for earlier in (0, 1):
             x = np.array(self.x[self._steps(swaps, 0, last)[0]])
             source = np.maximum(lasts - earlier, 0)
@@ -392,8 +392,8 @@ class Exchanges:
                 x[lasts + lag, rows] = x[source, rows]
             without, y = self._run(swaps, 0, last, x)[0], self._run(swaps._replace(part=0.0), 0, last, x)[0]
             differences = np.abs(without - y)[..., output]
-            kept |= differences[lasts + 1, rows] >= 0.5 * (1 - TIE) * differences[lasts, rows]
-        return kept
+            goes_on |= differences[lasts + 1, rows] >= 0.5 * (1 - TIE) * differences[lasts, rows]
+        return goes_on
 
     def _steps(self, swaps: Swaps, first: int, last: int) -> tuple[tuple[Places, Places], Mask]:
         """Return the steps (time, exchange) from `first` to `last` after each exchange, and which of them are valid.
