@@ -134,6 +134,7 @@ FILES: dict[str, tuple[str, Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=pytest.mark.peers) if "100,000" in case else case for case in FILES]
 )

@@ -58,6 +58,7 @@ def counter():
     return gw.LSTM.from_cells(gw.Parameters(weight=p.weight * 0, bias=bias))
 
 
+@pytest.mark.thorough
 def test_a_network_that_never_rests_has_no_state_at_rest(tmp_path):
     header = gw.write_c(counter(), tmp_path / "n.h")
     assert header.rest is None

@@ -60,6 +60,7 @@ TAKES = {
 }
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("drawn", thinned([FEW, MANY]))
 @pytest.mark.parametrize("take", TAKES.values(), ids=TAKES)
 def test_a_sum_over_the_batch_that_is_missing_is_named(take, drawn):
@@ -244,12 +245,14 @@ def test_a_mistake_in_every_gate_of_one_step_is_named(steps):
     assert str(causes[0]) == "tanh is used instead of a sigmoid in f, i and o at step 1"
 
 
+@pytest.mark.thorough
 def test_a_wrong_mean_has_no_units_to_exchange():
     subject = Cell.random(np.random.default_rng(3), "layer norm")
     written = {name: value + 0.3 for name, value in work(subject).items() if name in ("μ_f", "v_o")}
     assert [verdict.status for verdict in gw.check(written, Chain(subject.trace())).verdicts] == ["wrong", "wrong"]
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(("kind", "sheet"), [("projection", "c and h"), ("layer norm", "gates and states")])
 def test_a_product_slip_in_one_unit_is_named_where_all_units_follow_from_it(kind, sheet):
     """With a projection every hidden state is wrong, with layer norm every output gate."""
@@ -263,6 +266,7 @@ def test_a_product_slip_in_one_unit_is_named_where_all_units_follow_from_it(kind
             assert one.named, str(one)
 
 
+@pytest.mark.thorough
 def test_a_number_of_another_unit_is_named_in_a_sum_over_the_steps():
     """It was written in one step, which is not on the sheet, and added to those of the others."""
     subject = Cell.random(np.random.default_rng(2), steps=3)

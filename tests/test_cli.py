@@ -221,6 +221,7 @@ def _program(*tokens: str, **environment: str) -> subprocess.CompletedProcess[by
     )
 
 
+@pytest.mark.thorough
 def test_the_program_speaks_ascii_where_it_must():
     done = _program("walk", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
@@ -229,6 +230,7 @@ def test_the_program_speaks_ascii_where_it_must():
     assert max(map(len, done.stdout.splitlines())) <= 88  # a few words are longer than their letters
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.peers)])
 def test_what_a_terminal_has_no_letters_for_is_spelled_out(encoding, tmp_path):
     told = _program("inspect", str(tmp_path / "a → b"), PYTHONIOENCODING=encoding, PYTHONUTF8="0")
@@ -260,6 +262,7 @@ def test_the_program_gives_its_version(capsys):
     assert output_of(capsys, "--version") == f"{gw.__version__}\n"
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     ("tokens", "code"),
     [
@@ -381,6 +384,7 @@ def test_a_model_with_weights_that_are_not_numbers_is_refused(here, capsys):
     assert "holds weights that are not finite numbers" in refusal_of(capsys, "walk", "--model", "m", "--x", "1,2,3")
 
 
+@pytest.mark.thorough
 def test_no_system_error_ends_in_a_traceback(here, capsys):
     os.mkfifo("pipe.csv")
     assert "not an ordinary file" in refusal_of(capsys, "walk", "--x", "pipe.csv")
@@ -400,6 +404,7 @@ def test_no_system_error_ends_in_a_traceback(here, capsys):
     )
 
 
+@pytest.mark.thorough
 def test_an_error_that_is_not_of_the_output_leaves_what_was_printed(capfd):
     script = """
 import gatewise.cli

@@ -39,6 +39,7 @@ def test_the_exit_code_is_0_for_right_and_1_for_wrong(suffix, tmp_path, capsys):
         assert max(map(len, said.out.splitlines())) <= 80
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("format", FORMATS["Marking"])
 def test_every_format_is_printed_or_written_to_a_file_with_its_suffix(format, tmp_path, capfd):
     path = saved(tmp_path, "a.csv", as_csv(with_a_mistake(), 5))
@@ -102,6 +103,7 @@ RUNS = {
 PARTS = ("latch", "three steps", "a new cell", "latch, three steps", "projected")  # of others: peers have them alone
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     "options",
     [pytest.param(run, id=name, marks=[pytest.mark.peers] * (name in PARTS)) for name, run in RUNS.items()],

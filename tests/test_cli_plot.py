@@ -204,6 +204,7 @@ def test_the_numbers_of_a_change_are_written_of_every_layer(capsys):
     assert all((row.split(",")[4] == "0.0") == row.startswith("0,") for row in rows)
 
 
+@pytest.mark.thorough
 def test_a_target_is_the_output_that_has_its_name_or_number(capsys):
     for command in (
         *(f"plot net.safetensors x.csv --kind {kind}" for kind in TARGETED),

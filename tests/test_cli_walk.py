@@ -153,6 +153,7 @@ def test_the_program_stands_in_json_instead_of_the_sections(capsys):
     assert json.loads(Path("walk.json").read_text(encoding="utf-8"))["inputs"]["steps"]["x"] == [[0.5, 0.8, 0.2]]
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     ("units", "tokens"),
     [

@@ -197,6 +197,7 @@ def things(tmp_path_factory):
         yield {**roots(), **of_files(folder)}
 
 
+@pytest.mark.thorough
 def test_every_public_type_is_among_them(things):
     seen: dict[int, Any] = {}
     parts_of(things, seen)
@@ -213,6 +214,7 @@ def test_a_pickle_or_a_copy_is_equal(way, things):
             assert list(differences(one, WAYS[way](one), set(), name))[:1] == []
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_walk_prints_the_same_from_its_pickle_which_holds_no_section(way, things):
     for name in ("walk", "walk backward"):

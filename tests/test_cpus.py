@@ -43,6 +43,7 @@ def met_anyway():
 FEW = ("Haswell", "no-avx2", "none", "old")
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.peers] * (name not in FEW)) for name in cpus.SETTINGS]
 )
@@ -61,6 +62,7 @@ def test_a_setting_is_met_in_its_environment_and_no_other_code_is_taken_for_it(o
             assert name not in met_anyway
 
 
+@pytest.mark.thorough
 def test_a_setting_without_effect_stops_the_tests(met_anyway):
     name = next(name for name in ("none", "portable") if name not in met_anyway)
     clean = {key: value for key, value in os.environ.items() if key not in cpus.VARIABLES}

@@ -273,6 +273,7 @@ def test_a_large_variable_that_was_never_written_has_its_fill_value(tmp_path):
     assert (read_data(tmp_path / "x.nc").single.values == (0, 7)).all()
 
 
+@pytest.mark.thorough
 def test_no_package_is_said_to_be_missing_but_xarray(tmp_path):
     """As where no engine of xarray's is installed, nor SciPy."""
     for name in ("classic.nc", "hdf5.nc", "sound.wav"):

@@ -28,6 +28,7 @@ def test_every_command_is_called_with_a_file_for_each_option_that_takes_one(file
     assert uncovered() == {}
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("call", [call for call in CALLS if len(call.outputs) > 1], ids=str)
 def test_every_output_of_a_command_is_written(call, files, capsys):
     for output in call.outputs:
@@ -149,6 +150,7 @@ opened = Opened()
 sys.addaudithook(opened)
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_every_file_of_a_person_s_that_a_command_opens_counts_as_read(call, files, monkeypatch):
     there, read, remember = {str(path) for path in contents(files)}, set[str](), protecting._remember

@@ -67,6 +67,7 @@ def exercise_made(request, tmp_path_factory) -> tuple[Path, bool]:
         return folder / made(*options, "--seed", "3"), "--backward" in options
 
 
+@pytest.mark.subjects(1)
 def test_a_key_handed_in_gets_full_marks(exercise_made, capsys):
     out, _ = exercise_made
     names = sorted(path.stem for path in (out / "keys").glob("*.json"))

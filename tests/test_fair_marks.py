@@ -455,6 +455,7 @@ MISCONCEPTIONS = {
 }
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("hidden", [2, pytest.param(3, marks=pytest.mark.peers)])
 @pytest.mark.parametrize("what", MISCONCEPTIONS)
 def test_one_misconception_costs_one_point_forward_and_backward(what, hidden):

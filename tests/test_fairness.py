@@ -34,6 +34,7 @@ def marked(request, tmp_path_factory) -> list[Outcome]:
     return list(outcomes(*request.param, str(tmp_path_factory.mktemp("marked"))))
 
 
+@pytest.mark.thorough
 def test_no_wrong_line_is_called_right_and_no_right_one_is_accused(marked):
     assert {status for sheet in marked for status in sheet.statuses} >= {*STATUSES} - {"incomplete", "missing"}
     broken = [str(sheet) for sheet in marked if sheet.broken]
@@ -206,6 +207,7 @@ def counted(statuses: Iterable[str]) -> str:
     return ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.peers) for n in range(2, 12))])
 def test_points_feedback_class_page_and_table_add_up(seed, here, capsys):
     rng = np.random.default_rng(seed)

@@ -68,6 +68,7 @@ def slips_of(kind: str, seed: int) -> Iterator[Marking]:
 KINDS = judging.kinds()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lang", OTHERS)
 @pytest.mark.parametrize(
     ("kinds", "seed"),

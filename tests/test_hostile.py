@@ -35,6 +35,7 @@ def test_a_file_made_to_be_expensive_gets_its_answer_within_its_memory(row, tmp_
         assert re.search(row.answer, answer), answer
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     ("module", "peers"),
     [(torch_rows, False), (onnx_rows, False), pytest.param(onnx_rows, True, marks=pytest.mark.peers)],

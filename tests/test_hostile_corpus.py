@@ -183,6 +183,7 @@ def test_a_try_is_the_same_when_it_is_made_again(classes, tmp_path):
     assert made[0] == made[1]
 
 
+@pytest.mark.thorough
 def test_the_script_prints_tries_and_faults_of_each_class():
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile", "--only", "NumPy", "--minutes", "0.01", "--seed", "3"],

@@ -77,6 +77,7 @@ def test_every_record_is_shown_as_static_html(tmp_path, sizes, without_pictures)
         assert record._repr_html_() == record._repr_html_()
 
 
+@pytest.mark.thorough
 def test_what_comes_from_data_is_inert(tmp_path):
     labels = gw.Labels(
         features=[HOSTILE, "b"],

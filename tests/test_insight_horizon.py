@@ -107,6 +107,7 @@ def test_a_leaky_bucket_fades_in_its_own_time_in_any_layer(timescales):
     assert found.columns["through"][-1] == "c"
 
 
+@pytest.mark.thorough
 def test_what_is_counted_shows_to_the_end():
     lstm, _ = planted.tally()
     found = insight.horizon(lstm, RNG.integers(0, 2, (900, 1)).astype(float))
@@ -116,6 +117,7 @@ def test_what_is_counted_shows_to_the_end():
     assert any("hundredth of the change has 0.01 of the effect" in sentence for sentence in found.reading)
 
 
+@pytest.mark.thorough
 def test_a_run_that_small_changes_upset_has_no_horizon():
     rng = np.random.default_rng(1)
     weight, bias = np.zeros((4, 40, 41)), np.zeros((4, 40))
@@ -138,6 +140,7 @@ def test_a_unit_that_the_output_does_not_read_is_named():
     assert "unit 1 keeps a trace of it for at least 256 steps" in str(found)
 
 
+@pytest.mark.thorough
 def test_backward_directions_see_ahead():
     lstm, head = hand_on(5)
     x = RNG.normal(size=(300, 1))
@@ -151,6 +154,7 @@ def test_backward_directions_see_ahead():
     assert found.lag[[0, -1]].tolist() == [-256, 256]
 
 
+@pytest.mark.thorough
 def test_what_is_around_the_lstm_changes_no_horizon_but_logits_are_compared():
     lstm, x = gw.LSTM(3, 8, rng=0, dtype=np.float64), RNG.normal(size=(400, 3))
     linear = gw.Linear(RNG.normal(size=(2, 8)), np.zeros(2))
@@ -239,6 +243,7 @@ def read_now_and_then(every):
     return gw.Network(lstm_of(weight, bias)), x
 
 
+@pytest.mark.thorough
 def test_what_is_small_or_seldom_read_but_lasts_has_not_ended():
     faint = gw.Network(stores(-SURE, SURE, gains=[0.5, 0.0005]), head=gw.Linear([[1.0, 20.0]], None))
     for network, x in ((faint, RNG.normal(size=(2000, 1))), read_now_and_then(20), read_now_and_then(7)):
@@ -335,6 +340,7 @@ def test_a_flag_of_one_step_shows_at_any_other_step_of_a_run_in_two_directions(a
     assert 54 - at <= found.ahead <= 54
 
 
+@pytest.mark.thorough
 def test_each_output_has_its_horizon_and_the_one_that_is_asked_for_is_told():
     labels = gw.Labels(outputs=["slow", "fast"])
     network = gw.Network(stores(2.0, -SURE, gains=[0.1, 0.1]), head=gw.Linear(np.eye(2), None), labels=labels)
@@ -375,6 +381,7 @@ def test_a_window_is_looked_at_up_to_its_full_length():
     assert 80 <= for_ever.steps <= 89  # at least nine tenths of 89 lags, all of which are as strong
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_horizon():
     lstm, x = gw.LSTM(2, 16, rng=0), RNG.normal(size=(300, 2))
     first, again = (insight.horizon(lstm, x, rng=3) for _ in range(2))

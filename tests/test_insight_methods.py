@@ -19,6 +19,7 @@ from gatewise.insight.attribution import METHODS
 from gatewise.reporting import questions
 
 
+@pytest.mark.thorough
 def test_experiments_name_the_step_that_was_let_in_and_some_methods_do_not():
     """The docstrings of `attribution` and `word_scores` say how often each does, of 48."""
     right = dict.fromkeys([*METHODS, "occlusion", "beta", "gamma"], 0)

@@ -95,6 +95,7 @@ def largest_of_shifts(states, values, draws, rng):
     return (np.array(largest) >= largest[0]).mean() <= 0.05
 
 
+@pytest.mark.thorough
 def test_what_drifts_is_found_no_more_often_than_by_chance():
     """Of states and values that drift apart from each other, plain shifts would find every second."""
     units, probes, plain = [], [], []

@@ -149,6 +149,7 @@ def test_a_unit_that_nothing_reads_is_not_the_cause(planting, verdict):
     assert horizon.columns["as_long"].tolist() == [False, True]
 
 
+@pytest.mark.thorough
 def test_the_horizon_of_an_output_stands_beside_the_influence_on_the_same_one():
     lstm, x = clocked_beside_a_fading()
     network = gw.Network(lstm, head=gw.Linear(np.array([[0.0, 1.0], [1.0, 0.0]])))

@@ -67,6 +67,7 @@ def tokens_of(*, thorough):
                 yield pytest.param(start, tokens, 1, id=name)
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(("start", "tokens", "moments"), [*tokens_of(thorough=False), *tokens_of(thorough=True)])
 def test_an_interrupt_during_any_import_ends_without_a_traceback(start, tokens, moments, tmp_path):
     (tmp_path / "class.csv").write_text("Ada\n", encoding="utf-8")

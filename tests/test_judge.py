@@ -85,6 +85,7 @@ def test_every_fault_of_an_engine_is_named(fault):
     assert not judgement.is_right
 
 
+@pytest.mark.thorough
 def test_an_engine_without_a_fault_has_none():
     form = onnx_model
     cases = [*designs.alone(form.ATTRIBUTES), *designs.pairs(form.PAIRED), *designs.drawn(form.PAIRED, 100)]
@@ -234,6 +235,7 @@ def test_an_engine_that_cannot_be_imported_is_one_line(text, tmp_path):
     assert judgement.sentence.startswith("mine: ")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("given", "written"), [("in.npy", "out.npy"), pytest.param("in.npz", "out.npz", marks=pytest.mark.peers)]
 )
@@ -269,12 +271,14 @@ def reference():
     return {row.feature: row for row in judgement.rows}
 
 
+@pytest.mark.thorough
 def test_the_reference_evaluator_of_onnx_ignores_four_attributes(reference):
     kinds = {feature: row.kind for feature, row in reference.items()}
     assert [feature for feature, kind in kinds.items() if kind == "right"] == ["plain LSTM", "direction = reverse"]
     assert sorted(kinds.values()) == ["ignores"] * 4 + ["right"] * 2
 
 
+@pytest.mark.thorough
 def test_a_fault_is_shrunk_to_the_smallest_case_and_runs_as_python(reference):
     row = reference["clip"]
     design = row.verdict.design
@@ -361,6 +365,7 @@ def test_the_command_prints_faults_first_in_80_columns(here, capsys):
     assert json.loads((here / "report.json").read_text(encoding="utf-8"))["judgements"][0]["right"] is False
 
 
+@pytest.mark.thorough
 def test_a_model_of_ones_own_is_judged(here, capsys):
     import gatewise as gw
     from gatewise.interop import onnx as writer

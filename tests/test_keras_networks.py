@@ -197,6 +197,7 @@ def test_what_the_frame_cannot_express_is_read_as_a_graph(case, tmp_path):
     np.testing.assert_allclose(y, expected(path, x), rtol=0, atol=1e-6)
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("old", [True, False])
 def test_a_chain_of_many_layers_is_read(old, tmp_path):
     names = ["in", "a", *(f"half{n}" for n in range(2000))]

@@ -63,6 +63,7 @@ def test_of_many_steps_the_first_and_the_last_are_worked_through_and_the_rest_is
     assert {one.at for one in walk.sections} == {None, 0, FEW}
 
 
+@pytest.mark.thorough
 def test_of_a_backward_walk_of_more_than_three_steps_text_has_the_first_and_the_last_and_other_formats_have_all():
     for steps in (3, 5):
         walk = gw.walk(trace_of(steps), backward=True)
@@ -274,6 +275,7 @@ def shown(capsys, *tokens):
     return output_of(capsys, "walk", *tokens)
 
 
+@pytest.mark.thorough
 def test_the_program_shows_a_long_walk_as_the_library_does(here, capsys):
     x = np.random.default_rng(0).normal(size=(24, 3))
     np.save("x.npy", x)
@@ -298,6 +300,7 @@ def test_what_is_not_given_beside_the_others_is_zero_and_the_walk_says_so(missin
     assert re.search(rf"^   {name} +0 +0", text, re.MULTILINE)
 
 
+@pytest.mark.thorough
 def test_a_file_over_twenty_megabytes_says_its_size_first(here, capsys, monkeypatch):
     monkeypatch.setattr(sys.modules["gatewise.cli.walk"], "LARGE", 4e5)
     assert exit_code(["walk", "--steps", "22", "--every-step", "-o", "walk.html"]) == 0

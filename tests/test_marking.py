@@ -87,6 +87,7 @@ def test_what_is_computed_from_a_wrong_quantity_follows_from_it(digits, drawn, e
                     assert verdict.status in ("right", "too coarse"), f"{verdict.name} after {name}"
 
 
+@pytest.mark.thorough
 @sheets(1, 2)
 def test_what_goes_wrong_again_is_wrong_and_what_is_right_in_spite_of_it_stays_right(drawn, each):
     rng = np.random.default_rng(5)
@@ -160,6 +161,7 @@ def test_of_a_partly_blank_array_only_what_is_written_is_judged(drawn, each):
                     assert verdict.status == "right from a wrong line", f"{verdict.name} after {name}"
 
 
+@pytest.mark.thorough
 @sheets(1, 3)
 def test_what_is_blank_between_two_written_quantities_is_carried_from_the_one_to_the_other(drawn, each):
     rng = np.random.default_rng(10)
@@ -198,6 +200,7 @@ def carried_on(chain: Chain, name: str, spoil: Callable[[np.ndarray], np.ndarray
 PLAINEST = {"variant": EVERY_PART[1], "projection": "projected", "batch": 1}
 
 
+@pytest.mark.thorough
 @pairs(variant=VARIANTS, projection=("projected", "unprojected"), batch=(1, 2), thin=lambda case: case == PLAINEST)
 def test_of_a_variant_a_right_sheet_is_right_and_one_wrong_number_is_found(variant, projection, batch):
     rng = np.random.default_rng(sum(map(ord, variant + projection)) + batch)

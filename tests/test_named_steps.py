@@ -83,6 +83,7 @@ def test_a_slice_of_dates_has_its_last_one_and_a_part_of_a_date_is_all_of_its_st
     assert DAILY["2001-03-02":"2001-03-05", "Isar"].labels.sequences == ("Isar",)
 
 
+@pytest.mark.thorough
 def test_slices_of_dates_are_taken_by_edits_questions_reports_and_pictures():
     edited = LSTM.trace(
         X, labels=DAILY.labels, edit=gw.Edit.set("forget_gate", 0.5, steps=slice("2001-03-02", "2001-03-05"))

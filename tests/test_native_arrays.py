@@ -122,6 +122,7 @@ def test_a_trace_or_gradients_of_another_shape_are_refused_as_out(tmp_path):
         lstm.trace(x, out=lstm.trace(x, out=tmp_path / "trace.safetensors"))
 
 
+@pytest.mark.subjects(1)
 @covering(strength=1, dtype=DTYPES, count=[1, 2])
 def test_a_trace_larger_than_the_caches_is_that_of_its_parts_and_serves_as_out(dtype, count):
     lstm, time = gw.LSTM(3, 64, rng=0, dtype=dtype), 800

@@ -348,6 +348,7 @@ FLAGS = CPUINFO.read_text(encoding="utf-8").split() if CPUINFO.exists() else []
 BLAS = {"Prescott": "sse3", "Haswell": "avx2", "SkylakeX": "avx512f"}  # OpenBLAS's kernels and what they need
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("core", [core for core, flag in BLAS.items() if flag in FLAGS or core == "Prescott"])
 def test_the_limit_of_equal_bits_is_the_same_with_every_product_of_blas(core):
     script = "import test_network_stream; test_network_stream.check_both_sides_of_the_limit('auto')"

@@ -147,6 +147,7 @@ def test_an_option_that_counts_refuses_other_texts_in_one_short_sentence(option,
     assert len(refusal_of(capsys, "walk", option, text)) < 200
 
 
+@pytest.mark.thorough
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_that_python_writes_is_read_as_that_number(value):
     for text in (repr(value), f"{value:.17g}", f"{value:.25e}"):

@@ -256,6 +256,7 @@ def test_a_batch_of_basins_is_opened_and_its_outputs_are_theirs(basin):
     assert gw.report(network, x, sequence=0, at=29).findings[0].sentence.count("window") == 1
 
 
+@pytest.mark.thorough
 def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys):
     page = gw.report("run", "b.csv", at="2000-01-21")
     assert page.lead == "This page explains output QObs(mm/d): its value on 2000-01-21."
@@ -281,6 +282,7 @@ def test_a_report_shows_the_series_of_all_windows_and_explains_one(basin, capsys
     assert "2000-01-21 and on 2000-01-22" in several.lead
 
 
+@pytest.mark.thorough
 def test_without_dates_steps_have_the_numbers_of_the_series(basin):
     np.save("b.npy", np.stack([*basin.columns.values()], -1))
     run = gw.open_run("run", "b.npy")
@@ -299,6 +301,7 @@ def test_without_dates_steps_have_the_numbers_of_the_series(basin):
     assert {int(row[0]) for row in rows if row[4] == "cell_state"} == {*range(30, 40)}
 
 
+@pytest.mark.thorough
 def test_a_trace_of_all_steps_is_said_to_be_continuous(basin):
     net, x = gw.load_network("run"), np.stack([*basin.columns.values()], -1)
     words = "one continuous run over all steps, where the model is evaluated in windows of 10"
@@ -417,6 +420,7 @@ def test_the_answers_of_windows_are_compared_by_their_dates_or_their_number(basi
     assert gw.verify("run", "b.csv", windows.astype(np.float32)).agrees
 
 
+@pytest.mark.thorough
 def test_a_network_in_memory_is_compared_in_windows(basin):
     net, x = gw.load_network("run"), gw.open_run("run", "b.csv").series.x
     y, once = basin.outputs().astype(np.float32), net(x)[0]

@@ -59,6 +59,7 @@ def sentences(said: dict[str, Any]) -> Iterator[str]:
     yield from (text for key, text in said["weights"].items() if key != "of")
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("lang", OTHERS)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in FEW else pytest.mark.peers) for name in cases.VARIANTS]

@@ -52,6 +52,7 @@ MAYBE = ((), (1,), (4,), (7,), (0,), (1, 1), (4, 1), (1, 7), (7, 4), (2, 2, 7)) 
 NEVER = (None, (7, 3))
 
 
+@pytest.mark.subjects(1)
 @pairs(
     variant=VARIANTS,
     projection=("unprojected", "projected"),

@@ -67,6 +67,7 @@ KINDS = [line.split('"')[1] for line in THREADS.splitlines() if '": lambda' in l
 WAYS = ["daemon", "pool"]
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("count", [8, pytest.param(20, marks=pytest.mark.peers)])
 @pytest.mark.parametrize("way", WAYS)
 def test_threads_in_the_engine_do_not_disturb_the_end_of_the_interpreter(way, count):
@@ -143,5 +144,6 @@ def run(case):
 CASES = [line.split('"')[1] for line in ALIVE.splitlines() if "if case ==" in line]
 
 
+@pytest.mark.thorough
 def test_whatever_is_alive_at_the_end_nothing_is_reported():
     assert exit_codes(ALIVE, CASES) == [3 if case == "stack" else 0 for case in CASES]

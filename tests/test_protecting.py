@@ -59,6 +59,7 @@ def test_a_model_that_was_read_is_replaced_only_if_that_is_asked_for(name, link,
     np.testing.assert_array_equal(gw.load(name)([[1.0, 2.0]])[0], lstm([[1.0, 2.0]])[0])
 
 
+@pytest.mark.thorough
 def test_no_other_output_replaces_a_model_that_was_read(model, here):
     lstm = gw.load(model)
     walk = gw.walk(lstm.trace([[1.0, 2.0]]))

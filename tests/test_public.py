@@ -111,6 +111,7 @@ def test_the_program_begins_without_questions_graphs_and_pictures():
         assert not [name for name in loaded if name == package or name.startswith(f"{package}.")]
 
 
+@pytest.mark.thorough
 def test_every_documented_module_of_a_public_package_is_there_after_import_gatewise_alone():
     reference = (Path(__file__).parents[1] / "docs/reference.md").read_text(encoding="utf-8")
     modules = re.findall(r"^api/(gatewise\.[\w.]+)$", reference, re.MULTILINE)

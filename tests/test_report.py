@@ -108,6 +108,7 @@ def test_every_answer_names_its_experiment_or_says_that_it_is_an_inference(drawn
                 assert all(sentence.endswith(".") for sentence in finding.reading)
 
 
+@pytest.mark.thorough
 def test_a_headline_says_which_number_it_is_about_and_no_mean_of_what_goes_up_and_down():
     lstm, x = planted.memory("held in c").network.lstm, planted.memory("held in c").x
     for activation, words in (("sigmoid", ", before its sigmoid, is "), ("tanh", ", before its tanh, is ")):
@@ -124,6 +125,7 @@ def test_a_headline_says_which_number_it_is_about_and_no_mean_of_what_goes_up_an
     assert "with step 150 exchanged for others, it changes by" in why
 
 
+@pytest.mark.thorough
 def test_no_headline_limits_an_output_to_which_a_skip_connection_adds_its_input():
     network, ceiling = planted.rain_gauge()
     rain = np.random.default_rng(0).gamma(0.3, 1, (200, 1))
@@ -204,6 +206,7 @@ def test_a_trace_that_kept_less_is_reported_on_as_far_as_it_goes(undrawn):
     assert "did not keep" in found["Is any gate stuck?"].sentence
 
 
+@pytest.mark.thorough
 def test_what_checks_found_stands_below_a_finding_in_small():
     found = gw.report(gw.LSTM(2, 3, rng=0), np.random.default_rng(0).normal(size=(40, 2)))
     (horizon,) = (finding for finding in found.findings if finding.question.startswith("How long does a change"))
@@ -215,6 +218,7 @@ def test_what_checks_found_stands_below_a_finding_in_small():
     assert horizon.checks.startswith("Repeated: three seeds agree; even and odd ")
 
 
+@pytest.mark.thorough
 def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
     network, x, labels = rain(batch=3, sequences=["Isar", "Lech", "Inn"])
     y = network(x)[0]
@@ -230,6 +234,7 @@ def test_a_batch_is_summarised_or_one_of_its_sequences_is_named(undrawn):
     assert [len(one.others) for one in whole.findings].count(3) >= 4  # of each other cell a sentence
 
 
+@pytest.mark.thorough
 def test_steps_are_named_by_number_or_time_or_are_events(undrawn):
     network, x, labels = rain()
     y = network(x)[0]

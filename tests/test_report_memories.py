@@ -36,6 +36,7 @@ def steps_in(headline):
     return int(found.replace(",", ""))
 
 
+@pytest.mark.subjects(1)
 @pairs(
     kind=planted.MEMORIES,
     where=("alone", "above", "below"),
@@ -64,6 +65,7 @@ def test_a_report_tells_how_long_a_planted_memory_lasts_and_where_it_lives(kind,
         assert row == np.argmax(steps)
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("others", [0, 5])
 @pytest.mark.parametrize("kind", ["held in c", "held in h"])
 def test_what_a_backward_direction_holds_shows_ahead(kind, others):
@@ -76,6 +78,7 @@ def test_what_a_backward_direction_holds_shows_ahead(kind, others):
     assert f"at the {answer.ahead} steps before it" in sentence
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("units", "gain"), [(24, 3.5), pytest.param(80, 2.5, marks=pytest.mark.peers)])
 def test_a_run_that_small_changes_upset_is_called_unstable(units, gain):
     weight, bias = planted.gate_arrays(units, 1)
@@ -87,6 +90,7 @@ def test_a_run_that_small_changes_upset_is_called_unstable(units, gain):
     assert "No horizon can be told, since the run is unstable" in sentence
 
 
+@pytest.mark.thorough
 def test_a_report_on_a_sequence_of_a_batch_tells_how_long_that_one_remembers():
     slow, fast = (planted.memory("held in c", gap=gap, others=2, steps=200) for gap in (25, 10))
     x = np.stack([slow.x, fast.x], axis=1)

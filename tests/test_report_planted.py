@@ -31,6 +31,7 @@ def test_there_are_24_planted_models():
     assert len(planted_models.MODELS) >= 24
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("name", planted_models.MODELS)
 def test_the_headlines_are_the_planted_truth_and_none_is_false(name):
     planted = planted_models.MODELS[name]()

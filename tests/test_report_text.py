@@ -38,6 +38,7 @@ def models():
     return {"tokens": (network, tokens), "rows": (gw.LSTM(5, 6, rng=0, dtype=np.float64), np.eye(5)[tokens])}
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("kind", ["tokens", "rows"])
 def test_steps_are_named_after_the_text_or_the_words_of_the_vocabulary(kind):
     model, x = models()[kind]
@@ -119,6 +120,7 @@ def test_what_is_no_vocabulary_is_refused_with_its_name(tmp_path, content):
         read_vocabulary(tmp_path / "v.json")
 
 
+@pytest.mark.thorough
 def test_the_program_reads_texts_and_says_how_the_page_was_made(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     network, tokens = models()["tokens"]

@@ -435,6 +435,7 @@ def test_what_is_large_packed_or_not_is_refused_before_it_is_read(tmp_path):
 more = settings(max_examples=max(30, settings.default.max_examples))
 
 
+@pytest.mark.thorough
 @more
 @given(text=st.text())
 def test_any_text_as_json_reads_or_gets_one_sentence(text, tmp_path_factory):

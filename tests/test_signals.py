@@ -92,6 +92,7 @@ run_program()
 )
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_is_closed_leaves_nothing(tmp_path):
     terminal, end = os.openpty()
     command = [sys.executable, "-c", IN_TERMINAL, "walk", "-o", "new.html"]
@@ -141,6 +142,7 @@ EACH_AFTER_ANOTHER = [*zip(SIGNALS, [*SIGNALS[1:], SIGNALS[0]], strict=True)]
 EVERY_PAIR = pytest.param([*product(SIGNALS, repeat=2)], marks=pytest.mark.peers)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pairs", [EACH_AFTER_ANOTHER, EVERY_PAIR], ids=len)
 def test_a_second_signal_lets_the_clean_up_end_and_a_third_ends_the_program(pairs, tmp_path):
     (tmp_path / "hangs").mkdir()
@@ -189,10 +191,12 @@ except SystemExit as end:
 }
 
 
+@pytest.mark.thorough
 def test_a_host_that_runs_the_program_keeps_its_exit_and_its_handlers():
     assert exit_codes(HOST, [*HOSTS]) == [*HOSTS.values()]
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize(
     "start", [["-m", "gatewise"], ["-c", "from gatewise.__main__ import run_program; run_program()"]]
 )
@@ -267,6 +271,7 @@ def run(case):
 )
 
 
+@pytest.mark.thorough
 def test_a_signal_at_the_very_end_has_its_exit_code_unless_it_is_to_be_ignored():
     places = [line.split('"')[1] for line in ENDING.splitlines() if "if where ==" in line]
     cases = [[place, number, "--version"] for place, number in product(places, SIGNALS)]
@@ -303,12 +308,14 @@ LINES = (
 HELP = [[name, "--help"] for name in gatewise.cli.COMMANDS]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lines", [LINES, pytest.param(HELP, marks=pytest.mark.peers)], ids=["outputs", "every help"])
 def test_nobody_who_reads_the_output_is_no_error(lines):
     cases = [[[1], *line] for line in lines] + [[[1, 2], *line] for line in lines[:4]]
     assert exit_codes(CLOSED, cases) == [0] * len(cases)
 
 
+@pytest.mark.thorough
 def test_nobody_who_reads_the_errors_changes_no_exit_code(tmp_path):
     gw.save(gw.LSTM(3, 4, rng=0, dtype=np.float32), tmp_path / "model.safetensors")
     np.save(tmp_path / "x.npy", np.ones((200_000, 3), np.float32))  # so long that its size is announced

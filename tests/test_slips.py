@@ -75,6 +75,7 @@ def test_slips_are_named_nine_times_in_ten(chosen, draw, digits, most):
 FEW = ("power of ten", "sign of a product in one unit", "product left out in one unit")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kinds", "digits", "draw"),
     [(FEW[:2], [2], small_cell), pytest.param(FEW, [2, 3, 4], random_cell, marks=pytest.mark.peers)],
@@ -103,6 +104,7 @@ def drawn(few: int, many: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("seed", "count", "draw"), made)
 
 
+@pytest.mark.thorough
 @drawn(len(HOW), 220)
 def test_what_is_no_single_slip_is_found_and_gets_no_cause(seed, count, draw):
     found = list(odd_sheets(seed, count, draw=draw))
@@ -111,6 +113,7 @@ def test_what_is_no_single_slip_is_found_and_gets_no_cause(seed, count, draw):
     hold(found, "are given a cause somewhere", [one for one in found if one.any], 0.02)
 
 
+@pytest.mark.thorough
 @sheets(2, 10, MOST)
 def test_a_mistake_of_no_known_class_is_found_and_gets_no_cause(drawn, each):
     found = list(unknown_sheets(3, cells(*drawn), each))
@@ -119,6 +122,7 @@ def test_a_mistake_of_no_known_class_is_found_and_gets_no_cause(drawn, each):
     hold(found, "are given a cause", [one for one in found if one.any], 0.01)
 
 
+@pytest.mark.thorough
 @drawn(len(SPELLINGS), 300)
 def test_no_right_sheet_of_any_spelling_is_accused(seed, count, draw, tmp_path):
     found = list(right_sheets(seed, count, str(tmp_path), draw=draw))

@@ -43,6 +43,7 @@ def findings(model, x, values, **options):
     return gw.report(model, x, values=values, **options).findings
 
 
+@pytest.mark.thorough
 def test_a_report_asks_of_each_column_which_units_carry_it():
     storage, walk = findings("m.safetensors", "x.csv", "s.csv")
     assert (storage.question, walk.question) == ("Which units carry storage?", "Which units carry walk?")
@@ -81,6 +82,7 @@ def test_values_that_no_unit_is_found_to_carry_are_named_in_one_clause():
     assert few.nothing == ""
 
 
+@pytest.mark.thorough
 def test_six_columns_are_drawn_and_the_others_have_a_line_each():
     columns = np.random.default_rng(0).normal(size=(120, 9))
     *drawn, rest = findings(LSTM, RAIN, columns)
@@ -139,6 +141,7 @@ def test_tables_and_labelled_arrays_have_names_and_units():
     assert any(one.headline.startswith("Unit 0 carries ice; all together: r ") for one in odd.headlines)
 
 
+@pytest.mark.thorough
 def test_at_the_command_line_each_column_has_its_sentences_and_the_best_is_drawn(capsys):
     plot = "plot m.safetensors x.csv --kind probe --values s.csv"
     lines = output_of(capsys, *plot.split(), "-o", "p.csv").splitlines()

@@ -265,6 +265,7 @@ def test_objects_are_refused_without_the_advice_to_trust_them(suffix, tmp_path):
     assert not any(advice in str(caught.value) for advice in ADVICE)
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_no_damage_to_a_file_of_numpy_s_does_more_than_give_one_sentence(suffix, tmp_path):
     path, rng = tmp_path / f"x{suffix}", np.random.default_rng(0)

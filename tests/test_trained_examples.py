@@ -74,6 +74,7 @@ def test_a_training_script_makes_every_example(name):
 # Every command takes them.
 
 
+@pytest.mark.subjects(1)
 @pytest.mark.parametrize("name", TRAINED)
 def test_gatewise_computes_what_pytorch_computed(name, capsys):
     assert ": rounding" in " ".join(output_of(capsys, "verify", "--example", name).split())
@@ -117,6 +118,7 @@ def test_an_example_is_the_same_as_its_files(here, capsys):
     assert output_of(capsys, "plot", "--example", "river") == output_of(capsys, "plot", files.model, files.input)
 
 
+@pytest.mark.thorough
 def test_an_own_file_comes_before_that_of_the_example(here, capsys):
     shutil.copy(TRAINED["river"].values, "mine.csv")
     text = Path("mine.csv").read_text(encoding="utf-8")

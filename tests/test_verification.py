@@ -150,6 +150,7 @@ def test_where_no_number_tells_anything_the_verdict_is_neither():
     assert not found.agrees
 
 
+@pytest.mark.thorough
 def test_where_rounding_hides_everything_the_notes_say_so():
     rng = np.random.default_rng(0)
     p = gw.Parameters(rng.normal(0, 6, (4, 40, 42)).astype(np.float32), np.zeros((4, 40), np.float32))
@@ -254,6 +255,7 @@ def supposed(seed):
     return case, claims, suspects.mistakes(case, claims)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(  # in a square LSTM of two directions each fourth; peers try all in a dozen LSTMs
     ("seed", "every"), [(3, 4), *(pytest.param(seed, 1, marks=pytest.mark.peers) for seed in range(12))]
 )
