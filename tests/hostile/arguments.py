@@ -146,7 +146,7 @@ OUTPUTS = (
     ),
 )
 NOT_TRIED = ("--open", "--scheduler", "--workers", "--help", "-h")  # a browser, connections, processes
-WRITTEN = ("out", "folder/out.html", "é.html", "\udc80.html", "a" * 250 + ".html", "-")
+WRITTEN = ("out", "folder/out.html", "out\n.html", "é.html", "\udc80.html", "a" * 250 + ".html", "-")
 
 
 @cache
