@@ -62,10 +62,10 @@ def make(folder: Path) -> dict[str, Files]:
     rows = [HEADS, *((str(4711 + k), *name, f"s{k}@uni.example", "AB"[k % 2]) for k, name in enumerate(names))]
     with open(folder / "roster.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=";").writerows(rows)
-    handout.write_exercise(folder / "hw", roster.read(folder / "roster.csv"), Plan(input_size=2, seed=30))
+    handout.write_exercise(folder / "hw", roster.read_roster(folder / "roster.csv"), Plan(input_size=2, seed=30))
     handed: dict[str, Files] = {}
     answers_of: dict[str, Numbers] = {}
-    for student in roster.read(folder / "roster.csv"):
+    for student in roster.read_roster(folder / "roster.csv"):
         key = json.loads((folder / "hw" / "keys" / f"{student.file}.json").read_text(encoding="utf-8"))
         answers_of[student.name] = {name: np.array(value) for name, value in key["answers"].items()}
         given = {name: np.array(value) for name, value in key["given"].items()}

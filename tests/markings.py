@@ -21,7 +21,7 @@ EQUATIONS = {
 }
 CUT = "the digits are cut off, not rounded"
 SWAPPED = Cause("another symbol", "c uses the hidden state h_prev instead of c_prev")
-FEWER, FEWER_EARNS = (judging.FEWER.format(decimals=4, effect=effect) for effect in ("costs", "still earns"))
+FEWER, FEWER_EARNS = (judging.FEWER_DECIMALS.format(decimals=4, effect=effect) for effect in ("costs", "still earns"))
 NO_BIAS = Cause("missing bias", "the bias is missing from a_f", "structural")
 DIGITS = Cause("digits exchanged", "two digits are exchanged in unit 0", "one entry")
 NO_LINE = Fault("line 1", "", "'hello' is not a line of numbers")

@@ -22,7 +22,7 @@ from written import FEW, MANY, MOST, PROVEN, Cells, Numbers, cells, first_off, g
 import gatewise as gw
 from gatewise.grading.candidates import Catalogue, entry_slips
 from gatewise.grading.chain import Chain
-from gatewise.grading.classroom import MOST_NAME
+from gatewise.grading.classroom import MAX_LABEL_LETTERS
 from gatewise.grading.edits.entries import writing_slips
 
 PARAMETERS = tuple(f"d{name}_{k}" for k in GATES for name in "Wb")
@@ -308,4 +308,4 @@ def test_every_kind_is_documented_and_fits_beside_a_bar(run):
     found = kinds_of(run)
     assert len(found) > 40
     assert not {kind for kind in found if not OF_NONLINEARITIES.fullmatch(kind)} - set(schemas.kinds_of_mistakes())
-    assert max(map(len, found)) <= MOST_NAME
+    assert max(map(len, found)) <= MAX_LABEL_LETTERS

@@ -18,7 +18,7 @@ from cases import refusal
 from program import exit_code, refusal_of
 
 from gatewise.files import storage
-from gatewise.grading import classroom, grades, handout, points, roster
+from gatewise.grading import classroom, grades, handout, roster
 from gatewise.grading.exercise import Plan
 from gatewise.grading.grades import Mark
 from gatewise.grading.marking import Marking
@@ -40,7 +40,7 @@ def original(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("class")
     with open(folder / "roster.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(ROSTER)
-    handout.write_exercise(folder / "hw", roster.read(folder / "roster.csv"), Plan(seed=1))
+    handout.write_exercise(folder / "hw", roster.read_roster(folder / "roster.csv"), Plan(seed=1))
     return folder / "hw"
 
 
@@ -167,7 +167,7 @@ def test_any_part_of_a_path_may_name_the_student():
 )
 def test_as_many_columns_name_a_student_as_tell_all_apart(tmp_path, lines, names):
     (tmp_path / "r.csv").write_text(lines, encoding="utf-8")
-    assert [one.name for one in roster.read(tmp_path / "r.csv")] == names
+    assert [one.name for one in roster.read_roster(tmp_path / "r.csv")] == names
 
 
 # What comes back.
@@ -380,12 +380,12 @@ def test_marks_are_the_sum_of_what_the_teacher_gives_for_each_line(hw):
 def test_weights_that_are_none_get_one_sentence(tmp_path, content, message):
     (tmp_path / "w.csv").write_text(content)
     with refusal(message):
-        points.read(tmp_path / "w.csv", ("z", "a_f", "f"))
+        grades.read_weights(tmp_path / "w.csv", ("z", "a_f", "f"))
 
 
 def test_a_weight_without_a_step_is_that_of_every_step(tmp_path):
     (tmp_path / "w.csv").write_text("f,2\nh[1],5\ndb_f,1")
-    found = points.read(tmp_path / "w.csv", ("f[0]", "h[0]", "f[1]", "h[1]", "db_f"))
+    found = grades.read_weights(tmp_path / "w.csv", ("f[0]", "h[0]", "f[1]", "h[1]", "db_f"))
     assert found == {"f[0]": 2, "f[1]": 2, "h[0]": 0, "h[1]": 5, "db_f": 1}
 
 

@@ -255,7 +255,7 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder, monkeypatch):
 
     monkeypatch.setattr(handout, "_teacher_readme", stop)  # which is written last
     with pytest.raises(KeyboardInterrupt):
-        handout.write_exercise(folder / "out", roster.read("roster.csv")[:2], Plan())
+        handout.write_exercise(folder / "out", roster.read_roster("roster.csv")[:2], Plan())
     assert [path.name for path in folder.iterdir()] == ["roster.csv"]
 
 
@@ -279,7 +279,7 @@ def test_an_exercise_that_is_broken_off_leaves_nothing(folder, monkeypatch):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
 def test_the_heads_of_a_roster_say_where_the_full_names_are(text, names, encoding, folder):
     Path("roster.csv").write_text(text, encoding=encoding)
-    assert [student.name for student in roster.read("roster.csv")] == names
+    assert [student.name for student in roster.read_roster("roster.csv")] == names
 
 
 def test_a_new_seed_is_drawn_unless_one_is_given(folder):

@@ -15,12 +15,12 @@ from openpyxl import Workbook
 from program import exit_code
 
 import gatewise as gw
-from gatewise.grading import classroom, grades, handout, keys, verdict_sentences
-from gatewise.grading.asked import Asked
+from gatewise.grading import classroom, grades, hand_ins, handout, report
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import Plan, asked_quantities
 from gatewise.grading.grades import Mark
 from gatewise.grading.roster import Student
+from gatewise.grading.sheet import Asked
 
 GATES = "figo"
 LINES = ("z", "a_f", "f", "a_i", "i", "a_g", "g", "a_o", "o", "c", "h")
@@ -477,9 +477,9 @@ def test_the_command_lets_coarse_numbers_earn_points_only_if_it_is_told_to(here)
     for options, required in (((), True), (("--accept-coarse",), False)):
         folder = Path(f"hw {required}")
         assert exit_code(["exercise", "--students", "class.csv", "-o", str(folder), *options]) == 0
-        assert keys.read(folder / "keys" / "Ada.json").request == Asked(tuple(LINES), 4, required)
+        assert hand_ins.read_key(folder / "keys" / "Ada.json").request == Asked(tuple(LINES), 4, required)
 
 
 def test_a_right_number_is_shown_as_a_person_writes_it():
-    assert verdict_sentences.format_pair(0.1, 0.01 - 1e-17) == ("0.1", "0.01")
-    assert verdict_sentences.format_pair(0.5, 0.4999999) == ("0.5", "0.4999999")
+    assert report.format_pair(0.1, 0.01 - 1e-17) == ("0.1", "0.01")
+    assert report.format_pair(0.5, 0.4999999) == ("0.5", "0.4999999")

@@ -20,11 +20,11 @@ from slips import judging
 from test_page_translation import SAME, SLOT, WORD, wiring
 
 import gatewise as gw
-from gatewise.grading import classroom, foreign, keys, sheet
-from gatewise.grading.edits.edit import Scene
+from gatewise.grading import classroom, hand_ins, sheet
+from gatewise.grading.edits.edit import EditContext
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.grading.marking import Marking
-from gatewise.grading.verdict_sentences import EquationText, describe_fault, rows, sentences
+from gatewise.grading.report import EquationText, describe_fault, rows, sentences
 from gatewise.languages import language
 from gatewise.languages.translation import CLASS, PLACES, feedback_in
 
@@ -96,7 +96,7 @@ def test_every_sentence_about_a_sheet_with_a_slip_is_in_every_language(lang, kin
 @pytest.mark.parametrize("projection", ["unprojected", "projected and clipped"])
 def test_every_mistake_that_is_searched_for_is_in_every_language(lang, variant, projection):
     ((program, p),) = wiring(variant, projection, False).programs.items()
-    edits = enumerate_edits(Scene(program, p.recurrent_size, p.recurrent_size + p.input_size))
+    edits = enumerate_edits(EditContext(program, p.recurrent_size, p.recurrent_size + p.input_size))
     for text in {edit.words.format("c[1]") for group in edits.values() for edit in group}:
         translation = feedback_in(lang, text)
         assert not foreign_words(lang, translation), text
@@ -139,8 +139,8 @@ def test_a_line_that_cannot_be_read_is_explained_in_german(line, german, capsys)
 
 @pytest.mark.parametrize("lang", OTHERS)
 def test_every_kind_of_file_that_is_no_sheet_is_named_in_every_language(lang):
-    for _, _, endings in foreign.FOREIGN:
-        reason = foreign.refusal_of(endings.split()[0])
+    for _, _, endings in sheet.FOREIGN_FILES:
+        reason = sheet.refusal_of(endings.split()[0])
         text = feedback_in(lang, f"Your sheet could not be marked: cannot read Ada{endings.split()[0]}: {reason}.")
         assert not foreign_words(lang, text.replace("Ada", "")) - {"pdf"}, text
 
@@ -210,7 +210,7 @@ def test_a_class_is_answered_in_the_language_of_its_sheets(capsys):
     shutil.copytree("hw", "de")
     for path in Path("de", "keys").glob("*.json"):
         path.write_text(path.read_text(encoding="utf-8").replace('"lang": "en"', '"lang": "de"'), encoding="utf-8")
-    assert {keys.read(path).lang for path in keys.paths(Path("de"))} == {"de"}
+    assert {hand_ins.read_key(path).lang for path in hand_ins.key_paths(Path("de"))} == {"de"}
     english, german = (output_of(capsys, "check", folder, code=1) for folder in ("hw", "de"))
     students = "|".join(map(re.escape, class_of_thirty.STUDENTS))
     names = (rf"(?:{students})", r"\b[\w']+(?: [\w']+)*\.(?:url|docx|pdf|jpg|csv|xlsx|ipynb|json)\b", r"'[^']*'")
@@ -252,7 +252,7 @@ def test_every_kind_of_mistake_has_a_name_of_its_own_that_fits_beside_a_bar(lang
     for kind, name in names.items():
         assert not foreign_words(lang, name), kind
         assert name != kind
-        assert len(name) <= classroom.MOST_NAME
+        assert len(name) <= classroom.MAX_LABEL_LETTERS
     assert len({*names.values()}) == len(names)
 
 
@@ -289,11 +289,11 @@ def test_a_language_is_refused_where_there_is_none(capsys):
 def test_a_key_with_an_unknown_language_is_refused():
     Path("class.csv").write_text("Ada\n", encoding="utf-8")
     assert exit_code(["exercise", "--students", "class.csv", "-o", "hw"]) == 0
-    path = keys.paths(Path("hw"))[0]
+    path = hand_ins.key_paths(Path("hw"))[0]
     key = json.loads(path.read_text(encoding="utf-8")) | {"lang": "fr"}
     path.write_text(json.dumps(key), encoding="utf-8")
     with pytest.raises(gw.FileError, match="its lang must be one of en, de"):
-        keys.read(path)
+        hand_ins.read_key(path)
 
 
 def test_the_numbers_of_a_sheet_are_the_same_in_every_language():

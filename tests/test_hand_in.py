@@ -20,8 +20,7 @@ import gatewise as gw
 from gatewise import examples
 from gatewise.grading import handout, matching, sheet
 from gatewise.grading.chain import Chain
-from gatewise.grading.exercise import Plan, asked_quantities
-from gatewise.grading.fading import split_lines
+from gatewise.grading.exercise import Plan, asked_quantities, split_lines
 from gatewise.grading.roster import Student
 
 STUDENT = Student("Ada", "Ada", ("Ada",))

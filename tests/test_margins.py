@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.grading.copies import LEAST_DIGITS
-from gatewise.grading.edits.edit import Scene
+from gatewise.grading.edits.edit import EditContext
+from gatewise.grading.hand_ins import MIN_COMMON_DIGITS
 from gatewise.insight.drawn_exchanges import DrawnExchanges
 from gatewise.insight.fixed_points import fixed_points
 from gatewise.insight.memory import first_slowest
@@ -94,12 +94,14 @@ def test_two_runs_differ_by_less_than_the_margin(dtype: str) -> None:
 
 
 def test_right_sides_that_give_the_same_numbers_in_another_order_are_one_mistake() -> None:
-    scene = Scene(with_ends(program(Form(gw.Variant())), {RECURRENT: 20, COLUMNS: 50}), 20, 50)
+    context = EditContext(with_ends(program(Form(gw.Variant())), {RECURRENT: 20, COLUMNS: 50}), 20, 50)
     first = Sum((times(F, C), times(I, G), times(F, G)))
     others = [Sum((times(I, G), times(F, G), times(C, F))), Sum((times(F, G), times(G, I), times(F, C)))]
-    assert {scene.form_of(right) for right in others} == {scene.form_of(first)}
-    assert scene.form_of(times(Number(0), F)) == scene.form_of(times(Number(0), times(Number(-1), F)))  # 0 and -0
-    assert scene.form_of(times(Number(1 + 1e-8), F)) != scene.form_of(F)
+    assert {context.fingerprint(right) for right in others} == {context.fingerprint(first)}
+    assert context.fingerprint(times(Number(0), F)) == context.fingerprint(
+        times(Number(0), times(Number(-1), F))
+    )  # 0 and -0
+    assert context.fingerprint(times(Number(1 + 1e-8), F)) != context.fingerprint(F)
 
 
 def test_weighted_draws_do_not_follow_the_rounding_of_their_weights() -> None:
@@ -171,5 +173,5 @@ def test_eigenvalues_of_one_size_come_in_the_order_of_their_real_parts() -> None
 def test_eight_digits_are_eight_in_any_arithmetic() -> None:
     digits = -np.log10(2 * np.array([0.5e-4, 0.5e-4]))
     for epsilons in (-4, 0, 4):
-        assert (digits * (1 + epsilons * np.finfo(float).eps)).sum() >= LEAST_DIGITS
-    assert LEAST_DIGITS > 7.99
+        assert (digits * (1 + epsilons * np.finfo(float).eps)).sum() >= MIN_COMMON_DIGITS
+    assert MIN_COMMON_DIGITS > 7.99

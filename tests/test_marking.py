@@ -26,8 +26,7 @@ from written import (
 )
 
 import gatewise as gw
-from gatewise.grading.chain import AssumedValues, Chain
-from gatewise.grading.error_propagation import propagate
+from gatewise.grading.chain import AssumedValues, Chain, propagate
 from gatewise.symbolic.formula import Holds, Symbol, times
 
 # What is right is not accused.

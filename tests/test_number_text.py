@@ -17,7 +17,7 @@ import gatewise as gw
 from gatewise.cli import app
 from gatewise.cli.models import StatedSettings
 from gatewise.cli.typed_numbers import numbers_from
-from gatewise.grading import points, sheet
+from gatewise.grading import grades, sheet
 from gatewise.number_text import numeral, parse_integer, parse_number
 from gatewise.opening.columns import AttributeTable
 
@@ -36,7 +36,7 @@ def in_attributes(text):
 
 def in_points(text):
     write("x.csv", f"f;{text}\n")
-    return points.read("x.csv", ["f"])["f"]
+    return grades.read_weights("x.csv", ["f"])["f"]
 
 
 def in_an_option_of_numbers(text):

@@ -12,7 +12,7 @@ import pytest
 import gatewise as gw
 from gatewise.activations import SIGMOID, TANH
 from gatewise.examples import latch, notebook
-from gatewise.grading.edits.edit import LIKELY, Scene
+from gatewise.grading.edits.edit import LIKELY, EditContext
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.layers.wired import wiring_of
 from gatewise.playground import edits
@@ -26,7 +26,7 @@ SOME = ("peephole, coupling, clips", "leaky relu, affine")
 
 
 @cache
-def scene(name: str) -> Scene:
+def scene(name: str) -> EditContext:
     """Return the program of an example, or of a variant with a projection."""
     if name in EXAMPLES:
         cell: Any = EXAMPLES[name]().cell
@@ -34,7 +34,7 @@ def scene(name: str) -> Scene:
         cell = cases.parameters(cases.VARIANTS[name], np.random.default_rng(0), projection=2)
     ((wired,),) = wiring_of(gw.LSTM.from_cells(cell)).cells
     p = wired.parameters
-    return Scene(wired.sized, p.recurrent_size, p.recurrent_size + p.input_size)
+    return EditContext(wired.sized, p.recurrent_size, p.recurrent_size + p.input_size)
 
 
 @pytest.mark.parametrize(

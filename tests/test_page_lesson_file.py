@@ -136,10 +136,10 @@ def test_a_cell_of_any_variant_may_be_given(tmp_path: Path, name: str) -> None:
     given = {key: value.tolist() for key, value in problem.given_arrays().items() if key not in ("dh", "dc_next")}
     switches = {field.name: getattr(p.variant, field.name) for field in fields(p.variant)}
     switches = {key: str(part) if isinstance(part, Activation) else part for key, part in switches.items()}
-    lesson = {"title": name, "given": given, "variant": switches}
-    lesson["chapters"] = [{**WRITTEN["chapters"][0], "mistakes": [], "ask": {**ASKED, "name": one}} for one in "ch"]
+    written = {"title": name, "given": given, "variant": switches}
+    written["chapters"] = [{**WRITTEN["chapters"][0], "mistakes": [], "ask": {**ASKED, "name": one}} for one in "ch"]
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(lesson), encoding="utf-8")
+    path.write_text(json.dumps(written), encoding="utf-8")
     document = lesson_file.of_lesson(path, "en")
     assert document["inputs"]["x"] == given["x"]
     assert document["inputs"]["state"] == [[{"h": given["h_prev"], "c": given["c_prev"]}]]

@@ -13,7 +13,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.activations import KINDS
-from gatewise.grading.edits.edit import Scene
+from gatewise.grading.edits.edit import EditContext
 from gatewise.languages import language
 from gatewise.languages.translation import name_in, sentence_in
 from gatewise.layers.wired import wiring_of
@@ -78,7 +78,7 @@ def test_every_name_sentence_and_mistake_of_a_cell_is_in_every_language(lang: st
         if (projection, dropout) != RUNS[0] and name in FEW[1:]:
             continue
         ((program, p),) = made.programs.items()
-        likely = edits.edits(Scene(program, p.recurrent_size, p.recurrent_size + p.input_size))
+        likely = edits.edits(EditContext(program, p.recurrent_size, p.recurrent_size + p.input_size))
         for text in {edit["words"] for edit in likely["edits"]}:
             translation = sentence_in(lang, text)
             assert not foreign(lang, translation), text

@@ -130,7 +130,7 @@ def test_a_table_in_every_spelling_is_the_same_numbers(
     np.testing.assert_array_equal([found[name].values for name in names], NUMBERS)
     students = [["student", "group"]] if first else []
     path.write_bytes(spelled([*students, ["Ada Größe", 1.5], ["Grace", 2.5]], **spelling))
-    assert [one.name for one in roster.read(path)] == ["Ada Größe", "Grace"]
+    assert [one.name for one in roster.read_roster(path)] == ["Ada Größe", "Grace"]
 
 
 @given(

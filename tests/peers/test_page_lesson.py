@@ -14,7 +14,7 @@ from peers import node
 import gatewise as gw
 from gatewise.examples import latch, notebook
 from gatewise.grading.chain import AssumedValues, Chain
-from gatewise.grading.edits.edit import LIKELY, EquationEdit, Scene
+from gatewise.grading.edits.edit import LIKELY, EditContext, EquationEdit
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.languages import language
 from gatewise.playground import document, lesson
@@ -49,7 +49,7 @@ class Run:
         chain = self.chain(step)
         p = self.trace.parameters
         lines = {line.symbol for line in chain.quantities if line.rank == 1}
-        scene = Scene(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
+        scene = EditContext(chain.program, p.recurrent_size, p.recurrent_size + p.input_size)
         edits = enumerate_edits(scene)
         return [(left, edit) for left in edits if left in lines and left.base != "z" for edit in edits[left]]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from gatewise import gates
 from gatewise.cell import INITS
 from gatewise.examples import EXAMPLES, TRAINED
-from gatewise.grading.fading import WORKED
+from gatewise.grading.exercise import WORKED
 from gatewise.grading.verdicts import REPEATS
 from gatewise.languages.language import LANGUAGES
 from gatewise.records.keep import DIRECTIONS

@@ -84,7 +84,7 @@ def exercise(
     from gatewise.grading.exercise import Plan
     from gatewise.parameters import Variant
 
-    names = roster.read(students)
+    names = roster.read_roster(students)
     plan = Plan(
         input_size=input_size,
         hidden_size=hidden_size,

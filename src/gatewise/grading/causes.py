@@ -8,34 +8,80 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.arrays import Array
+from gatewise.arrays import Array, Mask
 from gatewise.errors import join_names
-from gatewise.grading.candidates import Catalogue, Effect, Mistake, entry_slips
-from gatewise.grading.chain import Quantity
-from gatewise.grading.chance import BOUND_OF_POSSIBLE, EQUAL_CHANCES, WrongNumbers, share
-from gatewise.grading.edits.edit import LIKELY, ONE_ENTRY, POSSIBLE, TIERS
+from gatewise.grading.candidates import Catalogue, Effect, Indices, Mistake, Predictor, entry_slips
+from gatewise.grading.chain import Quantity, rounding
+from gatewise.grading.edits.edit import LIKELY, MAX_NAMES, ONE_ENTRY, POSSIBLE, STRUCTURAL, TIERS
 from gatewise.grading.edits.entries import writing_slips
-from gatewise.grading.edits.words import MOST_NAMES
-from gatewise.grading.error_propagation import rounding
 from gatewise.grading.judging import Judge
-from gatewise.grading.predicting import Indices, Predictor
 from gatewise.grading.sheet import SheetAnswer
 from gatewise.grading.verdicts import Cause
 from gatewise.margins import largest_first
 
-TRIVIAL = 1.0  # what somebody writes who fills in anything, in several lines
-MOST_GRID = 4  # decimals
-MOST_DECIMALS = 12  # that anybody is asked to write
-MOST_CAUSES = 3  # in a verdict
-MOST_SEARCHES = 16  # for one sheet: if more is wrong, its numbers are not those of this run
-MOST_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
-MOST_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that omits most of many steps takes seconds
+# The chance that a cause is named for unrelated numbers on a sheet is at most 1 %, shared among the tiers.
+MAX_CHANCES = {LIKELY: 0.004, STRUCTURAL: 0.001, ONE_ENTRY: 0.005}
+
+# The chance that unrelated numbers fit a slip in one product, up to which it is named as possible, not as likely. It
+# is for exact numbers alone, which further digits cannot tell apart.
+MAX_CHANCE_OF_POSSIBLE = 0.05
+
+# The share by which rounding may tell chances apart that are equal.
+CHANCE_TOLERANCE = 1e-6
+
+# The share of sheets of unrelated numbers that have a single wrong number in a line of right ones, at most.
+MAX_SHARE_ALONE = 0.25
+
+
+def share_of_search(tier: str, search: int, searches: int) -> float:
+    """Return the share of a tier's bound on false causes that one search for a sheet's mistakes may use.
+
+    The shares of all searches for a sheet are in the ratio of 1/2, 1/6, 1/12, …, and add up to the bound: the first
+    wrong line matters most.
+    """
+    return MAX_CHANCES[tier] / ((search + 1) * (search + 2)) * (searches + 1) / searches
+
+
+class WrongNumbers(NamedTuple):
+    """The wrong numbers that a person wrote for a quantity."""
+
+    wrong: Mask  # the wrong entries
+    margin: Array  # the largest error of a right entry
+    free: int  # the number of wrong entries that do not follow from the others
+    largest: float  # the largest of the numbers
+    right: Mask  # the right entries; all others are blank
+
+    def chances_of(self, changes: Array) -> Array:
+        """Return the chance that unrelated numbers fit each mistake; NaN for one that changes right entries.
+
+        Unrelated numbers are assumed wrong in the same entries as the written ones, with a distance from the right
+        ones that is uniform in its logarithm, from the margin to the size of the numbers. A mistake that
+        makes `changes` to them is then hit with the chance (margin / changes)^n / (n log(size / margin)), n being the
+        number of free entries. If a single entry is wrong, it is a quarter of that, since that is rare.
+        """
+        margin = float(np.exp(np.log(self.margin[self.wrong]).mean()))
+        sizes = np.maximum(changes[:, self.wrong].max(axis=1), margin)
+        log_range = max(1.0, np.log(max(self.largest, margin) / margin))
+        chance: Array = (margin / sizes) ** self.free / (self.free * log_range)
+        if self.right.any() and self.wrong.sum() == 1:
+            chance *= MAX_SHARE_ALONE
+        elsewhere = (changes > 2 * self.margin)[:, self.right].any(axis=1)
+        return np.where(elsewhere, np.nan, chance)
+
+
+TRIVIAL_NUMBER = 1.0  # what somebody writes who fills in anything, in several lines
+MAX_GRID_DECIMALS = 4  # decimals
+MAX_DECIMALS = 12  # that anybody is asked to write
+MAX_CAUSES = 3  # in a verdict
+MAX_SEARCHES = 16  # for one sheet: if more is wrong, its numbers are not those of this run
+MAX_FITS = 8  # mistakes that may give the same numbers; where more do, it says little that one of them does
+MAX_WORK = 8_000_000  # numbers computed for one sheet, so that a sheet that omits most of many steps takes seconds
 LEFT_OUT = ("no nonlinearity", "no tanh on the cell")
 OF_A_PRODUCT = ("one product missing", "one wrong sign")
 EXCHANGES = {"two gates swapped": 1, "gates in a cycle": 2}  # less simple than others that give the same numbers
-NEAR = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
-MOST_EXAMINED = 40  # mistakes in one search, the nearest ones,
-MOST_LINES = 3_000  # and equations that are computed for them, but for the nearest
+MAX_MARGINS_OFF = 100  # times the margin of the right equation: a mistake that is further off is not examined closely
+MAX_EXAMINED = 40  # mistakes in one search, the nearest ones,
+MAX_EQUATIONS = 3_000  # and equations that are computed for them, but for the nearest
 
 
 class Causes(NamedTuple):
@@ -78,11 +124,11 @@ class CauseSearch:
             if not answer.blank and answer.values.shape == chain.by_name[name].key.shape
         }
         self.places = {chain.by_name[name].place for name in self.answers}
-        trivial = {name for name, answer in self.answers.items() if (np.abs(answer.values) == TRIVIAL).any()}
+        trivial = {name for name, answer in self.answers.items() if (np.abs(answer.values) == TRIVIAL_NUMBER).any()}
         computed = {name for name in self.answers if not chain.by_name[name].copied}
         self.is_careful = len(trivial & {*wrong}) == 1 and len(computed - {*wrong}) > 1
         self.searches = len(wrong) * (2 if len(wrong) > 1 else 1)  # two judges: see marking.py
-        self.work = MOST_WORK  # numbers that the searches for this sheet may still compute
+        self.work = MAX_WORK  # numbers that the searches for this sheet may still compute
         self.named: list[tuple[Mistake, Cause]] = []  # the causes in earlier verdicts
         if "catalogue" not in chain.memo:
             chain.memo["catalogue"] = Catalogue(chain)
@@ -95,7 +141,7 @@ class CauseSearch:
         if repeated:
             return Causes(repeated)
         turn = next(self.turns)
-        return search.result(turn) if turn < MOST_SEARCHES else Causes()
+        return search.result(turn) if turn < MAX_SEARCHES else Causes()
 
     def leading_lines(self, quantity: Quantity) -> list[Quantity]:
         """Return the unwritten lines that a quantity follows from, and the quantity itself as the last."""
@@ -129,7 +175,7 @@ class CauseSearch:
                 if answer.agrees(value, error + rounding(value) + self.judge.unit):
                     says, family = self.catalogue.describe(edits), self.catalogue.family_of(edits)
                     causes.append(Cause(applied.edit.kind, says, applied.edit.tier, value, family))
-        return Causes(tuple(causes[:MOST_CAUSES]), max(0, len(causes) - MOST_CAUSES))
+        return Causes(tuple(causes[:MAX_CAUSES]), max(0, len(causes) - MAX_CAUSES))
 
 
 class _QuantitySearch:
@@ -157,7 +203,7 @@ class _QuantitySearch:
         With inputs and weights of one digit a sum has two, so that only few numbers are possible.
         """
         both = np.concatenate([self.answer.values[self.wrong], self.expected[self.wrong]])
-        for decimals in range(MOST_GRID):
+        for decimals in range(MAX_GRID_DECIMALS):
             if (np.abs(both - np.round(both, decimals)) <= self.chain.rounding(both)).all():
                 return 0.5 * 10.0**-decimals
         return 0.0
@@ -168,7 +214,7 @@ class _QuantitySearch:
         Of a row of a gradient matrix, as many as there are steps of sequences in its sum; of another vector, all. Equal
         numbers count once, such as zeros, and ones not at all, where they may stand for anything.
         """
-        telling = self.wrong & (self.search.is_careful | (np.abs(self.answer.values) != TRIVIAL))
+        telling = self.wrong & (self.search.is_careful | (np.abs(self.answer.values) != TRIVIAL_NUMBER))
         free = int(telling.sum())
         if self.wrong.ndim > 1 and self.quantity.summed:
             free = int(np.minimum(telling.sum(axis=-1), self.chain.batch * self.chain.steps).sum())
@@ -194,7 +240,7 @@ class _QuantitySearch:
         if not self.errors.free or not np.isfinite(self.expected[self.written]).all():
             return Causes()
         fits = sorted(self._find_fits(), key=_Fit.unlikeliness)
-        allowed = {tier: share(tier, turn, self.search.searches) for tier in TIERS}
+        allowed = {tier: share_of_search(tier, turn, self.search.searches) for tier in TIERS}
         fits_by_words: dict[str, _Fit] = {}
         for fit in fits:
             if self._total_chance(fit, self.chances) <= allowed[fit.cause.tier]:
@@ -205,9 +251,9 @@ class _QuantitySearch:
             return Causes(possible, len(fits) - len(possible), digits, gaps)
         all_fits = _without_needless_relu(fits_by_words.values())
         best_fits = all_fits
-        if len(best_fits) > MOST_FITS:  # those in the line itself are simpler than those in lines before it
+        if len(best_fits) > MAX_FITS:  # those in the line itself are simpler than those in lines before it
             best_fits = [fit for fit in best_fits if fit.near >= len(self.lines) - 1]
-        best_fits = best_fits[:MOST_CAUSES] if len(best_fits) <= MOST_FITS else []
+        best_fits = best_fits[:MAX_CAUSES] if len(best_fits) <= MAX_FITS else []
         self.search.named += [(fit.mistake, fit.cause) for fit in best_fits if fit.mistake is not None]
         return Causes(tuple(fit.cause for fit in best_fits), len(all_fits) - len(best_fits))
 
@@ -216,9 +262,9 @@ class _QuantitySearch:
         slips = [
             replace(fit.cause, tier=POSSIBLE)
             for fit in fits
-            if fit.cause.kind in OF_A_PRODUCT and self._total_chance(fit, self.chances) <= BOUND_OF_POSSIBLE
+            if fit.cause.kind in OF_A_PRODUCT and self._total_chance(fit, self.chances) <= MAX_CHANCE_OF_POSSIBLE
         ]
-        return tuple(slips) if len(slips) <= MOST_CAUSES else ()
+        return tuple(slips) if len(slips) <= MAX_CAUSES else ()
 
     def _has_gaps(self) -> bool:
         """Return whether a line that leads to the quantity could be on a sheet, but is not."""
@@ -233,7 +279,7 @@ class _QuantitySearch:
         if not fits or not tolerance or any(np.allclose(fit.cause.predicted[wrong], written, 0, 1e-9) for fit in fits):
             return None
         decimals = int(np.rint(-np.log10(2 * tolerance)))
-        for further in range(1, MOST_DECIMALS - decimals + 1):
+        for further in range(1, MAX_DECIMALS - decimals + 1):
             finer = self.errors._replace(margin=self.errors.margin * 10.0**-further)
             chances = finer.chances_of(self.changes)
             ratios = chances / self.chances
@@ -245,7 +291,7 @@ class _QuantitySearch:
     def _total_chance(self, fit: _Fit, chances: Array) -> float:
         """Return the chance that unrelated numbers fit a mistake, or any of its tier with a smaller chance."""
         of_tier = chances[self.tiers == fit.cause.tier]
-        return fit.chance + float(np.nansum(of_tier[of_tier < (1 - EQUAL_CHANCES) * fit.chance]))
+        return fit.chance + float(np.nansum(of_tier[of_tier < (1 - CHANCE_TOLERANCE) * fit.chance]))
 
     # Possible mistakes
 
@@ -264,11 +310,11 @@ class _QuantitySearch:
         places = {line.place: n for n, line in enumerate(self.lines)}
         self.nearness = [max(places[place] for place in effect) for effect, _ in effects] + [len(places)] * len(direct)
         fits: list[_Fit] = []
-        most_examined = max(6, min(MOST_EXAMINED, MOST_LINES // len(self.lines)))
+        most_examined = max(6, min(MAX_EXAMINED, MAX_EQUATIONS // len(self.lines)))
         nearest = np.argsort(-np.array(self.nearness), kind="stable")
         nearest = nearest[largest_first(-np.maximum(furthest, 1.0)[nearest], relative=True)]
         for k in nearest[:most_examined].tolist():
-            if not furthest[k] <= NEAR:
+            if not furthest[k] <= MAX_MARGINS_OFF:
                 break
             chance = self.chances[k] if np.isfinite(self.chances[k]) else 1.0
             if k < len(effects):
@@ -292,7 +338,7 @@ class _QuantitySearch:
         """Return the effects of possible mistakes on the lines that lead to the quantity, each with its mistakes."""
         size = max(1, self.quantity.key.size) * len(self.lines)
         effects = self.search.catalogue.effects_on(self.lines, self.search.work // size)
-        self.search.work = max(MOST_WORK // 20, self.search.work - len(effects) * size)
+        self.search.work = max(MAX_WORK // 20, self.search.work - len(effects) * size)
         expected = self.search.judge.expected
         if self.sequences is not None:
             expected = {line.place: expected[line.place][self.sequences] for line in self.lines if not line.summed}
@@ -364,7 +410,7 @@ class _QuantitySearch:
         """Return the sequences of the batch with a mistake as words: (only in sequences 0 and 2); "" if all have it."""
         if self.sequences is None:
             return ""
-        names = join_names(self.sequences, "and", most=MOST_NAMES)
+        names = join_names(self.sequences, "and", most=MAX_NAMES)
         return f" (only in sequence{'s' if len(self.sequences) > 1 else ''} {names})"
 
     def _explain_others(self, mistake: Mistake) -> tuple[int, float] | None:

@@ -14,23 +14,23 @@ from urllib.parse import quote
 from gatewise.errors import FileError
 from gatewise.files import storage
 from gatewise.files.tables import csv_text
-from gatewise.grading import points, report
-from gatewise.grading.grades import ABSENT, EMPTY, HEADS, MARKED, UNREADABLE, Grades, Mark
+from gatewise.grading import report
+from gatewise.grading.grades import ABSENT, EMPTY, HEADS, MARKED, UNREADABLE, Grades, Mark, format_points
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
 from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
 from gatewise.languages.translation import CLASS, PLACES, feedback_in
 from gatewise.render.html import document, style
 from gatewise.render.html_pieces import table_markup
-from gatewise.render.html_pieces import text as html_text
+from gatewise.render.html_pieces import text_html
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
 
 PACKAGE = "gatewise.grading"  # where its style lies
-MOST_BARS = 40
-MOST_BINS = 20
-TENS = [10.0**k for k in range(-9, 10)]
-WIDE, ROW, LETTER = 360, 22, 7.4  # of a picture, in its own units
-MOST_NAME = 28  # letters beside a bar
+MAX_BARS = 40
+MAX_BINS = 20
+POWERS_OF_TEN = [10.0**k for k in range(-9, 10)]
+CHART_WIDTH, ROW_HEIGHT, LETTER_WIDTH = 360, 22, 7.4  # of a picture, in its own units
+MAX_LABEL_LETTERS = 28  # letters beside a bar
 STATES = {
     MARKED: "marked",
     EMPTY: "handed in blank",
@@ -39,7 +39,7 @@ STATES = {
 }
 UNKNOWN = "no known cause"
 FACTS = "These are facts. You decide what they mean."
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # by which spreadsheets recognise UTF-8
 
 
 def write(folder: Path, grades: Grades) -> None:
@@ -80,13 +80,13 @@ def marks_csv(grades: Grades) -> str:
             *mark.cells()[begins_with_names:],
         ]
         earned = (mark.earned(name) if name in mark.weights else None for name in lines)
-        rows.append([*cells, *("" if n is None else points.format_points(n) for n in earned)])
-    return BOM + csv_text(rows)
+        rows.append([*cells, *("" if n is None else format_points(n) for n in earned)])
+    return BYTE_ORDER_MARK + csv_text(rows)
 
 
 def feedback(mark: Mark, lang: str = "en") -> str:
     """Return the HTML page of one student: the marked sheet, or why there is none."""
-    total = feedback_in(lang, f"{points.format_points(mark.marks)} of {points.format_points(mark.of)} points")
+    total = feedback_in(lang, f"{format_points(mark.marks)} of {format_points(mark.of)} points")
     title = f"{mark.student.name}: {total}"
     if mark.marking is not None:
         return report.html(mark.marking, title=title, lang=lang)
@@ -125,7 +125,7 @@ def _section(title: str, content: str) -> str:
 
 def _html(value: str) -> str:
     """Return text from data as inert HTML, which keeps to its own direction."""
-    return f"<bdi>{html_text(value)}</bdi>"
+    return f"<bdi>{text_html(value)}</bdi>"
 
 
 # Pictures, each with its content in words.
@@ -136,14 +136,14 @@ def _marks_section(written: Sequence[Mark], say: partial[str]) -> str:
     if not written:
         return ""
     full, earned = max(mark.of for mark in written), [mark.marks for mark in written]
-    lowest, highest = points.format_points(min(earned)), points.format_points(max(earned))
-    range_text = f"{counted(len(written), 'sheet')} from {lowest} to {highest} of {points.format_points(full)} points"
-    sentence = f"{range_text}. The median is {points.format_points(median(earned))}."
-    size = next(ten * digit for ten in TENS for digit in (1, 2, 5) if full / (ten * digit) <= MOST_BINS)
+    lowest, highest = format_points(min(earned)), format_points(max(earned))
+    range_text = f"{counted(len(written), 'sheet')} from {lowest} to {highest} of {format_points(full)} points"
+    sentence = f"{range_text}. The median is {format_points(median(earned))}."
+    size = next(ten * digit for ten in POWERS_OF_TEN for digit in (1, 2, 5) if full / (ten * digit) <= MAX_BINS)
     sheets_by_bin = Counter(int(value / size + 1e-9) for value in earned)
     bins = range(min(sheets_by_bin), max(sheets_by_bin) + 1)
-    rows = [(points.format_points(k * size), sheets_by_bin[k], sheets_by_bin[k]) for k in bins]
-    bar = "" if size == 1 else f" {points.format_points(size)} points to a bar, from"
+    rows = [(format_points(k * size), sheets_by_bin[k], sheets_by_bin[k]) for k in bins]
+    bar = "" if size == 1 else f" {format_points(size)} points to a bar, from"
     return f"<p>{_html(say(sentence))}</p>\n{_bar_chart_svg(say(f'Sheets by points.{bar}'), rows)}"
 
 
@@ -156,7 +156,7 @@ def _lost_lines_section(written: Sequence[Mark], say: partial[str]) -> str:
     wrong = Counter(verdict.name for verdict in verdicts if verdict.status == WRONG)
     total = say(f"{counted(len(verdicts), 'line')} on {counted(len(written), 'sheet')}: {describe_counts(verdicts)}.")
     order = list(dict.fromkeys(name for mark in written for name in mark.weights))
-    most_lost = sorted((name for name, _ in lost.most_common(MOST_BARS)), key=order.index)
+    most_lost = sorted((name for name, _ in lost.most_common(MAX_BARS)), key=order.index)
     if not most_lost:
         return f"<p>{total}</p>"
     sentence = say("Sheets with each line wrong (dark), or too coarse, incomplete or missing (pale).")
@@ -172,7 +172,7 @@ def _causes_section(written: Sequence[Mark], say: partial[str]) -> str:
     for mark in written:
         wrong = (verdict for verdict in mark.verdicts.values() if verdict.status == WRONG)
         counts.update({verdict.causes[0].kind if verdict.causes else UNKNOWN for verdict in wrong})
-    rows = [(say(kind, sections=PLACES), count, count) for kind, count in counts.most_common(MOST_BARS)]
+    rows = [(say(kind, sections=PLACES), count, count) for kind, count in counts.most_common(MAX_BARS)]
     sentence = "Sheets with each kind of mistake. If several fit, the likeliest counts."
     return f"<p>{say(sentence)}</p>\n{_bar_chart_svg(say('Sheets by kind of mistake.'), rows)}" if rows else ""
 
@@ -180,22 +180,23 @@ def _causes_section(written: Sequence[Mark], say: partial[str]) -> str:
 def _bar_chart_svg(title: str, rows: Sequence[tuple[str, int, int]]) -> str:
     """Return an SVG of labelled bars, for the page about a class: a count, and its part in full colour."""
     largest = max(count for _, count, _ in rows)
-    names = [short(name, MOST_NAME) for name, _, _ in rows]
-    names_width = 8 + LETTER * max(map(len, names))
-    longest = WIDE - names_width - 32
+    names = [short(name, MAX_LABEL_LETTERS) for name, _, _ in rows]
+    names_width = 8 + LETTER_WIDTH * max(map(len, names))
+    longest = CHART_WIDTH - names_width - 32
     shapes = []
     for k, (name, (_, count, part)) in enumerate(zip(names, rows, strict=True)):
-        y = k * ROW
+        y = k * ROW_HEIGHT
         shapes.append(f'<text class="end" x="{names_width - 8:.4g}" y="{y + 15}">{escape(name)}</text>')
         for kind, size in (("light", count), ("full", part)):
             if size:
-                width = f'width="{longest * size / largest:.4g}" height="{ROW - 7}"'
+                width = f'width="{longest * size / largest:.4g}" height="{ROW_HEIGHT - 7}"'
                 shapes.append(f'<rect class="{kind}" x="{names_width:.4g}" y="{y + 4}" {width}/>')
         if count:
             shapes.append(f'<text x="{names_width + longest * count / largest + 6:.4g}" y="{y + 15}">{count}</text>')
     counts = "; ".join(f"{name}: {count}" for name, count, _ in rows if count)
-    label = html_text(f"{title} {counts}.")
-    return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {len(rows) * ROW + 4}">{"".join(shapes)}</svg>'
+    label = text_html(f"{title} {counts}.")
+    view = f"0 0 {CHART_WIDTH} {len(rows) * ROW_HEIGHT + 4}"
+    return f'<svg role="img" aria-label="{label}" viewBox="{view}">{"".join(shapes)}</svg>'
 
 
 # Tables and lists.
@@ -205,7 +206,7 @@ def _students_table(marks: Sequence[Mark], lang: str) -> str:
     say = partial(feedback_in, lang, sections=CLASS)
     heads = [f'<th scope="col">{say(name)}</th>' for name in ("student", "points", "first wrong")]
     rows = [f"{_student_row(mark, lang)}\n" for mark in marks]
-    of = {points.format_points(mark.of) for mark in marks}
+    of = {format_points(mark.of) for mark in marks}
     caption = say(f"In the order of the roster{f'; points of {of.pop()}' if len(of) == 1 else ''}")
     return table_markup(caption, say("Students"), heads, rows, width=inf)
 
@@ -215,7 +216,7 @@ def _student_row(mark: Mark, lang: str) -> str:
     if mark.state == MARKED:
         notes = [feedback_in(lang, describe_counts(mark.verdicts.values()), PLACES), mark.cause_in(lang)]
     link = f'<a href="{FEEDBACK}/{quote(mark.student.file)}.html">{_html(mark.student.name)}</a>'
-    cells = (points.format_points(mark.marks), escape(mark.first_wrong))
+    cells = (format_points(mark.marks), escape(mark.first_wrong))
     small = "".join(f"<small>{_html(note)}</small>" for note in notes if note)
     return (
         f'<tr class="{mark.state}"><th scope="row">{link}{small}</th>'

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +14,6 @@ from gatewise.arrays import Array
 from gatewise.arrays import size as size_of
 from gatewise.errors import CapacityError, OptionError, one_of
 from gatewise.grading.chain import Chain, Quantity
-from gatewise.grading.fading import WORKED
 from gatewise.grading.problem import Problem
 from gatewise.languages.language import require_language
 from gatewise.layers import LSTM
@@ -20,15 +21,33 @@ from gatewise.parameters import Parameters, Variant, array_shapes
 from gatewise.records.step import State
 from gatewise.records.trace import Trace
 
+Line = TypeVar("Line")
+WORKED = ("none", "partly", "all")
+
+
+def split_lines(lines: Sequence[Line], worked: str) -> tuple[list[Line], list[Line]]:
+    """Split lines into the first ones, which are worked for the student, and those that are asked.
+
+    Examples
+    --------
+    >>> [split_lines("zifgoch", worked)[1] for worked in WORKED]
+    [['z', 'i', 'f', 'g', 'o', 'c', 'h'], ['g', 'o', 'c', 'h'], ['h']]
+    """
+    count = {"none": 0, "partly": len(lines) // 2, "all": len(lines) - 1}[worked]
+    return list(lines[:count]), list(lines[count:])
+
+
 WORKED_DECIMALS = 4  # of the lines that are worked for the student
 ASKED_DECIMALS = 4  # of the numbers that the student works out, at least
-TRIES = 100  # draws for one student, until nothing in them hides a mistake
-AFFORDABLE = 200_000  # products in all draws: of a large cell fewer are tried
-STEEPEST = 3.0  # of the pre-activations: beyond it a gate hardly moves
-SHUT = 0.02  # no gate is closer than this to 0 or to 1
-APART = 0.05  # by how much two gates differ in some unit, so that it shows when they are exchanged
-ROUNDED = 1e-9  # of numbers of few decimals: one that is at a bound stays within it, however its sum is rounded
-BENT = 0.002  # by how much tanh(c) differs from c in some unit, so that it shows when the tanh is left out
+MAX_DRAWS = 100  # draws for one student, until nothing in them hides a mistake
+MAX_PRODUCTS = 200_000  # products in all draws: of a large cell fewer are tried
+MAX_PREACTIVATION = 3.0  # of the pre-activations: beyond it a gate hardly moves
+MIN_OPENNESS = 0.02  # no gate is closer than this to 0 or to 1
+MIN_GATE_DIFFERENCE = 0.05  # by how much two gates differ in some unit, so that it shows when they are exchanged
+BOUND_TOLERANCE = 1e-9  # of numbers of few decimals: one that is at a bound stays within it, however its sum is rounded
+MIN_TANH_DIFFERENCE = (
+    0.002  # by how much tanh(c) differs from c in some unit, so that it shows when the tanh is left out
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,7 @@ class Plan:
         rng = np.random.default_rng([self.seed, zlib.crc32(student.encode())])
         products = 4 * self.hidden_size * (self.hidden_size + self.input_size) * self.steps * self.batch
         best, fewest = None, 0
-        for _ in range(max(1, min(TRIES, AFFORDABLE // products))):
+        for _ in range(max(1, min(MAX_DRAWS, MAX_PRODUCTS // products))):
             candidate = self._draw_problem(rng)
             flaws = _count_flaws(candidate)
             if best is None or flaws < fewest:
@@ -120,11 +139,15 @@ def _count_flaws(problem: Problem) -> int:
     trace: Trace = LSTM.from_cells(problem.parameters).trace(problem.x, ((problem.state,),), engine="reference")[0]
     gates = np.moveaxis(trace.gates, 2, 0)  # (gate, time, batch, hidden)
     sigmoids = [gates[0], gates[1], gates[3]]
-    flaws = int((np.abs(trace.preactivations) > STEEPEST + ROUNDED).sum())
-    flaws += sum(int((np.minimum(gate, 1 - gate) < SHUT - ROUNDED).sum()) for gate in sigmoids)
+    flaws = int((np.abs(trace.preactivations) > MAX_PREACTIVATION + BOUND_TOLERANCE).sum())
+    flaws += sum(int((np.minimum(gate, 1 - gate) < MIN_OPENNESS - BOUND_TOLERANCE).sum()) for gate in sigmoids)
     pairs = [*combinations(gates, 2), (trace.cell_state, trace.previous.c)]
-    flaws += sum(int((np.abs(first - second).max(-1) < APART - ROUNDED).sum()) for first, second in pairs)
-    flaws += int((np.abs(trace.activated_cell_state - trace.cell_state).max(-1) < BENT - ROUNDED).sum())
+    flaws += sum(
+        int((np.abs(first - second).max(-1) < MIN_GATE_DIFFERENCE - BOUND_TOLERANCE).sum()) for first, second in pairs
+    )
+    flaws += int(
+        (np.abs(trace.activated_cell_state - trace.cell_state).max(-1) < MIN_TANH_DIFFERENCE - BOUND_TOLERANCE).sum()
+    )
     equal_states = problem.state.h.shape == problem.state.c.shape and (problem.state.h == problem.state.c).all(-1)
     return flaws + int(np.sum(equal_states))
 

@@ -1,8 +1,10 @@
-"""The marks of a class: the answers compared with the keys of an exercise."""
+"""The marks of a class: the points of each line, and the answers compared with the keys of an exercise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,23 +12,74 @@ from pathlib import Path
 import numpy as np
 from rich.cells import cell_len
 
-from gatewise.errors import GatewiseError, join_names
-from gatewise.grading import copies, hand_ins, keys, points
+from gatewise.errors import FileError, GatewiseError, join_names
+from gatewise.errors import shown as shorten
+from gatewise.files import storage, tables
+from gatewise.grading import hand_ins
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import WORKED_DECIMALS, worked_numbers
-from gatewise.grading.hand_ins import HandIn
+from gatewise.grading.hand_ins import HandIn, Key
 from gatewise.grading.handout import ANSWERS, WEIGHTS
-from gatewise.grading.keys import Key
 from gatewise.grading.marking import Marking, mark_sheet
 from gatewise.grading.roster import Student
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import EARNING, MISSING, ONCE, STATUSES, Verdict, describe_counts
 from gatewise.languages.translation import CLASS, PLACES, feedback_in
+from gatewise.number_text import parse_number
 from gatewise.progress import working_through
 from gatewise.render import text
 
+MAX_POINTS = 1e6
+QUANTITY_HEAD = "quantity"
+
+
+def read_weights(path: str | os.PathLike[str], asked: Sequence[str]) -> dict[str, float]:
+    """Return the points of each asked line of an exercise, from a table; a line left out has none.
+
+    A name without its step, such as ``f``, stands for the line of every step. Raise FileError if the table cannot be
+    read, names a line that is not asked, or has points that are no numbers from 0.
+    """
+    source = storage.readable(path)
+    content = storage.read_text(source, of_windows=True)
+    rows = [row for row in tables.rows(source, content) if any(row[1])]
+    if rows and rows[0][1][0].lower() == QUANTITY_HEAD:
+        del rows[0]
+    points_by_line: dict[str, float] = {}
+    numbers = tables.numerals(source, content, [(line, cells[1:]) for line, cells in rows])
+    for (line, (name, *_)), (_, cells) in zip(rows, numbers, strict=True):
+        lines = [name] if name in asked else [line_name for line_name in asked if line_name.partition("[")[0] == name]
+        if not lines:
+            allowed = ", ".join(asked if len(asked) <= 24 else [*asked[:20], "…", asked[-1]])
+            fault = f"line {line} has {shorten(name, 40)!r}, which is not asked; allowed: {allowed}"
+            raise FileError(f"cannot read {source}: {fault}")
+        if any(line_name in points_by_line for line_name in lines):
+            raise FileError(f"cannot read {source}: line {line} has {shorten(name, 40)!r} again")
+        points_by_line |= dict.fromkeys(
+            lines, _parse_points(cells[0] if cells else "", f"cannot read {source}: line {line}")
+        )
+    if not any(points_by_line.values()):
+        raise FileError(f"cannot read {source}: no line in it is worth any points")
+    return dict.fromkeys(asked, 0.0) | points_by_line
+
+
+def _parse_points(cell: str, where: str) -> float:
+    """Return the points in a cell of a teacher's table, or raise a FileError that begins with `where`."""
+    try:
+        value = parse_number(cell)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MAX_POINTS:
+        raise FileError(f"{where} must have points from 0 to {MAX_POINTS:,.0f}, not {shorten(cell, 40)!r}")
+    return value
+
+
+def format_points(value: float) -> str:
+    """Return points as text: 3, or 2.5."""
+    return f"{round(value, 6):.12g}"
+
+
 MARKED, EMPTY, ABSENT, UNREADABLE = "marked", "blank", "missing", "unreadable"
-MOST_FAULTS = 3  # told beside a name; the student's page has more
+MAX_FAULTS = 3  # told beside a name; the student's page has more
 HEADS = ("student", "marks", "of", *STATUSES, "handed in", "first wrong", "likely cause")
 UNREAD = "this line could not be read"
 
@@ -75,7 +128,7 @@ class Mark:
     def _causes(self) -> tuple[str, ...]:
         if self.marking is None:
             return (self.fault or "nothing handed in",)
-        unread_lines = join_names(self.marking.faults, most=MOST_FAULTS + 1, separator="; ")
+        unread_lines = join_names(self.marking.faults, most=MAX_FAULTS + 1, separator="; ")
         first = self.marking.first
         if first is None:
             return (unread_lines or ("all blank" if self.state == EMPTY else ""),)
@@ -90,7 +143,7 @@ class Mark:
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of the student's line in the table, under `HEADS`."""
-        totals = (points.format_points(self.marks), points.format_points(self.of))
+        totals = (format_points(self.marks), format_points(self.of))
         statuses = [verdict.status for verdict in self.verdicts.values()]
         counts = (str(statuses.count(status)) for status in STATUSES)
         return self.student.name, *totals, *counts, self.state, self.first_wrong, self.cause_in("en")
@@ -128,11 +181,11 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE, la
     language `lang`, by default in that of the hand-outs. Raise FileError if the folder holds no
     keys, or a key or the weights cannot be read.
     """
-    class_keys = sorted((keys.read(path) for path in keys.paths(folder)), key=lambda key: key.place)
+    class_keys = sorted((hand_ins.read_key(path) for path in hand_ins.key_paths(folder)), key=lambda key: key.place)
     if weights is None and (folder / WEIGHTS).exists():
         weights = folder / WEIGHTS
     asked = tuple(dict.fromkeys(name for key in class_keys for name in key.asked))
-    points_by_line = dict.fromkeys(asked, 1.0) if weights is None else points.read(weights, asked)
+    points_by_line = dict.fromkeys(asked, 1.0) if weights is None else read_weights(weights, asked)
     handed, strays, facts = hand_ins.assign_files(folder / ANSWERS, [key.student for key in class_keys])
     marks, sheets = [], []
     with working_through("marking", len(class_keys)) as done:
@@ -144,7 +197,7 @@ def mark_class(folder: Path, weights: Path | None = None, repeat: str = ONCE, la
             marks.append(_mark_student(key, chain, hand_in, weights_of_key, repeat))
             sheets.append(hand_in.numbers)
             done(1)
-    facts += copies.facts_of_copying(sheets)
+    facts += hand_ins.facts_of_copying(sheets)
     return Grades(tuple(marks), tuple(strays), tuple(facts), lang or class_keys[0].lang)
 
 

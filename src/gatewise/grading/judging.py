@@ -1,4 +1,4 @@
-"""Judges the numbers of a sheet: right, following from earlier numbers, or wrong."""
+"""The verdict on each line of a sheet: right, following from earlier numbers, reversed throughout, or wrong."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.arrays import Array
-from gatewise.grading.asked import ANYTHING, Asked
-from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep
-from gatewise.grading.error_propagation import rounding, single_precision_error
-from gatewise.grading.sheet import SheetAnswer
-from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, INCOMPLETE, MISSING, RIGHT, WRONG, Verdict
+from gatewise.grading.chain import AssumedValues, Chain, Quantity, SymbolAtStep, rounding, single_precision_error
+from gatewise.grading.edits.edit import LIKELY
+from gatewise.grading.sheet import ANYTHING, Asked, SheetAnswer
+from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, INCOMPLETE, MISSING, RIGHT, WRONG, Cause, Verdict
 from gatewise.margins import largest_first
 from gatewise.symbolic.formula import Holds, Product, Sum, nodes
+from gatewise.symbolic.symbols import RECURRENT, UNITS
 
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
 # of all that rounding may do grows without end over many steps.
-MOST_UNITS, MOST_SHARE = 100, 0.05
-FEWEST_CUT = 0.1  # the share of a number in one unit of its last digit, where it is cut off before other numbers are
-VAGUE = 0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
-COARSE_SHARE = 0.2  # of a line's largest number, that half a unit in the last digit may be
-SAME_SIZE = 1e-6  # the share of a number by which rounding may tell two sizes apart, also in single precision
-FEWEST_DECIMALS, MOST_DECIMALS = 2, 16  # of numbers whose last zeros may be padding
+MAX_UNITS_OFF, MAX_SHARE_OFF = 100, 0.05
+MIN_CUT_SHARE = 0.1  # the share of a number in one unit of its last digit, where it is cut off before other numbers are
+MIN_VAGUE = (
+    0.05  # half a unit in the last digit where fewer than two decimals are written: nothing can follow from those
+)
+MAX_HALF_UNIT_SHARE = 0.2  # of a line's largest number, that half a unit in the last digit may be
+SIZE_TOLERANCE = 1e-6  # the share of a number by which rounding may tell two sizes apart, also in single precision
+MIN_DECIMALS, MAX_DECIMALS = 2, 16  # of numbers whose last zeros may be padding
 ROUNDED = "the rounding of earlier numbers explains the difference"
-CUT = "the digits are cut off, not rounded"
+CUT_OFF = "the digits are cut off, not rounded"
 PADDED = "the trailing zeros aren't real digits: you rounded earlier"
-FEWER = "you gave fewer decimals than the {decimals} that the sheet asks for, which {effect} the point"
+FEWER_DECIMALS = "you gave fewer decimals than the {decimals} that the sheet asks for, which {effect} the point"
 
 
 class Judge:
@@ -80,8 +82,8 @@ class Judge:
         pairs = units[True] or units[False]
         if not pairs:
             return 0.0
-        coarsest = max((unit for unit, _ in pairs if unit < VAGUE), default=VAGUE)
-        return min(max(coarsest, min(finest for _, finest in pairs)), VAGUE / 10)
+        coarsest = max((unit for unit, _ in pairs if unit < MIN_VAGUE), default=MIN_VAGUE)
+        return min(max(coarsest, min(finest for _, finest in pairs)), MIN_VAGUE / 10)
 
     @property
     def wrong(self) -> list[Quantity]:
@@ -96,7 +98,9 @@ class Judge:
             if isinstance(line.right, (Sum, Product)):  # what goes into a line may have been rounded, too
                 slack = slack + self.unit
             if not any(isinstance(node, Holds) for node in nodes(line.right)):  # a kink is a jump
-                slack = np.minimum(slack, MOST_UNITS * self.unit + MOST_SHARE * np.max(np.abs(value), initial=0.0))
+                slack = np.minimum(
+                    slack, MAX_UNITS_OFF * self.unit + MAX_SHARE_OFF * np.max(np.abs(value), initial=0.0)
+                )
             self.expected[line.place], self.slack[line.place] = value, slack
             if any(maker.place in self.tainted for maker in self.chain.inputs[line.place]):
                 self.tainted.add(line.place)
@@ -149,12 +153,12 @@ class Judge:
             has_fewer = self._has_fewer_decimals(digits, key, expected)
             if has_fewer and self.asked.required:
                 is_padded = (self.answers[name].tolerance < digits.tolerance).any()
-                reason = PADDED if is_padded else FEWER.format(decimals=self.asked.decimals, effect="costs")
+                reason = PADDED if is_padded else FEWER_DECIMALS.format(decimals=self.asked.decimals, effect="costs")
                 return Verdict(name, equation, COARSE, reason=reason)
             is_fine = self.asked.required and self.asked.decimals is not None
             if not is_fine and _is_coarse(digits, key if is_right else expected, exact, self.chain.rounding(exact)):
                 return Verdict(name, equation, COARSE)
-            fewer = FEWER.format(decimals=self.asked.decimals, effect="still earns") if has_fewer else ""
+            fewer = FEWER_DECIMALS.format(decimals=self.asked.decimals, effect="still earns") if has_fewer else ""
             if follows_wrong:
                 return Verdict(name, equation, FOLLOWS, reason=fewer)
             reason = self._reason(name, key)
@@ -180,7 +184,7 @@ class Judge:
             return ""
         if unpadded is not self.answers[name] and unpadded.agrees(key, margin):
             return PADDED
-        return CUT if self.cut and self._is_cut_off(name, key) else ROUNDED
+        return CUT_OFF if self.cut and self._is_cut_off(name, key) else ROUNDED
 
     def _is_cut_off(self, name: str, key: Array) -> bool:
         """Return whether the written numbers are the right ones without their further digits."""
@@ -196,7 +200,7 @@ class Judge:
         if self.asked.decimals is None:
             return False
         half = 0.5 * 10.0**-self.asked.decimals
-        few = answer.tolerance > (1 + SAME_SIZE) * (2 if self.cut else 1) * half
+        few = answer.tolerance > (1 + SIZE_TOLERANCE) * (2 if self.cut else 1) * half
         needless = np.abs(answer.values - key) <= half + rounding(key) + single_precision_error(key)
         needless |= np.abs(answer.values - expected) <= 2 * half
         return bool((few & ~needless)[np.isfinite(answer.values)].any())
@@ -229,7 +233,7 @@ class Judge:
     def _assume_answer(self, quantity: Quantity, answer: SheetAnswer, verdict: Verdict) -> None:
         """Compute later lines from the numbers that the person wrote; for blanks, from the expected ones."""
         value, slack = self.expected[quantity.place], self.slack[quantity.place]
-        vague = verdict.status == COARSE and (answer.tolerance >= VAGUE).any()
+        vague = verdict.status == COARSE and (answer.tolerance >= MIN_VAGUE).any()
         if vague or quantity.name in self.doubted or answer.values.shape != quantity.key.shape:
             self._assume(quantity, value, slack + self.unit)
             return
@@ -256,8 +260,10 @@ def _is_coarse(answer: SheetAnswer, target: Array, exact: Array, rounding: Array
     """Return whether numbers have too few digits to tell those of `target`, unless they are `exact` to `rounding`."""
     inexact = np.isfinite(answer.values) & (np.abs(answer.values - exact) > rounding)
     size = np.where(np.isfinite(answer.values), np.maximum(np.abs(target), np.abs(answer.values)), 0.0)
-    largest, tolerance = np.max(size, initial=0.0), (1 + SAME_SIZE) * answer.tolerance
-    too_few = (tolerance >= COARSE_SHARE * largest) | ((tolerance >= size) & ((1 + SAME_SIZE) * size >= 0.1 * largest))
+    largest, tolerance = np.max(size, initial=0.0), (1 + SIZE_TOLERANCE) * answer.tolerance
+    too_few = (tolerance >= MAX_HALF_UNIT_SHARE * largest) | (
+        (tolerance >= size) & ((1 + SIZE_TOLERANCE) * size >= 0.1 * largest)
+    )
     return bool((inexact & too_few).any())
 
 
@@ -265,7 +271,7 @@ def _as_cut_off(answer: SheetAnswer) -> SheetAnswer:
     """Return a sheet's answer with tolerances for cut-off digits, except short numbers beside longer ones."""
     full_unit = 2 * answer.tolerance
     finest = np.min(answer.tolerance, initial=np.inf, where=np.isfinite(answer.values))
-    is_cut = (answer.tolerance <= finest) | (full_unit <= FEWEST_CUT * np.abs(answer.values))
+    is_cut = (answer.tolerance <= finest) | (full_unit <= MIN_CUT_SHARE * np.abs(answer.values))
     return replace(answer, tolerance=np.where(is_cut, full_unit, answer.tolerance))
 
 
@@ -273,10 +279,10 @@ def _decimals(answer: SheetAnswer) -> int:
     """Return the decimals of a sheet's answer before the zeros in which all its numbers end; 0 if it is all zeros."""
     numbers = np.isfinite(answer.values) & (answer.values != 0)
     values, tolerance = answer.values[numbers], answer.tolerance[numbers]
-    for decimals in range(FEWEST_DECIMALS, MOST_DECIMALS):
+    for decimals in range(MIN_DECIMALS, MAX_DECIMALS):
         if (np.abs(values - np.round(values, decimals)) <= tolerance / 10).all():
             return decimals if len(values) else 0
-    return MOST_DECIMALS
+    return MAX_DECIMALS
 
 
 def _without_padding(answer: SheetAnswer, decimals: int) -> SheetAnswer:
@@ -287,3 +293,57 @@ def _without_padding(answer: SheetAnswer, decimals: int) -> SheetAnswer:
     if not padded.any():
         return answer
     return replace(answer, tolerance=answer.tolerance * 10.0 ** np.where(padded, zeros, 0.0))
+
+
+MIN_REVERSED_LINES = 2  # that must be right in the other order, before a sheet is read so
+
+
+def judge_reversed(judge: Judge) -> Judge | None:
+    """Return the judge of the same sheet with its units in reverse order; None if it is not written so."""
+    if len(judge.wrong) < MIN_REVERSED_LINES:
+        return None
+    answers = {name: _reversed(judge.chain, name, answer) for name, answer in judge.written.items()}
+    other = judge_rounded_or_cut(judge.chain, answers, judge.asked)
+    return other if len(other.wrong) <= len(judge.wrong) - MIN_REVERSED_LINES else None
+
+
+def verdicts_on_reversed(judge: Judge, explained: Mapping[str, Verdict]) -> Iterator[Verdict]:
+    """Yield the verdicts on a sheet with its units in reverse order, from those in the right order, `explained`."""
+    for name, verdict in judge.judged.items():
+        quantity, turned = judge.chain.by_name[name], explained[name]
+        if verdict.status != WRONG:
+            yield verdict
+        elif turned.status != WRONG:
+            axis = _unit_axis(judge.chain, quantity)
+            value = quantity.key if axis is None else np.flip(quantity.key, axis)
+            says = f"the units are in reverse order in {name}"
+            yield replace(verdict, causes=(Cause("another unit", says, LIKELY, value, "units in reverse order"),))
+        else:
+            yield _as_written(judge.chain, quantity, turned)
+
+
+def _unit_axis(chain: Chain, quantity: Quantity) -> int | None:
+    """Return the axis of a line's numbers along its units; None if it has none."""
+    is_unit = quantity.over == UNITS or (quantity.over == RECURRENT and not chain.program.form.projected)
+    return quantity.key.ndim - quantity.rank if quantity.rank and is_unit else None
+
+
+def _reversed(chain: Chain, name: str, answer: SheetAnswer) -> SheetAnswer:
+    quantity = chain.by_name[name]
+    axis = _unit_axis(chain, quantity)
+    if axis is None or answer.values.shape != quantity.key.shape:
+        return answer
+    return replace(answer, values=np.flip(answer.values, axis), tolerance=np.flip(answer.tolerance, axis))
+
+
+def _as_written(chain: Chain, quantity: Quantity, verdict: Verdict) -> Verdict:
+    """Return a verdict whose entries are named as they stand on the sheet."""
+    axis = _unit_axis(chain, quantity)
+    if axis is None:
+        return verdict
+    last, names = quantity.key.shape[axis] - 1, dict[str, str]()
+    for place in np.ndindex(quantity.key.shape):
+        turned = (*place[:axis], last - place[axis], *place[axis + 1 :])
+        names[chain.entry(quantity, place)] = chain.entry(quantity, turned)
+    others, blank = (tuple(names.get(entry, entry) for entry in entries) for entries in (verdict.others, verdict.blank))
+    return replace(verdict, entry=names.get(verdict.entry, verdict.entry), others=others, blank=blank)

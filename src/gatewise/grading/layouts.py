@@ -1,16 +1,20 @@
-"""Layouts of text sheets: the lines or columns that hold the numbers of each quantity."""
+"""Layouts of sheets: the lines, columns or cells of a notebook that hold the numbers of each quantity."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from gatewise.errors import FileError
 from gatewise.files import tables
-from gatewise.grading.numerals import is_blank, is_number
+from gatewise.grading.names import python_name
+from gatewise.grading.numerals import is_blank, is_number, iterate_numerals, parse_numbers
 
 HEADS = ("quantity", "name", "gate", "variable", "symbol", "line")  # the first cell of a line of column heads
 UNITS, STEPS, VALUES = (
@@ -18,18 +22,18 @@ UNITS, STEPS, VALUES = (
     ("step", "steps", "t", "time", "time step"),
     ("value", "values"),
 )
-LONGEST = 200  # characters of a name
-MOST_LINES, MOST_CELLS = 50_000, 1_000_000  # nobody fills in more
+MAX_NAME_LETTERS = 200  # characters of a name
+MAX_LINES, MAX_CELLS = 50_000, 1_000_000  # nobody fills in more
 _SEPARATOR = re.compile(r'"?sep=([;,|:\t])"?[;,\t ]*(?=[\r\n])', re.IGNORECASE)  # Excel's first line
 # A name, a sign, and what is written for it; the name may have a sign of its own, as in f_t=1 = 0.49.
 _ASSIGNED = re.compile(
     r"(?P<name>(?=[^=:≈]*[^\W\d])"
     r"(?:(?:(?<=[_{( ])t|step|unit) ?[=:] ?[0-9]{1,9}(?=[\]}) ]{0,3}(?:[=:≈]|$))|[^=:≈,;\t|\r\n])"
-    rf"{{1,{LONGEST}}}?) ?(?::=|=|:|≈) ?(?P<text>.*)",
+    rf"{{1,{MAX_NAME_LETTERS}}}?) ?(?::=|=|:|≈) ?(?P<text>.*)",
     re.DOTALL,
 )
 _BRACKETED = re.compile(  # f [0.49 0.50], as print(name, array) has it, and f,"[0.49 0.50]"
-    rf"(?P<name>(?=[^\[]*[^\W\d])[^,;\t|\r\n]{{1,{LONGEST}}}?)[ ,;\t]{{1,40}}"
+    rf"(?P<name>(?=[^\[]*[^\W\d])[^,;\t|\r\n]{{1,{MAX_NAME_LETTERS}}}?)[ ,;\t]{{1,40}}"
     r"(?P<text>(?:[A-Za-z_][A-Za-z_.]{0,40}\()?\[.*)",
     re.DOTALL,
 )
@@ -41,9 +45,9 @@ _BULLET = re.compile(r"(?:[-*+•]|[0-9]{1,3}[.)])\s+(?=[^\W\d])")
 _KEYWORD = re.compile(r"(?:dtype|shape|size|device|layout|numpy|grad_fn|requires_grad) ?$")
 _TERM = re.compile(r"(?!unit\b)[^\W\d]|\\")  # how a formula begins
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_HOLDS = re.compile(r"[^\W_]|[\[\]()]")  # a rule of dashes below a head holds nothing
+_CONTENT = re.compile(r"[^\W_]|[\[\]()]")  # a rule of dashes below a head holds nothing
 _COLUMN = re.compile(r"([^\W\d_]{0,20})[ _#=:]{0,3}([0-9]{1,6})")  # unit 0, U1, 2
-_LABEL = re.compile(r"(?:unit|neuron|time step|step|t|row|#)?[ _#=:]{0,3}([0-9]{1,6})", re.IGNORECASE)
+_ROW_LABEL = re.compile(r"(?:unit|neuron|time step|step|t|row|#)?[ _#=:]{0,3}([0-9]{1,6})", re.IGNORECASE)
 _OF_UNIT = re.compile(r"[ ,_]?[(\[{]?\bunit[ _#=:]{0,3}([0-9]{1,6})[)\]}]?", re.IGNORECASE)
 
 
@@ -80,7 +84,7 @@ class _Head:
     def pieces_of(self, row: _SheetRow, index: int) -> list[SheetPiece] | None:
         """Return the pieces of a sheet in a row of the table; None if the row does not belong to it."""
         cells = row.cells + [""] * (len(self.names) - len(row.cells))
-        labels = {n: _LABEL.fullmatch(cells[n]) for n in (self.unit, self.step) if n is not None}
+        labels = {n: _ROW_LABEL.fullmatch(cells[n]) for n in (self.unit, self.step) if n is not None}
         numbers = {n: int(label[1]) for n, label in labels.items() if label}
         if len(numbers) < len(labels):
             return None
@@ -110,7 +114,7 @@ def iterate_pieces(path: Path, text: str, separator: str | None = None) -> Itera
         assignment = _match_assignment(row.raw)
         if assignment:
             head = None
-            if _TIGHT.search(row.raw[:LONGEST]) and assignment["name"].endswith("t"):
+            if _TIGHT.search(row.raw[:MAX_NAME_LETTERS]) and assignment["name"].endswith("t"):
                 yield SheetPiece(
                     row.line, assignment["name"], "", says="t=… may be a step or a value; write f[1] for step 1 of f"
                 )
@@ -144,7 +148,7 @@ def _match_assignment(line: str) -> re.Match[str] | None:
 
 def _split_unit(piece: SheetPiece) -> SheetPiece:
     """Return a piece of a sheet; one that is named f (unit 0) gets that unit."""
-    units = list(_OF_UNIT.finditer(piece.name[: LONGEST + 1]))
+    units = list(_OF_UNIT.finditer(piece.name[: MAX_NAME_LETTERS + 1]))
     if len(units) != 1:
         return piece
     name = piece.name[: units[0].start()] + piece.name[units[0].end() :]
@@ -153,8 +157,8 @@ def _split_unit(piece: SheetPiece) -> SheetPiece:
 
 def _split_rows(path: Path, text: str, separator: str | None) -> list[_SheetRow]:
     """Return the rows of a text sheet that are not empty, each as cells and as raw text."""
-    if text.count("\n") > MOST_LINES or text.count("\r") > MOST_LINES or max(map(text.count, ",;\t|[(")) > MOST_CELLS:
-        raise FileError(f"cannot read {path}: a sheet may have at most {MOST_LINES:,} lines and {MOST_CELLS:,} cells")
+    if text.count("\n") > MAX_LINES or text.count("\r") > MAX_LINES or max(map(text.count, ",;\t|[(")) > MAX_CELLS:
+        raise FileError(f"cannot read {path}: a sheet may have at most {MAX_LINES:,} lines and {MAX_CELLS:,} cells")
     declared = _SEPARATOR.match(text)
     separator = separator or (declared[1] if declared else _cell_separator(text))
     if declared:
@@ -168,7 +172,7 @@ def _split_rows(path: Path, text: str, separator: str | None) -> list[_SheetRow]
         lines = [(line, [cell.strip() for cell in raw.split(separator)], raw.strip()) for line, raw in plain]
     sheet_rows = []
     for line, cells, raw in lines:
-        if raw.startswith("#") or not _HOLDS.search(raw):
+        if raw.startswith("#") or not _CONTENT.search(raw):
             continue
         if raw.startswith("|") and raw.endswith("|"):
             cells = [cell.strip() for cell in raw.strip("|").split("|")]
@@ -296,3 +300,172 @@ def _split_head(cell: str, columns: int) -> list[str]:
         if len(names) > 1 and len(names) in (columns, columns - 1):
             return names
     return [cell]
+
+
+_ANSWER_LABEL = re.compile(r"`([^`\n]{1,120})`, \w+ \(")  # above the cell of an answer
+_PRINTED_NAME = re.compile(r"^[^\W\d]\w* ?[=:]")  # before the numbers that a cell prints
+_ONLY_NUMBERS = re.compile(
+    r"[\[\](), ]*[+~≈<>-]?[\d½¼¾][\d½¼¾\s\[\](),._eE+~≈<>-]*"
+)  # numbers alone, if unreadable ones
+_QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")  # a number that was printed as a text
+NOT_RUN = "its cell was never run, or the notebook was not saved after that"
+COMPUTED = "code computes it after its numbers, and the result was not saved"
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS)
+_CHANGING = re.compile(  # methods of lists and arrays
+    "append|extend|insert|pop|remove|reverse|sort|clear|fill|put|resize|itemset|setfield|partition|byteswap"
+)
+_CHANGING_ARGUMENTS = re.compile("shuffle|copyto|put|place|putmask|fill_diagonal|put_along_axis|setitem")
+
+
+def text_of(notebook: str) -> str:
+    """Return the answers in a notebook as a sheet with tabs between its cells, and a line for each of the notebook's.
+
+    Numbers in an answer's cell count before those that the last cell printed, and these before its cell's own output.
+    If code changes an answer after its numbers, only what was printed counts.
+    Raise ValueError, TypeError, KeyError or AttributeError if the text is not a notebook.
+    """
+    cells = json.loads(notebook, parse_float=str, parse_int=str, parse_constant=str)["cells"]
+    sources = [_joined_lines(cell.get("source")) for cell in cells]
+    outputs = [_output_of(cell) for cell in cells]
+    printed = next((answers for output in reversed(outputs) if (answers := _printed_answers(output))), {})
+    lines = [""]
+    is_code = [cell.get("cell_type") != "markdown" for cell in cells]
+    programs = [_parse_python(source) if code else [] for code, source in zip(is_code, sources, strict=True)]
+    for number, (above, source, output) in enumerate(zip(sources, sources[1:], outputs[1:], strict=False), 1):
+        name = label[1] if (label := _ANSWER_LABEL.match(above)) else ""
+        written = _assigned(source, python_name(name))
+        is_changed = bool(written) and _is_changed(python_name(name), programs[number], programs[number + 1 :])
+        texts = [
+            COMPUTED if is_changed else written,
+            str(printed.get(name, "")),
+            _PRINTED_NAME.sub("", output, count=1),
+        ]
+        numbers = next(filter(_has_numbers, (" ".join(_QUOTED.sub(r"\1", text).split()) for text in texts)), "")
+        if not numbers and _ONLY_NUMBERS.fullmatch(texts[0]):
+            numbers = " ".join(texts[0].split())  # which its line cannot be read for, and not for being code
+        answer = f" = {numbers}" if numbers or texts[0] in ("", "None") else f"\t{COMPUTED if is_changed else NOT_RUN}"
+        lines.append(name and name + answer)
+    return "\n".join(lines)
+
+
+def _joined_lines(text: Any) -> str:
+    """Return the text of a cell or an output, which may be saved as a list of lines."""
+    return "".join(map(str, text)) if isinstance(text, list) else str(text or "")
+
+
+def _output_of(cell: Mapping[str, Any]) -> str:
+    """Return the text that is saved as the output of a cell."""
+    outputs = cell.get("outputs") or []
+    return "\n".join(
+        _joined_lines(one.get("text") or (one.get("data") or {}).get("text/plain")) for one in outputs
+    ).strip()
+
+
+def _printed_answers(output: str) -> dict[str, Any]:
+    """Return the answers that the last cell of the notebook printed as JSON; none if it is another output."""
+    try:
+        answers = json.loads(output, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return {}
+    return answers if isinstance(answers, dict) else {}
+
+
+def _assigned(source: str, name: str) -> str:
+    """Return the text that the source of a cell assigns to a name, as far as its brackets go; empty if to none."""
+    texts = re.split(rf"^{re.escape(name)}[ \t]*=(?!=)", re.sub("#.*", "", source), flags=re.MULTILINE)
+    lines, still_open = list[str](), 0
+    for line in texts[-1].split("\n") if len(texts) > 1 else ():
+        if lines and not still_open:
+            break  # what follows shows the numbers, or checks them
+        lines.append(line)
+        still_open += sum(map(line.count, "[(")) - sum(map(line.count, "])"))
+    return " ".join(lines).strip()
+
+
+def _parse_python(source: str) -> list[ast.stmt] | None:
+    """Return the statements of a cell, without the commands of IPython; None if it is no Python."""
+    try:
+        return ast.parse(re.sub(r"^[ \t]*[%!].*", "", source, flags=re.MULTILINE)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _is_changed(name: str, own: list[ast.stmt] | None, later: Sequence[list[ast.stmt] | None]) -> bool:
+    """Return whether code changes an answer after the numbers that its own cell assigns to it."""
+    following = [*(own or [])]
+    names = {name}
+    for statement in reversed(own or []):
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if any(_is_name(target, names) for target in targets):
+            following = following[following.index(statement) + 1 :]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            break
+    nodes = [node for body in (following, *filter(None, later)) for node in _nodes_outside_functions(body)]
+    names |= {
+        target.id
+        for node in nodes
+        if isinstance(node, ast.Assign) and _is_name(node.value, names)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return any(_changes(node, {name}, names) for node in nodes)
+
+
+def _nodes_outside_functions(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+    """Yield the parts of some statements, except those in functions and comprehensions, which have their own names."""
+    pending: list[ast.AST] = [*body]
+    while pending:
+        node = pending.pop()
+        yield node
+        if isinstance(node, _SCOPES):
+            yield from (inner for inner in ast.walk(node) if isinstance(inner, ast.Global))
+        else:
+            pending += ast.iter_child_nodes(node)
+
+
+def _is_name(node: ast.expr, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
+
+
+def _changes(node: ast.AST, own: set[str], names: set[str]) -> bool:
+    """Return whether a part of a notebook's code assigns to a name, or changes what any of its `names` stands for."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            return name in own
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return name in own
+        case ast.Global(names=assigned):
+            return not own.isdisjoint(assigned)
+        case (
+            ast.Subscript(value=inner, ctx=ast.Store() | ast.Del())
+            | ast.Attribute(value=inner, ctx=ast.Store() | ast.Del())
+        ):
+            return _root(inner) in names
+        case ast.AugAssign(target=target):
+            return _root(target) in names
+        case ast.Call(func=function, args=arguments, keywords=keywords):
+            called = function.attr if isinstance(function, ast.Attribute) else _root(function)
+            is_method = isinstance(function, ast.Attribute) and _root(function.value) in names
+            if is_method and _CHANGING.fullmatch(called):
+                return True
+            if _CHANGING_ARGUMENTS.fullmatch(called) and any(_root(argument) in names for argument in arguments):
+                return True
+            return any(keyword.arg == "out" and _root(keyword.value) in names for keyword in keywords)
+    return False
+
+
+def _root(node: ast.expr) -> str:
+    """Return the name whose element or attribute an expression is; empty if it is none."""
+    while isinstance(node, (ast.Subscript, ast.Attribute, ast.Starred)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _has_numbers(text: str) -> bool:
+    """Return whether a text holds numbers and blanks, and nothing else."""
+    try:
+        filled = [numeral for numeral in iterate_numerals(parse_numbers(text)) if not is_blank(numeral)]
+    except ValueError:
+        return False
+    return bool(filled) and all(map(is_number, filled))

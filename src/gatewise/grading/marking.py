@@ -13,15 +13,12 @@ import numpy.typing as npt
 from gatewise import showing
 from gatewise.errors import OptionError, one_of
 from gatewise.grading import sheet as sheets
-from gatewise.grading.asked import ANYTHING, Asked
 from gatewise.grading.causes import CauseSearch
-from gatewise.grading.chain import Chain, Quantity
+from gatewise.grading.chain import Chain, Quantity, rounding
 from gatewise.grading.edits.edit import LIKELY
-from gatewise.grading.error_propagation import rounding
-from gatewise.grading.judging import Judge, judge_rounded_or_cut
+from gatewise.grading.judging import Judge, judge_reversed, judge_rounded_or_cut, verdicts_on_reversed
 from gatewise.grading.matching import match_answers, padded_with_blanks, shape_fault
-from gatewise.grading.reversing import judge_reversed, verdicts_on_reversed
-from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
+from gatewise.grading.sheet import ANYTHING, Asked, Fault, Sheet, SheetAnswer
 from gatewise.grading.verdicts import (
     COARSE,
     EARNING,
@@ -37,7 +34,7 @@ from gatewise.languages.language import require_language
 from gatewise.records.step import Step
 from gatewise.records.trace import Trace
 
-MOST_UNEXPLAINED = 3  # wrong quantities; of more, most of them unexplained, only the first is explained
+MAX_UNEXPLAINED = 3  # wrong quantities; of more, most of them unexplained, only the first is explained
 SAME_SLIP = "this repeats the slip made in"
 
 
@@ -256,12 +253,12 @@ def _explain_verdicts(judge: Judge) -> list[Verdict]:
         separate_verdict = judges[-1].judged[name]  # judged with right numbers in the place of wrong ones
         if verdict.status == WRONG and separate_verdict.status != WRONG:
             verdict = separate_verdict
-        if verdict.status == WRONG and not (unexplained > 2 * MOST_UNEXPLAINED and not explained):
+        if verdict.status == WRONG and not (unexplained > 2 * MAX_UNEXPLAINED and not explained):
             verdict = _with_causes(verdict, judge, searches)
         explained += bool(verdict.causes)
         unexplained += verdict.status == WRONG and not verdict.causes
         verdicts.append(verdict)
-    if unexplained > max(MOST_UNEXPLAINED, explained):  # the numbers are not those of this run
+    if unexplained > max(MAX_UNEXPLAINED, explained):  # the numbers are not those of this run
         first = next(verdict for verdict in verdicts if verdict.status == WRONG)
         return [
             verdict if verdict is first else replace(verdict, causes=(), more=0, digits=None) for verdict in verdicts

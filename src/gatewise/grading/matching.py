@@ -9,10 +9,9 @@ import numpy as np
 
 from gatewise.arrays import Array
 from gatewise.grading import names
-from gatewise.grading.asked import ANYTHING, Asked
 from gatewise.grading.chain import Chain, Quantity
 from gatewise.grading.problem import INPUTS
-from gatewise.grading.sheet import Fault, Sheet, SheetAnswer
+from gatewise.grading.sheet import ANYTHING, Asked, Fault, Sheet, SheetAnswer
 from gatewise.render.text import clean
 
 _OF_SYMBOLS = re.compile(r"[_^\\\[{]")  # in the names of quantities, and hardly in a heading

@@ -26,7 +26,7 @@ WORDS = {name: letter for letter, name in zip(LETTERS, NAMES, strict=True)} | {
     "input": "x",
 }
 GREEK = {"gamma": "γ", "beta": "β", "mu": "μ"}
-LONGEST = 120  # characters of a name
+MAX_NAME_LETTERS = 120  # characters of a name
 _STEP = re.compile(  # f[1], f (step 1), f (t=1), f step 1, f_{t=1}
     r" ?\[(?:t=)?(\d{1,9})\]"
     r"| ?\((?:step|time step|t ?=) ?(\d{1,9})\)"
@@ -58,7 +58,7 @@ def find(name: str, known: Collection[str]) -> str | None:
     """
     if name in known:
         return name
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME_LETTERS:
         return None
     base, step = _split_step(_without_latex(name))
     quantity = _find_quantity(
@@ -74,14 +74,14 @@ def find(name: str, known: Collection[str]) -> str | None:
 
 def split_index(name: str) -> tuple[str, int, bool] | None:
     """Return a name such as f_0, f[0] or f^{(0)} as the name before its index, the index, and whether it is raised."""
-    match = _INDEXED.fullmatch(name) if len(name) <= LONGEST else None
+    match = _INDEXED.fullmatch(name) if len(name) <= MAX_NAME_LETTERS else None
     return None if match is None else (match[1], int(match[3]), match[2] == "^")
 
 
 def suggestion(name: str, known: Collection[str]) -> str | None:
     """Return the known quantity or word that a person's unknown name resembles, or None."""
     words = [word for word, letter in WORDS.items() if letter in known]
-    close = get_close_matches(name[:LONGEST], [*known, *words], 1, 0.6)
+    close = get_close_matches(name[:MAX_NAME_LETTERS], [*known, *words], 1, 0.6)
     return close[0] if close else None
 
 

@@ -11,9 +11,9 @@ from gatewise.number_text import LONGEST, SIGNS, numeral, spelling_hint, tidy
 
 Nested = Any  # a numeral as it is written, or a list of Nested
 
-TRANSPOSED = ("T", ".T", "^T", "^{T}", "^\\top", "ᵀ", "'")  # behind a row that stands for a column
-MOST = 1_000_000  # numbers of one quantity
-DEEPEST = 4  # lists in lists
+TRANSPOSE_MARKS = ("T", ".T", "^T", "^{T}", "^\\top", "ᵀ", "'")  # behind a row that stands for a column
+MAX_NUMBERS = 1_000_000  # numbers of one quantity
+MAX_DEPTH = 4  # lists in lists
 _BLANKS = {"", "n/a", "na", "none", "null"}
 _CELL_ENDS = dict.fromkeys(map(ord, "\t|"), ";")
 _OF_NUMPY = re.compile(r"\b(?:np|numpy)\.float[0-9]{1,3}\(([^()\[\]]*)\)")  # as NumPy 2 writes a number within a list
@@ -91,8 +91,8 @@ def parse_numbers(text: str) -> Nested:
     Raise ValueError if they cannot be separated.
     """
     text = tidy(_OF_NUMPY.sub(r"\1", text.strip("$| \t\r\n").translate(_CELL_ENDS)))
-    if text.count(" ") > 2 * MOST:
-        raise ValueError(f"it has more than {MOST:,} numbers")
+    if text.count(" ") > 2 * MAX_NUMBERS:
+        raise ValueError(f"it has more than {MAX_NUMBERS:,} numbers")
     if "," not in text and (is_blank(text) or is_number(text)):
         return text
     call = _CALL.fullmatch(text)
@@ -104,7 +104,7 @@ def parse_numbers(text: str) -> Nested:
             raise ValueError(f"{shown(text + comma + keywords, 60)!r} is not a number")
         return _split_numerals(text, bracketed=False)
     numbers, rest = _parse_brackets(text)
-    if rest and rest not in TRANSPOSED and not (call and _KEYWORDS.fullmatch(rest)):
+    if rest and rest not in TRANSPOSE_MARKS and not (call and _KEYWORDS.fullmatch(rest)):
         raise ValueError(f"what follows the brackets is not a number: {shown(rest, 60)!r}")
     return numbers
 
@@ -116,8 +116,8 @@ def _parse_brackets(text: str) -> tuple[Nested, str]:
     for match in _BRACKETS.finditer(text):
         part = match[0]
         if part in "[({":
-            if len(path) > DEEPEST:
-                raise ValueError(f"its lists are nested more than {DEEPEST} deep")
+            if len(path) > MAX_DEPTH:
+                raise ValueError(f"its lists are nested more than {MAX_DEPTH} deep")
             path[-1].append([])
             path.append(path[-1][-1])
         elif part in "])}":

@@ -23,12 +23,12 @@ OTHER_HEADS = (
     *("email", "e-mail", "email address", "e-mail-adresse", "user", "username", "group", "gruppe", "course"),
 )
 HEADS = {*FIRST_NAME, *LAST_NAME, *FULL_NAME, *OTHER_HEADS}
-MOST_STUDENTS = 10_000
-MOST_ORDERED = 4  # words of a name that are tried in every order
+MAX_STUDENTS = 10_000
+MAX_REORDERED_WORDS = 4  # words of a name that are tried in every order
 UNMARKED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "æ": "ae", "œ": "oe", "ħ": "h"})
 _SPELLED_OUT = re.compile("(?<=[aou])e|(?<=a)a")  # what oe, ue and aa have beside ö, ü and å without their marks
 EXACTLY, IN_ANY_ORDER, PARTLY = 0, 1, 2  # how well a name fits a student
-TELLING = 3  # letters of a word that may stand for a whole name
+MIN_WORD_LETTERS = 3  # letters of a word that may stand for a whole name
 
 # How learning platforms name the folder or file of a student.
 _PLATFORMS = (
@@ -49,7 +49,7 @@ class Student:
     heads: tuple[str, ...] = ()  # empty if the roster has none
 
 
-def read(path: str | os.PathLike[str]) -> list[Student]:
+def read_roster(path: str | os.PathLike[str]) -> list[Student]:
     """Return the students of a class in the order of its roster, a .csv file.
 
     A first line of column heads says where the names are; without one they are in the first column, or in the first
@@ -64,8 +64,8 @@ def read(path: str | os.PathLike[str]) -> list[Student]:
     lines = [(number, cells) for number, cells in rows if any(cells[k] for k in columns if k < len(cells))]
     if not lines:
         raise FileError(f"cannot read {source}: there are no names in its first column")
-    if len(lines) > MOST_STUDENTS:
-        raise FileError(f"cannot read {source}: it has {len(lines)} students; at most {MOST_STUDENTS} are allowed")
+    if len(lines) > MAX_STUDENTS:
+        raise FileError(f"cannot read {source}: it has {len(lines)} students; at most {MAX_STUDENTS} are allowed")
     width = max(len(cells) for _, cells in lines)
     others = [k for k in range(width) if k not in columns]
     for count in range(len(others) + 1):
@@ -162,7 +162,7 @@ class StudentNames:
     def _fitting_in_part(self, loosely: bool, words: Sequence[str]) -> tuple[Student, ...]:
         """Return the students all of whose names are among the words, or who have all the words in their rows."""
         written = frozenset(words)
-        is_telling = any(len(word) >= TELLING for word in words)
+        is_telling = any(len(word) >= MIN_WORD_LETTERS for word in words)
         fitting = []
         for student in dict.fromkeys(student for word in words for student in self._by_word.get((loosely, word), ())):
             name_words, all_words = self._words[loosely, student]
@@ -191,6 +191,6 @@ def _split_words(name: str, loosely: bool) -> tuple[str, ...]:
 
 def _orders(words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
     """Return the orders in which a name may be written: all, or, of a long one, those that keep its parts."""
-    if len(words) <= MOST_ORDERED:
+    if len(words) <= MAX_REORDERED_WORDS:
         return permutations(words)
     return (*(words[k:] + words[:k] for k in range(len(words))), words[::-1])

@@ -22,9 +22,8 @@ from gatewise.diagnostics.rounding import Case, answers_by_name, run_layers
 from gatewise.diagnostics.suspects import mistakes
 from gatewise.engine.reference import valid_rows
 from gatewise.equations import NO_DROPOUT, Moment
-from gatewise.grading.edits.edit import EquationEdit, Scene
+from gatewise.grading.edits.edit import EditContext, EquationEdit, for_any_gate, full_name, gate_of
 from gatewise.grading.edits.enumeration import enumerate_edits
-from gatewise.grading.edits.words import for_any_gate, full_name, gate_of
 from gatewise.interop.onnx.lstm import ACTIVATIONS
 from gatewise.judge.designs import Trial
 from gatewise.layers import LSTM
@@ -412,7 +411,7 @@ def _in_equations(
 
 def _equation_edits(cell_program: Program, recurrent: int, columns: int) -> list[tuple[str, dict[Symbol, Formula]]]:
     """Return the edits of a program's equations with their sentences; those with the same words are one edit."""
-    edits = enumerate_edits(Scene(cell_program, recurrent, columns))
+    edits = enumerate_edits(EditContext(cell_program, recurrent, columns))
     lines = {line.left for line in cell_program.forward}
     together: dict[str, dict[Symbol, EquationEdit]] = {}
     for left, of_line in edits.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatewise.grading.edits.edit import LIKELY, Scene
+from gatewise.grading.edits.edit import LIKELY, EditContext
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.render import text
 from gatewise.render.program import formula_tree
@@ -26,10 +26,10 @@ SLIPS = (*FUNCTIONS, *TERMS, *PARTS, *STATES, "wrong sign", *ORDER, *GATES, *OTH
 def of_wiring(wiring: Wiring) -> list[Object]:
     """Return the edits of each program of a wiring, in the order of `render.program.of_wiring`."""
     programs = wiring.programs.items()
-    return [edits(Scene(program, p.recurrent_size, p.recurrent_size + p.input_size)) for program, p in programs]
+    return [edits(EditContext(program, p.recurrent_size, p.recurrent_size + p.input_size)) for program, p in programs]
 
 
-def edits(scene: Scene) -> Object:
+def edits(context: EditContext) -> Object:
     """Return the learner's slips in a program (edits of its equations) as plain data for the page, the likeliest first.
 
     Returns
@@ -39,7 +39,7 @@ def edits(scene: Scene) -> Object:
         number of the right side that it makes, ``form``. ``forms``: these right sides, as trees. ``usual``: kinds that
         a person is told even if few digits cannot tell them from others.
     """
-    every = [(edit, left) for left, edits in enumerate_edits(scene).items() for edit in edits if edit.tier == LIKELY]
+    every = [(edit, left) for left, edits in enumerate_edits(context).items() for edit in edits if edit.tier == LIKELY]
     likely = sorted((pair for pair in every if pair[0].kind in SLIPS), key=lambda pair: SLIPS.index(pair[0].kind))
     forms = list(dict.fromkeys(edit.right for edit, _ in likely))
     numbers = {right: number for number, right in enumerate(forms)}

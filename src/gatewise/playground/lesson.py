@@ -21,11 +21,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from gatewise.grading.causes import MOST_GRID, TRIVIAL
-from gatewise.grading.chance import BOUND, EQUAL_CHANCES
+from gatewise.grading.causes import CHANCE_TOLERANCE, MAX_CHANCES, MAX_GRID_DECIMALS, TRIVIAL_NUMBER
+from gatewise.grading.chain import MIN_ROUNDED, MIN_SINGLE, RELATIVE_ROUNDING, SINGLE_SHARE
 from gatewise.grading.edits.edit import LIKELY
-from gatewise.grading.error_propagation import LEAST_ROUNDED, LEAST_SINGLE, ROUNDING, SINGLE_SHARE
-from gatewise.grading.judging import FEWEST_CUT, MOST_SHARE, MOST_UNITS, VAGUE
+from gatewise.grading.judging import MAX_SHARE_OFF, MAX_UNITS_OFF, MIN_CUT_SHARE, MIN_VAGUE
 from gatewise.languages import language
 from gatewise.playground.assembly import asset
 
@@ -54,17 +53,17 @@ def _with_texts(chapter: dict[str, Any], texts: Mapping[str, Any]) -> dict[str, 
 def grader() -> dict[str, float]:
     """Return the constants of `gatewise.grading` by which a page judges numbers and names causes."""
     return {
-        "rounding": ROUNDING,
-        "least_rounded": LEAST_ROUNDED,
+        "rounding": RELATIVE_ROUNDING,
+        "least_rounded": MIN_ROUNDED,
         "single_share": SINGLE_SHARE,
-        "least_single": LEAST_SINGLE,
-        "vague": VAGUE,
+        "least_single": MIN_SINGLE,
+        "vague": MIN_VAGUE,
         "tolerance": TOLERANCE,
-        "most_units": MOST_UNITS,
-        "most_share": MOST_SHARE,
-        "fewest_cut": FEWEST_CUT,
-        "bound": BOUND[LIKELY],
-        "equal_chances": EQUAL_CHANCES,
-        "trivial": TRIVIAL,
-        "grid_decimals": MOST_GRID - 1,
+        "most_units": MAX_UNITS_OFF,
+        "most_share": MAX_SHARE_OFF,
+        "fewest_cut": MIN_CUT_SHARE,
+        "bound": MAX_CHANCES[LIKELY],
+        "equal_chances": CHANCE_TOLERANCE,
+        "trivial": TRIVIAL_NUMBER,
+        "grid_decimals": MAX_GRID_DECIMALS - 1,
     }

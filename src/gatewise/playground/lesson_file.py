@@ -14,7 +14,7 @@ from gatewise.errors import FileError, GatewiseError
 from gatewise.files.budget import Budget
 from gatewise.files.storage import readable
 from gatewise.grading import sheet
-from gatewise.grading.error_propagation import rounding
+from gatewise.grading.chain import rounding
 from gatewise.grading.problem import Problem, read_problem
 from gatewise.interop.containers.json_document import describe, read_document
 from gatewise.interop.refusals import reading

@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.gates import LETTERS, NAMES
-from gatewise.grading.edits.words import gate_of
+from gatewise.grading.edits.edit import gate_of
 from gatewise.render import text
 from gatewise.symbolic.formula import Formula, FunctionCall, Product, Sum, Symbol, symbols
 from gatewise.symbolic.heads import B_Y, OUTPUT, READ, SKIPPED, Head, head_equations, head_inputs

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatewise.files.tables import FORMULA
 from gatewise.gates import LETTERS, NAMES, index
-from gatewise.grading.edits.words import GATE_NAMES
+from gatewise.grading.edits.edit import GATE_NAMES
 from gatewise.playground import source
 from gatewise.render import slots, text
 from gatewise.render.layout import write_words

@@ -21,7 +21,7 @@ from gatewise.palette import PALETTE, QUANTITIES
 from gatewise.render import mathml
 from gatewise.render.diagram import diagram, notes, step_name
 from gatewise.render.html_lines import Lines, equation
-from gatewise.render.html_pieces import column, head_of, meter, openness, table_markup, text, words_of
+from gatewise.render.html_pieces import column, head_of, meter, openness, table_markup, text_html, words_of
 from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, rows, write_words
 from gatewise.render.mathml_pieces import run
 from gatewise.render.text import clean, formula
@@ -101,7 +101,7 @@ class _PageWriter:
 <details><summary>Sections</summary><ol>{links}</ol></details>
 </nav>
 <{tag} id="{self.top}" class="walk tex2jax_ignore mathjax_ignore">
-<h1>{text(self.walk.title)}</h1>
+<h1>{text_html(self.walk.title)}</h1>
 <p class="lead">Click a {"step or a line" if self.folds else "line"} marked ▸ to see every number in it.</p>
 {picture}
 {sections}
@@ -110,10 +110,14 @@ class _PageWriter:
     def _section_links(self, time: str | None, _: str, sections: Sequence[tuple[str, Section]]) -> str:
         """Return the HTML links to the sections of a step, folded under its name if it has one."""
         links = "".join(
-            f'<li><a href="#{key}"><span class="place">{place}</span> {text(section.title)}</a></li>'
+            f'<li><a href="#{key}"><span class="place">{place}</span> {text_html(section.title)}</a></li>'
             for place, (key, section) in enumerate(sections, 1)
         )
-        return links if time is None else f"<li><details><summary>{text(time)}</summary><ol>{links}</ol></details></li>"
+        return (
+            links
+            if time is None
+            else f"<li><details><summary>{text_html(time)}</summary><ol>{links}</ol></details></li>"
+        )
 
     def _step_html(self, time: str | None, key: str, sections: Sequence[tuple[str, Section]]) -> str:
         """Return the sections of a step as HTML, under its name and the picture of the cell at it."""
@@ -125,7 +129,7 @@ class _PageWriter:
             return markup
         forward = next((section.at for _, section in sections if section.key in ("input", "forward")), None)
         picture = "" if forward is None else self._figure_html(forward, f"{key}cell")
-        heading = f'<h2 id="{key}">{text(time)}</h2>'
+        heading = f'<h2 id="{key}">{text_html(time)}</h2>'
         tag, state, at = "section", "", sections[0][1].at
         if self.folds and at is not None:
             tag, heading = "details", f"<summary>{heading}</summary>"
@@ -149,7 +153,7 @@ class _PageWriter:
         self.title = clean(section.title)
         blocks = map(self._block_html, grouped(section.blocks))
         heading = (
-            f'<{level} class="title" id="{key}"><span class="place">{place}</span> {text(section.title)}</{level}>'
+            f'<{level} class="title" id="{key}"><span class="place">{place}</span> {text_html(section.title)}</{level}>'
         )
         about = section.key.removeprefix("d_")
         hue = f" hued {about}" if about in QUANTITIES else ""
@@ -165,7 +169,7 @@ class _PageWriter:
                 return f'<div class="formulas" style="--w:4em">{"".join(lines)}</div>'
             case Facts(items):
                 items_markup = "".join(
-                    f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in items
+                    f"<div><dt>{text_html(name)}</dt><dd>{text_html(value)}</dd></div>" for name, value in items
                 )
                 return f'<dl class="facts">{items_markup}</dl>'
             case NumberTable():

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewise.render import html_pieces as pieces
 from gatewise.render import mathml
-from gatewise.render.html_pieces import NARROW, called, number_markup, plain, text
+from gatewise.render.html_pieces import NARROW, called, number_markup, plain, text_html
 from gatewise.render.layout import Entry, Line, Rest, shapes, worked
 from gatewise.render.mathml_pieces import run, width
 from gatewise.render.text import formula
@@ -48,7 +48,7 @@ class Lines:
         lines = "".join(map(self._line_html, entry.lines))
         if entry.head is None:
             return f'<div class="entry"><div class="lines">{lines}</div></div>\n'
-        head = text(entry.head)
+        head = text_html(entry.head)
         return (
             f'<div class="entry" role="group" aria-label="{head}"><div class="head">{head}</div>'
             f'<div class="lines">{lines}</div></div>\n'
@@ -107,7 +107,7 @@ class Lines:
     def products(self, block: Expanded) -> str:
         """Return the HTML table of every product in a sum."""
         terms = block.terms
-        name = text(self.walk.names[block.over][block.unit])
+        name = text_html(self.walk.names[block.over][block.unit])
         values = [term.product for term in terms]
         plains = [[number(getattr(term, part)) for term in terms] for part in ("weight", "value", "product")]
         rows = [

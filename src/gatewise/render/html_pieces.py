@@ -22,7 +22,7 @@ FIGURE, POINT = "\N{FIGURE SPACE}", "\N{PUNCTUATION SPACE}"  # as wide as a digi
 NARROW = 34  # digits: a table that is wider may need to be scrolled
 
 
-def text(name: str) -> str:
+def text_html(name: str) -> str:
     """Return a name as text of a page."""
     return escape(clean(name))
 
@@ -103,7 +103,7 @@ def scrolled(table: str, label: str, width: float) -> str:
 def spaced_text(words: str) -> str:
     """Return a part of a sentence as HTML, with the spaces at its ends."""
     before, after = (" " if edge.isspace() else "" for edge in (words[:1], words[-1:]))
-    return f"{before}{text(words.strip())}{after}" if words.strip() else before
+    return f"{before}{text_html(words.strip())}{after}" if words.strip() else before
 
 
 def words_of(words: Words) -> str:
@@ -119,4 +119,4 @@ def head_of(words: Words, scope: str) -> str:
 
 def called(name: str | Formula) -> str:
     """Return the name of a term as markup, or its symbols."""
-    return text(name) if isinstance(name, str) else mathml.math(name)
+    return text_html(name) if isinstance(name, str) else mathml.math(name)

@@ -116,8 +116,8 @@ class TextWriter:
 
     def tight(self, node: Formula) -> str:
         """Return a formula as text, in brackets if it needs them within another."""
-        needs_brackets = loose(node, tree.Sum, tree.Negative, tree.Product, tree.Quotient)
-        return f"({self.write(node)})" if needs_brackets else self.write(node)
+        is_loose = loose(node, tree.Sum, tree.Negative, tree.Product, tree.Quotient)
+        return f"({self.write(node)})" if is_loose else self.write(node)
 
     def product(self, node: tree.Product, *, bracketed: bool = False) -> str:
         """Return a product as text."""

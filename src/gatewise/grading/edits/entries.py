@@ -8,15 +8,14 @@ from itertools import combinations
 import numpy as np
 
 from gatewise.arrays import Array, Mask
-from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit
-from gatewise.grading.edits.words import full_name
+from gatewise.grading.edits.edit import ONE_ENTRY, EquationEdit, full_name
 from gatewise.render import text
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import TWO, Formula, Number, Symbol, add, less, rebuild, times
 from gatewise.symbolic.program import Assignment
 
-MOST_POWER = 3  # of ten, by which a number is off where its point is misplaced
-MOST_DIGITS = 12  # of a number, of which two may be exchanged
+MAX_POINT_SHIFT = 3  # of ten, by which a number is off where its point is misplaced
+MAX_DIGITS = 12  # of a number, of which two may be exchanged
 
 
 def product_edits(
@@ -120,7 +119,7 @@ def writing_slips(
     entries = "numbers" if several else "number"
     clause = "the signs are wrong" if several else "the sign is wrong"
     yield "one wrong sign", clause, np.where(wrong, -expected, expected), 1.0
-    for power in (signed for k in range(1, MOST_POWER + 1) for signed in (k, -k)):
+    for power in (signed for k in range(1, MAX_POINT_SHIFT + 1) for signed in (k, -k)):
         clause = f"the decimal point of the {entries} is {abs(power)} place{'s' if abs(power) > 1 else ''} off"
         yield "power of ten", clause, np.where(wrong, expected * 10.0**power, expected), 10.0 ** max(0, power)
     if several:
@@ -150,7 +149,7 @@ def _swap_digits(value: float, tolerance: float, margin: float) -> Iterator[floa
     decimals = max(0, round(-np.log10(2 * tolerance))) if tolerance > 0 else 0
     text = f"{abs(value):.{decimals}f}"
     digits = [n for n, character in enumerate(text) if character.isdigit()]
-    if len(digits) > MOST_DIGITS:
+    if len(digits) > MAX_DIGITS:
         return
     numbers_so_far = {float(text)}
     for first, second in combinations(digits, 2):

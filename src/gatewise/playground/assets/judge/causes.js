@@ -89,7 +89,7 @@ function possibleCauses({cone, mistakes: {edits, forms}}) {
   return causes.values();
 }
 
-// The chance that unrelated numbers fit a mistake: see gatewise.grading.chance.
+// The chance that unrelated numbers fit a mistake: see gatewise.grading.causes.
 
 /**
  * The chance that an unrelated number fits a mistake that moves the right one. Its distance from the right one is as
