@@ -14,9 +14,9 @@ import numpy as np
 
 import gatewise as gw
 from bench.measures import Measure
-from gatewise.playground.document import computed
+from gatewise.playground.document import computed_values
 from gatewise.playground.sequence_run import sequence_run_of
-from gatewise.render.plain import numbers
+from gatewise.render.data import numbers
 from tests.peers import node
 from tests.peers.browser import Page, page
 
@@ -56,7 +56,7 @@ def in_node(folder: Path) -> float:
     network = gw.Network(gw.LSTM(3, 4, rng=0, dtype=np.float64), head=gw.Linear(np.zeros((1, 4)), np.zeros(1)))
     run = sequence_run_of(network, np.zeros((40, 3)), 0, {})
     (folder / "train.mjs").write_text(IN_NODE, encoding="utf-8")
-    document = computed(run, run.wiring(), numbers)
+    document = computed_values(run, run.wiring(), numbers)
     seconds: float = node.answer(
         folder / "train.mjs", folder, {"document": document, "settings": SETTINGS, "updates": UPDATES}
     )

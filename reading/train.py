@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import gatewise as gw
-from gatewise.playground import reader
+from gatewise.playground import scenes
 from reading.sentences import Writer, inside_quotes, spoken_in_capitals
 
 UNITS, EMBEDDED = 16, 6
@@ -35,7 +35,7 @@ Weights = dict[str, Any]
 
 def drawn(rng: np.random.Generator) -> Weights:
     """Return random weights; the forget gates begin open."""
-    tokens, letters, columns = len(reader.LETTERS) + 1, len(reader.NEXT), UNITS + EMBEDDED
+    tokens, letters, columns = len(scenes.LETTERS) + 1, len(scenes.PREDICTED_LETTERS), UNITS + EMBEDDED
     weights = {
         "embedding": rng.normal(0, 0.5, (tokens, EMBEDDED)),
         "weight": rng.normal(0, columns**-0.5, (4, UNITS, columns)),
@@ -57,9 +57,9 @@ def network_of(weights: Mapping[str, Any]) -> gw.Network:
 def gradients(weights: Weights, rng: np.random.Generator, writer: Writer) -> tuple[float, Weights]:
     """Return the mean cross-entropy of the next letters of new passages, and its gradients."""
     texts = [spoken_in_capitals(writer.passage(LENGTH + 1)) for _ in range(BATCH)]
-    letters = np.array([reader.tokens(text[:-1]) for text in texts]).T
+    letters = np.array([scenes.tokens(text[:-1]) for text in texts]).T
     letters[rng.random(letters.shape) < UNKNOWN] = 0
-    goals = np.array([[reader.NEXT.index(letter) for letter in text[1:]] for text in texts]).T[..., None]
+    goals = np.array([[scenes.PREDICTED_LETTERS.index(letter) for letter in text[1:]] for text in texts]).T[..., None]
     trace = network_of(weights).trace(letters)
     exponentials = np.exp(trace.output - trace.output.max(-1, keepdims=True))
     share = exponentials / exponentials.sum(-1, keepdims=True)
@@ -102,7 +102,7 @@ def training(seed: int = SEED, updates: int = UPDATES) -> Iterator[tuple[float, 
 
 def correlations(network: gw.Network, texts: list[str]) -> np.ndarray:
     """Return the correlation of each unit's cell state with being inside quotation marks, over all letters of texts."""
-    states = [np.asarray(network.trace(np.array(reader.tokens(text))).lstm[0].cell_state) for text in texts]
+    states = [np.asarray(network.trace(np.array(scenes.tokens(text))).lstm[0].cell_state) for text in texts]
     inside = np.concatenate([inside_quotes(text) for text in texts])
     return np.array([np.corrcoef(unit, inside)[0, 1] for unit in np.concatenate(states).T])
 

@@ -81,15 +81,15 @@ def few_differences(monkeypatch):
 @pytest.fixture
 def every_digit(monkeypatch):
     """Let LaTeX show numbers with every digit they have."""
-    monkeypatch.setattr("gatewise.render.latex_formula.number", lambda value: repr(float(value)))
+    monkeypatch.setattr("gatewise.render.latex.number", lambda value: repr(float(value)))
 
 
 @pytest.fixture
 def whole_tables(monkeypatch):
     """Let no table leave out columns, or rows."""
-    for width in ("WIDTH", "MOST_WIDTH"):
+    for width in ("WIDTH", "MAX_WIDTH"):
         monkeypatch.setattr(f"gatewise.render.terminal.{width}", 1000)
-    monkeypatch.setattr("gatewise.render.layout.MOST_ROWS", 100)
+    monkeypatch.setattr("gatewise.render.layout.MAX_ROWS", 100)
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from wired_run import WiredRun
 import gatewise as gw
 from gatewise.cli import main
 from gatewise.playground import quantities
-from gatewise.playground.document import computed
+from gatewise.playground.document import computed_values
 from gatewise.playground.sequence_run import SequenceRun, sequence_run_of
 from gatewise.records.step import State
 from gatewise.render import text
-from gatewise.render.plain import numbers, packed
+from gatewise.render.data import numbers, packed
 from gatewise.symbolic.cell import program as cell_program
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.heads import constants, head_equations, head_inputs
@@ -43,7 +43,7 @@ def case_of(name: str, thing: object, x: np.ndarray, rng: np.random.Generator, *
 
 def document_of(run: SequenceRun) -> Object:
     """Return what a page computes with; the words and the mistakes that it also holds have laws of their own."""
-    return computed(run, run.wiring(), packed)
+    return computed_values(run, run.wiring(), packed)
 
 
 def run_of(run: SequenceRun, wiring: Wiring | None = None) -> WiredRun:
@@ -234,7 +234,7 @@ def of_walk(name: str, arguments: str, capsys: Any) -> Object:
     dy = steps.get("dy", np.zeros((time, len(inputs["before"]["h_prev"]))).tolist())
     form = program["program"][0]["form"]
     form = Form(**{**form, "variant": gw.Variant.from_json(form["variant"]), "dropout": frozenset(form["dropout"])})
-    cell, merge = quantities.of_program(cell_program(form)), quantities.of_merge()
+    cell, merge = quantities.quantities_of_program(cell_program(form)), quantities.quantities_of_merge()
     document = {
         "quantities": {"cells": [cell], "merge": merge, "head": None},
         **{key: program[key] for key in ("program", "wiring", "parameters")},

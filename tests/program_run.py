@@ -13,12 +13,10 @@ from gatewise.arrays import Array, Mask
 from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.parameters import Parameters
 from gatewise.records.step import State
-from gatewise.symbolic import binding
-from gatewise.symbolic.binding import StepValues
-from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic import cell
+from gatewise.symbolic.cell import StepValues, program
+from gatewise.symbolic.formula import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, Symbol, X, d
 from gatewise.symbolic.program import PARAMETER, Form, Program
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH_NEXT, DY, H_PREV, X, d
 
 Sequences = slice | npt.NDArray[np.intp]
 
@@ -58,8 +56,8 @@ class ProgramRun:
         self.dy = np.zeros((*x.shape[:2], parameters.recurrent_size), parameters.dtype) if dy is None else dy
         self.dfinal = State(*map(np.zeros_like, initial)) if dfinal is None else dfinal
         self.reverse = reverse
-        self.shared = binding.parameters(program.form, parameters)  # what is the same at every step
-        self.dropout = binding.dropout_masks(program.form, parameters, dropout)
+        self.shared = cell.parameter_values(program.form, parameters)  # what is the same at every step
+        self.dropout = cell.mask_values(program.form, parameters, dropout)
         self.shared |= {symbol: mask for symbol, mask in self.dropout.items() if symbol.base == "D"}
         self._of_forward = {line.left for line in program.forward}
         self._computed: dict[Symbol, Any] = {}
@@ -155,7 +153,7 @@ class ProgramRun:
         return self._scatter(symbol, values)
 
     def _own_shape(self, symbol: Symbol) -> list[int]:
-        sizes = binding.sizes(self.parameters)
+        sizes = cell.size_of_axes(self.parameters)
         return [sizes[axis] for axis in self.program.axes[symbol]]
 
     def _scatter(self, symbol: Symbol, values: Sequence[Any]) -> Array:
@@ -175,6 +173,6 @@ def gather_gradients(form: Form, p: Parameters, gradients: Mapping[Symbol, Array
     """Return the gradients of a program's parameters in the shapes of `Parameters`; zeros for a coupled gate."""
     gathered = {name: np.zeros_like(array) for name, array in p.arrays().items()}
     for symbol in program(form).of_kind(PARAMETER):
-        if (place := binding.place(form, symbol, p.recurrent_size)) is not None:  # no second bias
+        if (place := cell.place_of_symbol(form, symbol, p.recurrent_size)) is not None:  # no second bias
             gathered[place[0]][place[1]] = gradients[d(symbol)]
     return gathered

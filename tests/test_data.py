@@ -184,7 +184,7 @@ def test_names_are_what_they_are_in_the_file_which_is_read_again(tmp_path):
 def test_the_json_is_the_document_and_readable():
     walk = walk_of("plain", None, "no dropout", "forward")
     shown = walk.render("json")
-    assert json.loads(shown) == data.document(walk)
+    assert json.loads(shown) == data.walk_document(walk)
     assert shown.endswith("}\n")
     lines = shown.splitlines()
     assert '   "key": "forget_gate",' in lines

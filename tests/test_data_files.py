@@ -20,7 +20,7 @@ from program import environment
 import gatewise as gw
 from gatewise.interop import json_models
 from gatewise.opening.columns import AttributeTable
-from gatewise.playground.lesson_file import of_lesson
+from gatewise.playground.lesson_file import lesson_document
 from gatewise.reporting.tokens import read_vocabulary
 
 h5py = pytest.importorskip("h5py")
@@ -330,7 +330,7 @@ def test_what_is_no_ordinary_file_is_refused_by_name(ending, tmp_path, monkeypat
 
 JSON_READERS = {
     "words": lambda path: read_vocabulary(path),
-    "a lesson": lambda path: of_lesson(path, "en"),
+    "a lesson": lambda path: lesson_document(path, "en"),
     "a model": lambda path: json_models.contents(path, {}),
     "attributes": lambda path: AttributeTable.of(path),
 }

@@ -13,12 +13,10 @@ from walks import SUBJECTS, some, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.gates import LETTERS, NAMES
-from gatewise.render.diagram import diagram, notes
+from gatewise.render.diagram import COLUMN_WIDTH, MAX_BARS, MAX_NUMBERED, diagram, notes
 from gatewise.render.layout import write_words
-from gatewise.render.marks import FEW, INNER, MOST_BARS
 from gatewise.render.text import formula
-from gatewise.symbolic.formula import MatMul, nodes
-from gatewise.symbolic.symbols import C_PREV, F, G, H, I, O
+from gatewise.symbolic.formula import C_PREV, F, G, H, I, MatMul, O, nodes
 from gatewise.walkthrough.notation import NOTATIONS
 
 
@@ -126,12 +124,12 @@ def test_a_gate_is_fed_by_what_its_program_takes(variant):
         assert (f"{left + 13:g} {top:g}" in dashed) == sees_a_cell, k
 
 
-@pytest.mark.parametrize("hidden", range(1, FEW + 1))
+@pytest.mark.parametrize("hidden", range(1, MAX_NUMBERED + 1))
 def test_a_gate_is_filled_as_far_as_it_is_open(hidden):
     walk = plain_walk(hidden)
     svg, step = drawn(walk), walk.steps[0].step
     for name in ("input_gate", "forget_gate", "output_gate"):
-        filled = [float(one.get("width")) / INNER for one in marks(svg, "fill", name)]
+        filled = [float(one.get("width")) / COLUMN_WIDTH for one in marks(svg, "fill", name)]
         np.testing.assert_allclose(filled, getattr(step, name), atol=0.01)
 
 
@@ -164,18 +162,18 @@ def test_a_gate_that_does_not_lie_between_0_and_1_is_not_filled(switches):
     assert letter not in re.search(r"\. ([^.]*) (is|are) filled", told(walk))[1].replace("and", "").split()
 
 
-@pytest.mark.parametrize("hidden", [FEW + 1, MOST_BARS, 3 * MOST_BARS + 1])
+@pytest.mark.parametrize("hidden", [MAX_NUMBERED + 1, MAX_BARS, 3 * MAX_BARS + 1])
 def test_many_units_are_a_strip_with_their_mean_and_range(hidden):
     walk = plain_walk(hidden)
     svg, gate = drawn(walk), walk.steps[0].step.forget_gate
     (strip,) = marks(svg, "fill", "forget_gate")
     heights = [-float(one) / 34 for one in re.findall(r"v(-?[\d.]+)h", strip.get("d"))]
-    means = [part.mean() for part in np.array_split(gate, min(hidden, MOST_BARS))]
+    means = [part.mean() for part in np.array_split(gate, min(hidden, MAX_BARS))]
     np.testing.assert_allclose(heights, means, atol=0.01)
     found = texts(svg)
     for value in (gate.mean(), gate.min(), gate.max()):
         assert f"{value:.2f}" in found
-    assert ("a mean of neighbours" in told(walk)) == (hidden > MOST_BARS)
+    assert ("a mean of neighbours" in told(walk)) == (hidden > MAX_BARS)
     assert len(diagram(walk, 0, "k")) < 30_000
 
 
@@ -201,11 +199,13 @@ def test_features_have_their_names_long_ones_their_beginning():
     assert "\x1b" not in diagram(gw.walk(step), 0, "k")
 
 
-@pytest.mark.parametrize(("inputs", "hidden"), [(2, 2), (FEW + 1, 2), (2, FEW + 1), (MOST_BARS + 1, 2)])
+@pytest.mark.parametrize(
+    ("inputs", "hidden"), [(2, 2), (MAX_NUMBERED + 1, 2), (2, MAX_NUMBERED + 1), (MAX_BARS + 1, 2)]
+)
 def test_strips_are_explained_where_there_are_some(inputs, hidden):
     walk = gw.walk(gw.LSTMCell(inputs, hidden, rng=0, dtype=np.float64).step(np.ones(inputs)))
-    assert ("strip" in told(walk)) == ("mean" in texts(drawn(walk))) == (max(inputs, hidden) > FEW)
-    assert ("a mean of neighbours" in told(walk)) == (inputs > MOST_BARS)
+    assert ("strip" in told(walk)) == ("mean" in texts(drawn(walk))) == (max(inputs, hidden) > MAX_NUMBERED)
+    assert ("a mean of neighbours" in told(walk)) == (inputs > MAX_BARS)
 
 
 def test_the_diagram_says_which_step_it_is_of():

@@ -13,11 +13,10 @@ from gatewise.engine import native
 from gatewise.equations import Moment
 from gatewise.records.edited_steps import EditedMoment
 from gatewise.records.edits import EDITABLE
-from gatewise.symbolic import binding
-from gatewise.symbolic.binding import StepValues
-from gatewise.symbolic.cell import program
+from gatewise.symbolic import cell
+from gatewise.symbolic.cell import StepValues, program
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.symbols import DC_NEXT, DC_PREV, DH_NEXT, DH_PREV, DX, DY
+from gatewise.symbolic.formula import DC_NEXT, DC_PREV, DH_NEXT, DH_PREV, DX, DY
 
 QUANTITIES = tuple(EDITABLE)
 Edit = gw.Edit
@@ -104,8 +103,8 @@ def program_agrees(run, trace, t):
     if trace.valid is not None and not trace.valid[t, 0]:
         return
     M, rng = trace.step(t).moment, np.random.default_rng(4)
-    made = program(binding.form_of(run.p, M.dropout, edited=binding.edited(M)), dropped_weights=True)
-    known = binding.of_step(M, made)
+    made = program(cell.form_of(run.p, M.dropout, edited=cell.edited(M)), dropped_weights=True)
+    known = cell.step_values(M, made)
     dy, dh, dc = (rng.normal(size=n) for n in (run.p.recurrent_size, run.p.recurrent_size, run.p.hidden_size))
     scope = StepValues(made, run.p, known | {DY: dy, DH_NEXT: dh, DC_NEXT: dc})
     for one in made.forward:

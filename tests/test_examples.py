@@ -15,7 +15,7 @@ from program import exit_code, output_of, refusal_of
 import gatewise as gw
 from gatewise import examples
 from gatewise.examples import EXAMPLES, Example
-from gatewise.render.layout import CLOSED, OPEN
+from gatewise.render.layout import MAX_CLOSED, MIN_OPEN
 from gatewise.showing import ENDINGS
 from gatewise.symbolic.evaluation import evaluate
 from gatewise.walkthrough.parts import NumberTable, Walkthrough, WorkedEquation
@@ -39,8 +39,8 @@ def lesson_walk(steps: int = 1, **options) -> Walkthrough:
 def test_the_gates_of_the_lesson_are_nearly_open_and_nearly_closed_and_all_differ():
     step = run_of(examples.lesson())[0]
     amounts = np.array([step.input_gate, step.forget_gate, step.output_gate])
-    assert (amounts <= CLOSED).sum() >= 2
-    assert (amounts >= OPEN).sum() >= 2
+    assert (amounts <= MAX_CLOSED).sum() >= 2
+    assert (amounts >= MIN_OPEN).sum() >= 2
     values = np.sort(np.round(np.concatenate([*amounts, step.candidate]), 2))
     assert len(set(values)) == len(values)
     worked = run_of(examples.notebook())[0]

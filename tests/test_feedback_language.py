@@ -26,7 +26,7 @@ from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.grading.marking import Marking
 from gatewise.grading.report import EquationText, describe_fault, rows, sentences
 from gatewise.languages import language
-from gatewise.languages.translation import CLASS, PLACES, feedback_in
+from gatewise.languages.language import CLASS, PLACES, feedback_in
 
 pytestmark = pytest.mark.usefixtures("here")
 ROOT = Path(__file__).parent.parent

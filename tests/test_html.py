@@ -17,8 +17,7 @@ from walks import SUBJECTS, latch_trace, some, walk_of
 import gatewise as gw
 from gatewise.palette import PALETTE
 from gatewise.render import html, mathml, text
-from gatewise.render.hues import hue_of
-from gatewise.render.mathml_pieces import pieces
+from gatewise.render.mathml import hue_of, pieces
 from gatewise.symbolic import evaluation
 from gatewise.symbolic import formula as f
 from gatewise.walkthrough.notation import NOTATIONS

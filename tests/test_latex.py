@@ -14,7 +14,7 @@ from walks import SUBJECTS, equations, some, trace_of, walk_of
 
 import gatewise as gw
 from gatewise.activations import KINDS, Activation, sigmoid
-from gatewise.render import latex, latex_formula, latex_text, layout, text
+from gatewise.render import latex, layout, text
 from gatewise.render.layout import Rest
 from gatewise.symbolic import formula as f
 from gatewise.symbolic import nonlinearities
@@ -131,8 +131,8 @@ def test_an_equation_in_symbols_computed_as_its_latex_says_gives_the_number_show
 ):
     walk = walk_of(variant, projection, dropout, "backward", notation)  # forward too, in brief
     for equation in equations(walk):
-        values = {latex_formula.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
-        shown = " ".join(latex_formula.broken(equation.right)).replace("{} ", "")
+        values = {latex.formula(symbol): vector(value, walk.rows) for symbol, value in equation.env.items()}
+        shown = " ".join(latex.broken(equation.right)).replace("{} ", "")
         found = computed(shown, values, functions_of(equation.right))
         np.testing.assert_allclose(found, vector(equation.value, walk.rows), rtol=1e-12, atol=1e-13, err_msg=shown)
 
@@ -144,8 +144,8 @@ def test_a_line_with_numbers_in_it_computed_as_its_latex_says_gives_the_number_s
     for equation in equations(walk):
         for entry in layout.worked([equation], walk):
             for line in () if isinstance(entry, Rest) else entry.lines:
-                *_, shown = latex_formula.right_side(line).split(r"\gives")
-                whole = latex_formula.formula(line.right)
+                *_, shown = latex.right_side(line).split(r"\gives")
+                whole = latex.formula(line.right)
                 if "more" in whole:
                     continue
                 found = computed(whole, {}, functions_of(line.right))
@@ -170,7 +170,7 @@ def balanced(shown: str) -> bool:
 def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(variant, projection, dropout, way, notation):
     walk = walk_of(variant, projection, dropout, way, notation)
     for equation in equations(walk):
-        for shown in (latex_formula.formula(equation.left), latex_formula.formula(equation.right)):
+        for shown in (latex.formula(equation.left), latex.formula(equation.right)):
             assert shown.isascii(), shown
             assert balanced(shown), shown
             assert not re.search(r"[#$%&\"]|__|\^\^|_\{\}|\}_\{[^}]*\}_", shown), shown
@@ -181,10 +181,10 @@ def test_formulas_have_balanced_braces_and_nothing_that_is_not_mathematics(varia
 def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_computed(name, every_digit):
     activation = Activation(name, *CONSTANTS.get(name, ()))
     a = np.linspace(-4, 4, 33)
-    found = computed(latex_formula.formula(nonlinearities.textbook(activation)), {"a": a})
+    found = computed(latex.formula(nonlinearities.textbook(activation)), {"a": a})
     np.testing.assert_allclose(found, activation(a), rtol=1e-13, atol=1e-15)
     y = activation(a)
-    found = computed(latex_formula.formula(nonlinearities.slope(activation, f.Symbol("y"))), {"y": y})
+    found = computed(latex.formula(nonlinearities.slope(activation, f.Symbol("y"))), {"y": y})
     np.testing.assert_allclose(np.broadcast_to(found, y.shape), activation.derivative(y), rtol=1e-13, atol=1e-15)
 
 
@@ -220,14 +220,14 @@ def test_the_definition_of_a_nonlinearity_computed_as_its_latex_says_is_the_one_
     ],
 )
 def test_a_formula_is_written_with_the_brackets_it_needs(node, expected):
-    assert latex_formula.formula(node) == expected
+    assert latex.formula(node) == expected
 
 
 def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
     values = tuple(range(1, 21))
     terms = f.Sum(tuple(f.times(f.Number(k), f.Number(2)) for k in values))
     for node in (terms, f.NumberRow(values)):
-        shown = latex_formula.formula(node)
+        shown = latex.formula(node)
         assert r"\text{ 15 more }" in shown
         assert "15 more" in text.formula(node)
         assert figures(shown) == figures(text.formula(node))
@@ -235,14 +235,14 @@ def test_a_long_sum_and_a_long_row_leave_out_what_text_leaves_out():
 
 def test_a_long_sum_goes_on_on_the_next_line_with_its_sign():
     terms = [f.MatMul(f.Transpose(f.Symbol("W", k)), f.Symbol("a", k, d=True)) for k in "figopq"]
-    first, second = latex_formula.broken(f.less(f.add(*terms), f.ONE).terms[0])
+    first, second = latex.broken(f.less(f.add(*terms), f.ONE).terms[0])
     assert (first.count("+"), second.count("+")) == (3, 2)
     assert second.startswith("{} +")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_text_whatever_is_in_it(name):
-    shown = latex_text.escape(name)
+    shown = latex.escape(name)
     bare = re.sub(r"\\[\\{}#$%&_]", "", shown)
     commands = set(re.findall(r"\\[a-z]+", bare))
     harmless = ("backslash", "asciitilde", "asciicircum", "less", "greater", "bar")

@@ -22,7 +22,7 @@ from gatewise.records.labels import Labels
 from gatewise.render import terminal
 from gatewise.showing import ENDINGS
 from gatewise.walkthrough import build
-from gatewise.walkthrough.lazy import FEW, Groups, Lazy
+from gatewise.walkthrough.lazy import MAX_WORKED, Groups, Lazy
 from gatewise.walkthrough.parts import NumberTable, Sentence
 from tests.test_notebook import executed
 
@@ -54,13 +54,13 @@ def numbers(text):
 
 
 def test_of_many_steps_the_first_and_the_last_are_worked_through_and_the_rest_is_named():
-    walk = gw.walk(trace_of(FEW + 1))
-    assert list(walk.shown) == [0, FEW]
-    assert len(walk.steps) == FEW + 1
+    walk = gw.walk(trace_of(MAX_WORKED + 1))
+    assert list(walk.shown) == [0, MAX_WORKED]
+    assert len(walk.steps) == MAX_WORKED + 1
     rest = [one for one in walk.sections if one.key == "left_out"]
-    assert [one.time for one in rest] == [f"step 1 to step {FEW - 1}"]
+    assert [one.time for one in rest] == [f"step 1 to step {MAX_WORKED - 1}"]
     assert "--at STEP" in rest[0].blocks[0].text
-    assert {one.at for one in walk.sections} == {None, 0, FEW}
+    assert {one.at for one in walk.sections} == {None, 0, MAX_WORKED}
 
 
 @pytest.mark.thorough
@@ -84,13 +84,16 @@ def test_of_a_backward_walk_of_more_than_three_steps_text_has_the_first_and_the_
 
 
 def test_of_few_steps_and_of_all_every_one_is_worked_through():
-    assert {one.at for one in gw.walk(trace_of(FEW)).sections} == {None, *range(FEW)}
-    assert {one.at for one in gw.walk(trace_of(FEW + 5), every_step=True).sections} == {None, *range(FEW + 5)}
+    assert {one.at for one in gw.walk(trace_of(MAX_WORKED)).sections} == {None, *range(MAX_WORKED)}
+    assert {one.at for one in gw.walk(trace_of(MAX_WORKED + 5), every_step=True).sections} == {
+        None,
+        *range(MAX_WORKED + 5),
+    }
 
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_step_of_a_long_walk_reads_as_it_does_among_all(backward):
-    trace = trace_of(FEW + 2)
+    trace = trace_of(MAX_WORKED + 2)
     every, few = (gw.walk(trace, backward=backward, every_step=whole) for whole in (True, False))
     for walk in (few, *(gw.walk(trace, backward=True, at=at) for at in (3, -1) if backward)):
         for section in walk.sections:
@@ -161,7 +164,7 @@ def test_a_glance_at_very_many_steps_has_the_first_and_the_last_and_says_how_man
     "variant", thinned(["peephole, coupling, clips", "plain", "peephole, coupling, layer norm of Haste"])
 )
 def test_what_a_long_backward_pass_adds_up_is_what_the_engine_says(variant):
-    lstm, steps = lstm_of(variant), FEW + 4
+    lstm, steps = lstm_of(variant), MAX_WORKED + 4
     x = np.random.default_rng(1).normal(size=(steps, 3))
     trace = lstm.trace(x, engine="reference")[0]
     dy = np.random.default_rng(2).normal(size=(steps, 4))
@@ -193,7 +196,7 @@ def test_a_long_backward_pass_follows_what_is_kept_along_the_cell_state():
 
 
 def test_the_check_of_very_many_steps_is_left_to_all(monkeypatch):
-    monkeypatch.setattr("gatewise.walkthrough.backward.WORK", 30)
+    monkeypatch.setattr("gatewise.walkthrough.backward.MIN_CHECKED_STEPS", 30)
     walk = gw.walk(trace_of(31), backward=True)
     words = blocks(walk, "gradient_check", Sentence)
     assert "--every-step" in words[0].text

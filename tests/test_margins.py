@@ -16,9 +16,8 @@ from gatewise.insight.memory import first_slowest
 from gatewise.insight.ridge import PENALTIES, Sums, choose_penalty
 from gatewise.margins import EPSILONS, LARGEST, TIE, first_largest, is_in_range, largest_first, rounding_margin
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Number, Sum, times
+from gatewise.symbolic.formula import COLUMNS, RECURRENT, C, F, G, I, Number, Sum, times
 from gatewise.symbolic.program import Form, with_ends
-from gatewise.symbolic.symbols import COLUMNS, RECURRENT, C, F, G, I
 
 NOISE = [np.random.default_rng(seed).uniform(-1, 1, 200) for seed in range(20)]
 TIED = np.repeat(np.random.default_rng(9).permutation(np.arange(-4.0, 36.0)), 5)  # each number five times

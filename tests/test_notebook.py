@@ -128,7 +128,7 @@ def test_a_literal_is_the_number_itself(number):
 
 
 def test_a_symbol_never_takes_a_name_of_python_or_of_another():
-    allotted = code.Allotted("show")
+    allotted = code.NameAllocator("show")
     wanted = ("lambda", "show", "np", "sum", "match", "f", "f", "f_2")
     found = [allotted.name(n, one) for n, one in enumerate(wanted)]
     assert found == ["lambda_2", "show_2", "np_2", "sum_2", "match_2", "f", "f_2", "f_2_2"]

@@ -25,8 +25,8 @@ import gatewise as gw
 from gatewise.examples import latch
 from gatewise.playground import assembly, sequence_run
 from gatewise.playground import page as page_module
-from gatewise.playground.squeeze import squeezed
-from gatewise.symbolic import binding
+from gatewise.playground.assembly import squeezed_script
+from gatewise.symbolic import cell
 from gatewise.symbolic.cell import program
 
 ASSETS = files("gatewise.playground").joinpath("assets")
@@ -82,7 +82,7 @@ def decoded(array) -> np.ndarray:
 @pytest.fixture
 def without_mistakes(monkeypatch):
     """Let pages hold no mistakes that people make: those have laws of their own, and take most of the time."""
-    monkeypatch.setattr("gatewise.playground.document.MOST_WORKED_OUT", 0)
+    monkeypatch.setattr("gatewise.playground.document.MAX_WORKED_UNITS", 0)
 
 
 # What it holds.
@@ -108,11 +108,11 @@ def test_a_page_holds_every_number_of_a_model_exactly(name, dtype):
         found["wiring"]["layers"], rows, found["inputs"]["state"], state, strict=True
     ):
         for one, p, own, start in zip(row, cells, states, starts, strict=True):
-            form = binding.form_of(p, gw.DropoutMasks())
+            form = cell.form_of(p, gw.DropoutMasks())
             assert found["program"][one["program"]]["form"]["variant"] == p.variant.to_json()
             written = found["parameters"][one["parameters"]]
             assert len(written) == len(program(form).of_kind("parameter"))
-            given = binding.parameters(form, p).values()
+            given = cell.parameter_values(form, p).values()
             for array, value in zip(written.values(), given, strict=True):
                 assert array["dtype"] == np.dtype(dtype).str
                 np.testing.assert_array_equal(decoded(array), value)
@@ -149,8 +149,8 @@ def test_a_page_holds_the_dropout_masks_of_its_sequence():
     found = read(lstm, x=X, dropout=[[masks], [None]], sequence=1)["inputs"]["dropout"]
     assert found[1] == [{}]
     fitted = masks.fit(lstm.layers[0][0].parameters, 6, 2)
-    form = binding.form_of(lstm.layers[0][0].parameters, fitted)
-    expected = binding.dropout_masks(form, lstm.layers[0][0].parameters, fitted.at((slice(None), 1)))
+    form = cell.form_of(lstm.layers[0][0].parameters, fitted)
+    expected = cell.mask_values(form, lstm.layers[0][0].parameters, fitted.at((slice(None), 1)))
     for array, value in zip(found[0][0].values(), expected.values(), strict=True):
         np.testing.assert_array_equal(decoded(array), value)
     assert read(lstm, x=X)["inputs"]["dropout"] is None
@@ -178,8 +178,8 @@ def test_a_page_has_the_names_and_dates_of_the_run():
 def test_units_are_sorted_by_their_timescales():
     trace = gw.LSTM(3, 8, bidirectional=True, rng=0).trace(X)
     found = read(trace, sequence=1)["sorted"]
-    for order, cell in zip(found[0], trace.layers[0].values(), strict=True):
-        lengths = gw.insight.timescales(cell[:, 1:2]).timescale[order]
+    for order, run in zip(found[0], trace.layers[0].values(), strict=True):
+        lengths = gw.insight.timescales(run[:, 1:2]).timescale[order]
         assert sorted(order) == list(range(8))
         assert list(lengths) == sorted(lengths, reverse=True)
 
@@ -229,7 +229,7 @@ def test_a_model_adds_its_numbers_in_base64_and_nothing_that_grows():
     assert many - few < 1000 * 4 * 4 * 4 / 3 + 100
     trace = gw.LSTM(30, 100, rng=0).trace(np.zeros((500, 30)))
     size = page_module.size_of(sequence_run.sequence_run_of(trace, None, 0, {}))
-    numbers = size - page_module.FRAME
+    numbers = size - page_module.FRAME_BYTES
     plain = len(gw.page(gw.LSTM(30, 1, rng=0), x=np.zeros((1, 30))).html)
     assert abs(len(gw.page(trace).html) - plain - numbers) < 0.1 * numbers
 
@@ -282,7 +282,7 @@ def test_modules_have_their_own_scopes(monkeypatch):
     }
     monkeypatch.setattr(assembly, "asset", modules.__getitem__)
     assert assembly.modules() == list(modules)
-    assert squeezed(assembly.joined(modules)) == (
+    assert squeezed_script(assembly.joined(modules)) == (
         "const engine$a=(()=>{const name=1;function first(){return name}\nreturn{first}})();"
         "const views$b=(()=>{const{first}=engine$a;const name=2;const pair=[first(),name];return{pair}})();"
         "const{pair}=views$b;const name=3;let all=[...pair,name];"
@@ -312,8 +312,8 @@ def test_a_module_is_short_and_has_imports_and_exports_of_the_one_form(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_left_out_of_a_module_changes_nothing(name):
-    found = squeezed(assembly.asset(name))
-    assert squeezed(found) == found
+    found = squeezed_script(assembly.asset(name))
+    assert squeezed_script(found) == found
     assert "</script" not in found
     assert "<!--" not in found
 
@@ -338,7 +338,7 @@ def test_what_is_left_out_of_a_module_changes_nothing(name):
     ],
 )
 def test_a_script_is_squeezed_as_javascript_has_it(code, left):
-    assert squeezed(code) == left
+    assert squeezed_script(code) == left
 
 
 BELOW = {"engine": {"engine"}, "judge": {"engine", "judge"}, "views": {"engine", "judge", "views"}}
@@ -366,7 +366,7 @@ def test_a_models_page_has_no_line_of_lessons_and_grows_little():
         *lessons
     }
     script = Read(gw.page(gw.LSTM(3, 4, rng=0), x=X).html).texts["module"]
-    lines = {line for name in lessons for line in squeezed(assembly.asset(name)).splitlines() if len(line) > 60}
+    lines = {line for name in lessons for line in squeezed_script(assembly.asset(name)).splitlines() if len(line) > 60}
     assert len(lines) > 20
     assert not [line for line in lines if line in script]
     assert len(script.encode()) <= 251_577 + 20_000
@@ -418,7 +418,7 @@ def test_a_notebook_shows_a_page_in_a_frame_of_its_own(monkeypatch):
     shown = teaching()._repr_html_()
     assert shown.startswith('<iframe title="An LSTM you can see through" sandbox="allow-scripts')
     assert "allow-same-origin" not in shown
-    monkeypatch.setattr(page_module, "MOST_INLINE", 10)
+    monkeypatch.setattr(page_module, "MAX_INLINE", 10)
     assert "too large for a notebook" in teaching()._repr_html_()
 
 
@@ -459,7 +459,7 @@ def test_what_cannot_be_shown_is_refused_in_one_sentence(make, told):
     ],
 )
 def test_a_model_that_is_too_large_is_refused(limit, most, told, monkeypatch):
-    monkeypatch.setattr(sequence_run, f"MOST_{limit}", most)
+    monkeypatch.setattr(sequence_run, f"MAX_{limit}", most)
     with cases.refusal(*told.split("…"), by=gw.OptionError):
         gw.page(gw.LSTM(3, 4, rng=0).trace(X))
 

@@ -15,9 +15,9 @@ from gatewise.examples import latch, notebook
 from gatewise.grading.edits.edit import LIKELY, EditContext
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.layers.wired import wiring_of
-from gatewise.playground import edits
+from gatewise.playground import quantities
 from gatewise.render import text
-from gatewise.render.program import formula_tree, of_wiring
+from gatewise.render.data import formula_tree, wiring_document
 from gatewise.symbolic.formula import FunctionCall, nodes
 from gatewise.walkthrough.setting import activations_of
 
@@ -45,7 +45,7 @@ def scene(name: str) -> EditContext:
     ],
 )
 def test_the_page_has_every_slip_of_a_learner_with_the_right_side_that_it_makes(example: str) -> None:
-    written = edits.edits(scene(example))
+    written = quantities.edits_document(scene(example))
     assert not any(sign in edit["words"] for edit in written["edits"] for sign in ("*", "^2"))
     found = [
         (edit["kind"], edit["target"], edit["words"].replace(" × ", " * ").replace("²", "^2"), forms[edit["form"]])
@@ -53,8 +53,8 @@ def test_the_page_has_every_slip_of_a_learner_with_the_right_side_that_it_makes(
         for edit in written["edits"]
     ]
     every = [(left, made) for left, mistakes in enumerate_edits(scene(example)).items() for made in mistakes]
-    slips = [pair for pair in every if pair[1].tier == LIKELY and pair[1].kind in edits.SLIPS]
-    slips.sort(key=lambda pair: edits.SLIPS.index(pair[1].kind))
+    slips = [pair for pair in every if pair[1].tier == LIKELY and pair[1].kind in quantities.SLIPS]
+    slips.sort(key=lambda pair: quantities.SLIPS.index(pair[1].kind))
     assert found == [(made.kind, text.formula(left), made.words, formula_tree(made.right)) for left, made in slips]
     assert all("{}" in edit["words"] for edit in written["edits"])
     calls = [node for _, made in slips for node in nodes(made.right) if isinstance(node, FunctionCall)]
@@ -65,8 +65,8 @@ def test_the_page_has_every_slip_of_a_learner_with_the_right_side_that_it_makes(
 def test_each_program_of_a_wiring_has_its_mistakes() -> None:
     cells = [gw.LSTMCell(3, 2), gw.LSTMCell(2, 2), gw.LSTMCell(2, 2, variant=gw.Variant(peephole="full"))]
     wiring = wiring_of(gw.LSTM.from_cells(cells))
-    found = edits.of_wiring(wiring)
-    programs = of_wiring(wiring)["program"]
+    found = quantities.edits_of_wiring(wiring)
+    programs = wiring_document(wiring)["program"]
     assert len(found) == len(programs)
     for mistakes, program in zip(found, programs, strict=True):
         lines = {line["left"] for line in (*program["forward"], *program["backward"])}

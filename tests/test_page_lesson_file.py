@@ -23,7 +23,7 @@ from gatewise.cli.page import page as cli_page
 from gatewise.grading.problem import Problem
 from gatewise.languages import language
 from gatewise.playground import lesson_file
-from gatewise.playground.document import MOST_WORKED_OUT
+from gatewise.playground.document import MAX_WORKED_UNITS
 from gatewise.playground.page import Page
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -36,7 +36,7 @@ Place = tuple[str | int, ...]
 @pytest.fixture(autouse=True)
 def _without_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pages hold neither words nor likely slips: those have laws of their own, and take most of the time."""
-    monkeypatch.setattr("gatewise.playground.edits.of_wiring", lambda wiring: [])
+    monkeypatch.setattr("gatewise.playground.quantities.edits_of_wiring", lambda wiring: [])
     monkeypatch.setattr("gatewise.playground.document.words", lambda wiring: [])
     monkeypatch.setattr("gatewise.playground.document.formulas", lambda wiring: [])
 
@@ -80,7 +80,7 @@ def trace_of(edits: list[dict[str, Any]]) -> gw.Trace:
 
 
 def test_a_lesson_becomes_a_page_with_its_cell_names_and_chapters() -> None:
-    document = lesson_file.of_lesson(EXAMPLE, "en")
+    document = lesson_file.lesson_document(EXAMPLE, "en")
     assert document["title"] == "A cell that adds up"
     assert document["scenes"] == {"title": ["A cell that adds up"], "scene": ["lesson"]}
     assert document["labels"]["features"] == ["amount", "reset"]
@@ -116,12 +116,12 @@ def refusal_of_page(**options: Any) -> str:
 
 
 def test_the_largest_lesson_is_taken_and_no_larger_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lesson_file.MOST == (MOST_WORKED_OUT, 100, 500)
+    assert lesson_file.MAX_SIZES == (MAX_WORKED_UNITS, 100, 500)
     path = spoiled(tmp_path, ("chapters",), [{**WRITTEN["chapters"][0], "text": ["a" * 2000] * 10}] * 50)
-    monkeypatch.setattr(lesson_file, "MOST", (1, 2, 5))
-    assert len(lesson_file.of_lesson(path, "en")["chapters"]) == 50
+    monkeypatch.setattr(lesson_file, "MAX_SIZES", (1, 2, 5))
+    assert len(lesson_file.lesson_document(path, "en")["chapters"]) == 50
     for most in ((0, 2, 5), (1, 1, 5), (1, 2, 4)):
-        monkeypatch.setattr(lesson_file, "MOST", most)
+        monkeypatch.setattr(lesson_file, "MAX_SIZES", most)
         assert f"given has (1, 2, 5) units, features and steps; at most {most} are allowed" in refusal(EXAMPLE)
 
 
@@ -140,7 +140,7 @@ def test_a_cell_of_any_variant_may_be_given(tmp_path: Path, name: str) -> None:
     written["chapters"] = [{**WRITTEN["chapters"][0], "mistakes": [], "ask": {**ASKED, "name": one}} for one in "ch"]
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(written), encoding="utf-8")
-    document = lesson_file.of_lesson(path, "en")
+    document = lesson_file.lesson_document(path, "en")
     assert document["inputs"]["x"] == given["x"]
     assert document["inputs"]["state"] == [[{"h": given["h_prev"], "c": given["c_prev"]}]]
     assert document["program"][0]["form"]["variant"] == p.variant.to_json()
@@ -301,7 +301,7 @@ def test_markup_in_texts_stays_text(tmp_path: Path) -> None:
     assert "\u202e" not in page
     assert "\x1b" not in page
     path = spoiled(tmp_path, ("chapters", 0, "text"), [hostile])
-    assert lesson_file.of_lesson(path, "en")["chapters"][0]["text"] == [
+    assert lesson_file.lesson_document(path, "en")["chapters"][0]["text"] == [
         "</script><img src=x onerror=alert(1)>\ufffd\ufffd"
     ]
 
@@ -334,7 +334,7 @@ def test_every_key_is_in_the_schema_with_a_description(monkeypatch: pytest.Monke
     rules: list[Any] = [lesson_file.LESSON]
     original: Callable[..., Any] = lesson_file._chapter
     monkeypatch.setattr(lesson_file, "_chapter", lambda *given: rules.append(original(*given)) or rules[-1])
-    lesson_file.of_lesson(EXAMPLE, "en")
+    lesson_file.lesson_document(EXAMPLE, "en")
     allowed = {key for rule in rules for key in keys(rule)}
     schema = schemas.schema("lesson")
     parts = [schema, *schema["$defs"].values(), schema["$defs"]["ask"]["properties"]["hide"]["items"]]

@@ -15,10 +15,10 @@ import gatewise as gw
 from gatewise.activations import KINDS
 from gatewise.grading.edits.edit import EditContext
 from gatewise.languages import language
-from gatewise.languages.translation import name_in, sentence_in
+from gatewise.languages.language import name_in, sentence_in
 from gatewise.layers.wired import wiring_of
-from gatewise.playground import edits, words
-from gatewise.playground.document import of_run
+from gatewise.playground import quantities, words
+from gatewise.playground.document import run_document
 from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.symbolic.heads import Dense, Head
@@ -78,7 +78,7 @@ def test_every_name_sentence_and_mistake_of_a_cell_is_in_every_language(lang: st
         if (projection, dropout) != RUNS[0] and name in FEW[1:]:
             continue
         ((program, p),) = made.programs.items()
-        likely = edits.edits(EditContext(program, p.recurrent_size, p.recurrent_size + p.input_size))
+        likely = quantities.edits_document(EditContext(program, p.recurrent_size, p.recurrent_size + p.input_size))
         for text in {edit["words"] for edit in likely["edits"]}:
             translation = sentence_in(lang, text)
             assert not foreign(lang, translation), text
@@ -102,7 +102,7 @@ def test_all_that_is_said_of_a_run_is_in_every_language(lang: str) -> None:
         for dtype in (np.float32, np.float64):
             for lstm in (gw.LSTM(2, 1, dtype=dtype, rng=0), gw.LSTM(2, 3, num_layers=2, dtype=dtype, rng=0)):
                 run = sequence_run_of(lstm.trace(x.astype(dtype), labels=labels), None, 1, {})
-                document = of_run(run, None, ["Note: it is read."], lang)
+                document = run_document(run, None, ["Note: it is read."], lang)
                 for text in document["about"]:
                     text = text.replace("it is read", "").replace("(wet)", "").replace("float", "")
                     assert not foreign(lang, text), text
@@ -127,7 +127,7 @@ def test_a_page_in_another_language_says_the_same_in_other_words(lang: str) -> N
 def test_what_somebody_named_is_not_translated() -> None:
     labels = gw.Labels(features=["input", "forget gate"], units=["candidate"], sequences=["output"])
     run = sequence_run_of(gw.LSTM(2, 1, rng=0).trace(np.zeros((3, 1, 2)), labels=labels), None, 0, {})
-    document = of_run(run, "candidate", ["the bias"], "de")
+    document = run_document(run, "candidate", ["the bias"], "de")
     assert document["labels"]["features"] == ["input", "forget gate"]
     assert document["labels"]["units"] == [["candidate"]]
     assert (document["title"], document["about"][0]) == ("candidate", "the bias")
@@ -165,7 +165,7 @@ def test_a_comma_that_marks_thousands_is_not_read_as_a_decimal_mark(lang: str) -
 def test_the_columns_of_the_table_of_gates_are_in_every_language(lang: str) -> None:
     run = sequence_run_of(gw.LSTM(1, 2, rng=0), np.zeros((2, 1)), 0, {})
     names = [
-        [name.replace("_", " ") for _, name in of_run(run, None, (), code)["words"][0]["gates"]]
+        [name.replace("_", " ") for _, name in run_document(run, None, (), code)["words"][0]["gates"]]
         for code in ("en", lang)
     ]
     assert names[1] == [name_in(lang, name) for name in names[0]]

@@ -47,7 +47,7 @@ PLACES: dict[str, dict[str, Edit]] = {
     "A nonlinearity": {
         "src/gatewise/activations.py": (r'    "exponential": .*\n', ""),
         "src/gatewise/symbolic/nonlinearities.py": (r'        "exponential": .*\n', ""),
-        "src/gatewise/symbolic/functions.py": (r'    "exp": .*\n', ""),
+        "src/gatewise/symbolic/formula.py": (r'    "exp": .*\n', ""),
         "src/gatewise/playground/assets/engine/functions.js": (r"  exp: Math\.exp,\n", ""),
         "tests/oracle.py": (r'        case "exponential":\n.*\n', ""),
         "native/kernel.hpp": (r", exponential }", " }"),

@@ -13,14 +13,12 @@ from walks import EVERY_PART
 import gatewise as gw
 from gatewise.activations import KINDS, Activation
 from gatewise.gates import LETTERS, NAMES
-from gatewise.symbolic import binding
-from gatewise.symbolic.binding import StepValues
-from gatewise.symbolic.cell import program
+from gatewise.symbolic import cell
+from gatewise.symbolic.cell import StepValues, program
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Symbol, symbols
+from gatewise.symbolic.formula import C_PREV, DC_NEXT, DH, DX, H_PREV, C, H, M, Symbol, d, symbols
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition, slope, textbook
 from gatewise.symbolic.program import Form
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DX, H_PREV, C, H, M, d
 
 MASKS = ("input", "recurrent", "zoneout_cell", "zoneout_hidden", "weight")
 MASKED = ("no mask", *MASKS, "all of them")  # each alone, too: names change where one comes between
@@ -59,7 +57,7 @@ def test_the_program_equals_the_equations_and_their_adjoints(variant, projection
     dfinal = gw.State(*(rng.normal(size=part.shape) for part in trace.final))
     gradients = gw.backward(trace, dy, dfinal)
     made = ProgramRun(
-        program(binding.form_of(run.p, trace.dropout, **FORMS[form])),
+        program(cell.form_of(run.p, trace.dropout, **FORMS[form])),
         run.p,
         run.x,
         run.state,
@@ -93,7 +91,7 @@ def test_the_program_equals_the_equations_and_their_adjoints(variant, projection
 @pairs(**PROGRAMS, thin=some)
 def test_every_equation_takes_only_what_is_given_carried_or_made_before(variant, projection, dropout, form):
     run = cases.run_of(variant, projection=projection, dropout=dropout)
-    made = program(binding.form_of(run.p, run.dropout or gw.DropoutMasks(), **FORMS[form]))
+    made = program(cell.form_of(run.p, run.dropout or gw.DropoutMasks(), **FORMS[form]))
     there = {one.symbol for one in made.given}
     for one in (*made.forward, *made.backward):
         assert set(symbols(one.right)) <= there, one.left
@@ -109,12 +107,12 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
     """For a loss of the last states alone, and with the weights as they act, every quantity is what it was."""
     run = run_of(variant, projection, masked, time=3)
     trace = run.trace(engine="reference")
-    whole = program(form_of := binding.form_of(run.p, trace.dropout, **FORMS[form]))
+    whole = program(form_of := cell.form_of(run.p, trace.dropout, **FORMS[form]))
     dfinal = gw.State(*(np.random.default_rng(2).normal(size=part.shape) for part in trace.final))
     expected = ProgramRun(whole, run.p, run.x, run.state, dropout=trace.dropout, dfinal=dfinal)
     rewritten = program(form_of, last_states=True, dropped_weights=True)
     known = {DH: expected[DH][-1, 0], DC_NEXT: expected[DC_NEXT][-1, 0]}
-    scope = StepValues(rewritten, run.p, binding.of_step(trace[2, 0].moment, rewritten) | known)
+    scope = StepValues(rewritten, run.p, cell.step_values(trace[2, 0].moment, rewritten) | known)
     for one in rewritten.assignments.values():
         if not one.sums:
             tensor = expected[one.left]
@@ -126,7 +124,7 @@ def test_a_rewritten_program_computes_the_same(variant, projection, masked, form
 def test_what_is_known_of_a_step_is_taken_as_it_is():
     run = cases.run_of("plain", batch=1, time=1)
     step = run.trace()[0, 0]
-    scope = StepValues(made := program(Form(run.p.variant)), run.p, binding.of_step(step.moment, made))
+    scope = StepValues(made := program(Form(run.p.variant)), run.p, cell.step_values(step.moment, made))
     assert scope[Symbol("f")] is not None
     scope.known[Symbol("f")] = np.full(run.p.hidden_size, 0.25)
     del scope.known[C]

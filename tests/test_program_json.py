@@ -13,7 +13,7 @@ from walks import DROPOUT, PROJECTIONS, fewer, gradients_of_outputs, trace_of
 import gatewise as gw
 from gatewise.network import wiring_of
 from gatewise.render import text
-from gatewise.render.program import of_wiring
+from gatewise.render.data import wiring_document
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.parts import WorkedEquation
 from tests.test_data import computed
@@ -95,7 +95,7 @@ def test_a_network_follows_from_its_wiring(merge):
     lstm = gw.LSTM(2, 3, num_layers=2, bidirectional=True, merge=merge, rng=0, dtype=np.float64)
     head = gw.Linear(rng.normal(size=(2, lstm.output_size)), rng.normal(size=2), "sigmoid")
     network = gw.Network(lstm, embedding=rng.normal(size=(5, 2)), head=head)
-    written = json.loads(json.dumps(of_wiring(wiring_of(network))))
+    written = json.loads(json.dumps(wiring_document(wiring_of(network))))
     tokens = rng.integers(0, 5, 4)
     wiring, x = written["wiring"], np.array(written["wiring"]["embedding"])[tokens]
     assert len(written["program"]) == 2, "cells of one form and size share a program"

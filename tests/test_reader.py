@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.playground import lesson, reader
+from gatewise.playground import lesson, scenes
 from gatewise.playground.assembly import asset
 from reading import train as training
 from reading.sentences import Writer, inside_quotes, spoken_in_capitals
@@ -34,7 +34,7 @@ SENTENCES = [  # by hand
 
 @cache
 def network() -> gw.Network:
-    return reader.network()
+    return scenes.network()
 
 
 @pytest.mark.parametrize("seed", [7, 8])
@@ -68,9 +68,9 @@ def test_the_chapters_ask_for_that_unit_and_say_its_numbers():
     (edit,) = FORGETTING["edits"]
     assert (edit["name"], edit["at"], edit["value"]) == ("b_f", [UNIT], -20)
     step = FORGETTING["ask"]["step"]
-    assert reader.SENTENCE[step:].startswith("you")
+    assert scenes.SENTENCE[step:].startswith("you")
     assert f"bias of {network().lstm.layers[0][0].parameters.bias[1, UNIT]:.2f}" in FORGETTING["text"][0]
-    whole, broken = (net.trace(np.array(reader.tokens(reader.SENTENCE))).lstm[0] for net in (network(), shut(UNIT)))
+    whole, broken = (net.trace(np.array(scenes.tokens(scenes.SENTENCE))).lstm[0] for net in (network(), shut(UNIT)))
     assert f"own bias it held {whole.cell_state[step, UNIT]:.4f}" in FORGETTING["after"]
     new = broken.input_gate[step, UNIT] * broken.candidate[step, UNIT]
     assert broken.cell_state[step, UNIT] == pytest.approx(new, abs=1e-8)
@@ -79,13 +79,13 @@ def test_the_chapters_ask_for_that_unit_and_say_its_numbers():
 def test_it_expects_capitals_while_it_remembers_that_somebody_speaks():
     text = 'The old man said, "I can see the river'
     inside = np.array(inside_quotes(text))
-    capitals = np.array([letter.isupper() for letter in reader.NEXT])
-    share = network().trace(np.array(reader.tokens(text))).output[:, capitals].sum(-1)
+    capitals = np.array([letter.isupper() for letter in scenes.PREDICTED_LETTERS])
+    share = network().trace(np.array(scenes.tokens(text))).output[:, capitals].sum(-1)
     assert share[inside].mean() > 0.5 > 0.2 > share[~inside].mean()
 
 
 def test_the_weights_are_few_and_say_their_seed():
-    stored = asset(reader.FILE)
+    stored = asset(scenes.READER_FILE)
     assert len(stored.encode()) <= 15_000
     assert json.loads(stored)["seed"] == training.SEED
     assert network().lstm.layers[0][0].hidden_size <= 24
@@ -94,16 +94,16 @@ def test_the_weights_are_few_and_say_their_seed():
 
 
 def test_every_letter_has_a_token_whatever_its_case_accent_or_kind_of_mark():
-    assert reader.tokens("Zoë said: “No”") == reader.tokens('zoe said, "no"')
-    assert reader.tokens("🦊\u202eא\x00") == [0, 0, 0, 0]
-    assert reader.tokens("a\nb\tc") == reader.tokens("a b c")
-    assert sorted(reader.tokens(reader.LETTERS)) == list(range(1, len(reader.LETTERS) + 1))
+    assert scenes.tokens("Zoë said: “No”") == scenes.tokens('zoe said, "no"')
+    assert scenes.tokens("🦊\u202eא\x00") == [0, 0, 0, 0]
+    assert scenes.tokens("a\nb\tc") == scenes.tokens("a b c")
+    assert sorted(scenes.tokens(scenes.LETTERS)) == list(range(1, len(scenes.LETTERS) + 1))
 
 
 def test_passages_are_of_letters_that_it_knows_and_of_their_seed_alone():
     first, again, other = (Writer(np.random.default_rng(seed)).passage(3000) for seed in (3, 3, 4))
     assert first == again != other
-    assert set(spoken_in_capitals(first)) <= set(reader.NEXT)
+    assert set(spoken_in_capitals(first)) <= set(scenes.PREDICTED_LETTERS)
     assert 0.4 < np.mean(inside_quotes(first)) < 0.7
     assert {"(", ")", ",", "."} <= set(first)
 
@@ -115,5 +115,5 @@ def test_the_first_updates_are_the_same_again_and_lower_the_loss():
     for name, array in runs[0][-1][1].items():
         np.testing.assert_array_equal(array, runs[1][-1][1][name])
     losses = [loss for loss, _ in runs[0]]
-    assert losses[0] == pytest.approx(np.log(len(reader.NEXT)), rel=0.1)
+    assert losses[0] == pytest.approx(np.log(len(scenes.PREDICTED_LETTERS)), rel=0.1)
     assert losses[-1] < losses[0] - 0.5

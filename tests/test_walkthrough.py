@@ -21,7 +21,7 @@ from gatewise.records.trace import Trace
 from gatewise.render import layout, text
 from gatewise.symbolic import evaluation, nonlinearities
 from gatewise.symbolic import formula as f
-from gatewise.symbolic.symbols import DH_NEXT, DY
+from gatewise.symbolic.formula import DH_NEXT, DY
 from gatewise.walkthrough.notation import NOTATIONS
 from gatewise.walkthrough.numbers import aligned, number, percent
 from gatewise.walkthrough.parts import Expanded, NumberTable, Sentence, Walkthrough, WorkedEquation
@@ -80,7 +80,7 @@ def test_a_large_cell_fits_a_terminal_of_80_columns_and_says_what_is_left_out(si
     trace = lstm.trace(np.random.default_rng(1).normal(size=(1, size)))
     shown = str(gw.walk(trace[0].step(0)))
     assert max(map(len, shown.splitlines())) <= 80
-    assert ("more (--unit K" in shown) == (size > layout.MOST_UNITS)
+    assert ("more (--unit K" in shown) == (size > layout.MAX_UNITS)
     assert ("columns are left out" in shown) == (size > 7)
 
 

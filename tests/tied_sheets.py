@@ -15,7 +15,7 @@ import gatewise as gw
 from gatewise.grading.chain import Chain
 from gatewise.grading.exercise import Plan
 from gatewise.grading.sheet import sheet_of_mapping
-from gatewise.playground.lesson_file import of_lesson
+from gatewise.playground.lesson_file import lesson_document
 
 LESSON = json.loads((Path(__file__).parent.parent / "docs/lesson/accumulator.json").read_text(encoding="utf-8"))
 HARD = {f"{gate}_activation": gw.Activation("hard_sigmoid", 0.2, 0.5) for gate in ("input", "forget", "output")}
@@ -92,7 +92,7 @@ def _is_taken(lesson: Any, folder: str) -> bool:
     path = Path(folder) / "lesson.json"
     path.write_text(json.dumps(lesson), encoding="utf-8")
     try:
-        of_lesson(path, "en")
+        lesson_document(path, "en")
     except gw.FileError:
         return False
     return True

@@ -13,10 +13,9 @@ from gatewise.arrays import Array, Mask
 from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.records.step import State
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Formula, Slice, Symbol, rebuild
+from gatewise.symbolic.formula import DX, Formula, H, Slice, Symbol, d, rebuild
 from gatewise.symbolic.heads import READ, SKIPPED, constants, head_backward, head_forward, head_inputs
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import DX, H, d
 from gatewise.symbolic.wiring import (
     BACKWARD,
     FORWARD,

@@ -14,7 +14,7 @@ from program import exit_code
 
 import gatewise as gw
 from gatewise.examples import latch
-from gatewise.playground.document import of_scene, of_scenes
+from gatewise.playground.document import scene_document, scenes_document
 from gatewise.playground.lesson import chapters
 from gatewise.playground.page import assembled
 from gatewise.playground.scenes import latch_scene
@@ -121,17 +121,17 @@ def tokens(path: Path) -> None:
 def scenes(path: Path) -> None:
     """Write a teaching page of two scenes, the latch and three units that read two features, and chapters on both."""
     run = sequence_run_of(gw.LSTM(2, 3, rng=5), np.random.default_rng(5).normal(size=(9, 2)), 0, {})
-    second = of_scene(run, "three units", ["It is random."]) | {"own": ["word"]}
+    second = scene_document(run, "three units", ["It is random."]) | {"own": ["word"]}
     ask = {"name": "h", "step": 2, "at": [1]}
     told = {"title": "Three", "text": ["Three units."], "question": "What is `h`?", "after": "So it is.", "edits": []}
     chapter = {**told, "scene": "three", "focus": {"step": 2, "unit": 1, "quantity": "h"}, "ask": ask}
     both = {"latch": latch_scene("en"), "three": second}
-    assembled(of_scenes("Two scenes", both, [*chapters()[1:3], chapter])).save(path)
+    assembled(scenes_document("Two scenes", both, [*chapters()[1:3], chapter])).save(path)
 
 
 def one_scene(path: Path) -> None:
     """Write a teaching page of the latch alone."""
-    assembled(of_scenes("One scene", {"latch": latch_scene("en")}, chapters()[1:3])).save(path)
+    assembled(scenes_document("One scene", {"latch": latch_scene("en")}, chapters()[1:3])).save(path)
 
 
 FILES: dict[str, Callable[[Path], None]] = {

@@ -11,13 +11,20 @@ import sympy
 from pairwise import pairs
 
 import gatewise as gw
-from gatewise.symbolic import binding
-from gatewise.symbolic.binding import StepValues
-from gatewise.symbolic.cell import program
+from gatewise.symbolic import cell
+from gatewise.symbolic.cell import StepValues, program
 from gatewise.symbolic.formula import (
+    C_PREV,
+    DC_NEXT,
+    DH,
+    DH_NEXT,
+    DY,
+    H_PREV,
+    C,
     Concatenation,
     Formula,
     FunctionCall,
+    H,
     Holds,
     MatMul,
     Negative,
@@ -27,11 +34,12 @@ from gatewise.symbolic.formula import (
     Quotient,
     Sum,
     Symbol,
+    X,
+    d,
     rebuild,
     symbols,
 )
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DH_NEXT, DY, H_PREV, C, H, X, d
 
 pytestmark = pytest.mark.peers
 
@@ -133,9 +141,9 @@ def test_the_backward_program_is_the_mechanical_derivative_of_the_forward_one(va
     # Where dropout leaves one entry of a vector, its standardised sums do not change with it: gradients cancel out.
     given = {} if run.dropout is None else {**run.dropout.arrays(), **every_entry_left(run.dropout, rng)}
     dropout = gw.DropoutMasks(**given).fit(run.p, 1, 1)
-    form = binding.form_of(run.p, dropout, split=apart)
-    known = {X: run.x[0, 0], H_PREV: run.state.h[0], C_PREV: run.state.c[0], **binding.parameters(form, run.p)}
-    given = binding.dropout_masks(form, run.p, dropout)
+    form = cell.form_of(run.p, dropout, split=apart)
+    known = {X: run.x[0, 0], H_PREV: run.state.h[0], C_PREV: run.state.c[0], **cell.parameter_values(form, run.p)}
+    given = cell.mask_values(form, run.p, dropout)
     known |= {symbol: mask if symbol.base == "D" else mask[0, 0] for symbol, mask in given.items()}
     known |= {DY: rng.normal(size=run.p.recurrent_size), DH_NEXT: rng.normal(size=run.p.recurrent_size)}
     known[DC_NEXT] = rng.normal(size=run.p.hidden_size)

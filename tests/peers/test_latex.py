@@ -13,7 +13,7 @@ from walks import DROPOUT, trace_of
 
 import gatewise as gw
 from gatewise import examples
-from gatewise.render import latex, latex_text
+from gatewise.render import latex
 from gatewise.walkthrough.notation import NOTATIONS
 from tests.test_latex import HOSTILE
 
@@ -106,7 +106,7 @@ def test_hostile_names_compile_and_are_shown(engine, tmp_path):
 
 
 def test_letters_that_are_written_as_they_are_compile(tmp_path):
-    every = "".join(sorted(latex_text._LETTERS | set(latex_text._TEXT)))
+    every = "".join(sorted(latex._LETTERS | set(latex._TEXT)))
     cell = gw.LSTMCell(2, 2, rng=0, dtype=np.float64)
     facts = {f"{start}": " ".join(every[start : start + 10]) for start in range(0, len(every), 10)}
     assert fits(compiled([gw.walk(cell.step([1, 2]), facts=facts)], tmp_path))

@@ -18,9 +18,9 @@ from gatewise.grading.edits.edit import LIKELY, EditContext, EquationEdit
 from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.languages import language
 from gatewise.playground import document, lesson
-from gatewise.playground import edits as exported
+from gatewise.playground import quantities as exported
 from gatewise.playground.sequence_run import sequence_run_of
-from gatewise.render.plain import numbers
+from gatewise.render.data import numbers
 from gatewise.symbolic.formula import Symbol
 
 pytestmark = pytest.mark.peers
@@ -37,7 +37,7 @@ class Run:
         run = sequence_run_of(gw.LSTM.from_cells(cell), x, 0, {"state": ((state,),)})
         self.trace = run.cells[0][0]
         self.doc = document._page_document(run, "a cell", [], numbers)
-        self.doc["edits"] = exported.of_wiring(run.wiring())
+        self.doc["edits"] = exported.edits_of_wiring(run.wiring())
 
     @cache  # noqa: B019 (each lives as long as the tests)
     def chain(self, step: int) -> Chain:

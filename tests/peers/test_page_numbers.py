@@ -16,7 +16,7 @@ from peers import node
 from peers.browser import Page
 
 from gatewise.playground import assembly
-from gatewise.playground.squeeze import squeezed
+from gatewise.playground.assembly import squeezed_script
 from tests.test_golden import WALKS
 
 pytestmark = pytest.mark.peers
@@ -57,7 +57,7 @@ def page_of(path: Path, cases: list[dict]) -> str:
     names = [name for name in assembly.modules() if name != assembly.ENTRY]
     laws = assembly.EXPORT.sub("", (node.SCRIPTS / "laws.mjs").read_text(encoding="utf-8"))
     needed = "const {createModel} = engine$model, {decode} = engine$arrays;"
-    script = squeezed("\n".join([assembly.joined(names), needed, laws]))
+    script = squeezed_script("\n".join([assembly.joined(names), needed, laws]))
     data = json.dumps(cases).replace("<", "\\u003c")
     path.write_text(
         f'<!doctype html><meta charset="utf-8"><script>{script}</script>'

@@ -13,7 +13,7 @@ from peers.reader import Reader
 from peers.test_page_chapters import predict
 from peers.test_page_models import saved
 
-from gatewise.playground import reader as reading
+from gatewise.playground import scenes as reading
 from tests.test_reader import FORGETTING, MARKS, SENTENCES, UNIT, network, shut
 
 pytestmark = pytest.mark.peers

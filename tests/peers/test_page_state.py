@@ -20,6 +20,6 @@ def test_addresses_hold_the_state(tmp_path):
     lstm = gw.LSTM(input_size=3, hidden_size=4, num_layers=2, bidirectional=True, rng=0)
     sequence_run = sequence_run_of(lstm, np.random.default_rng(1).normal(size=(6, 3)), 0, {})
     fixture = tmp_path / "fixture.json"
-    fixture.write_text(json.dumps(document.of_run(sequence_run, None, ())), encoding="utf-8")
+    fixture.write_text(json.dumps(document.run_document(sequence_run, None, ())), encoding="utf-8")
     given = {"FOLDER": str(node.modules(tmp_path / "assets")), "FIXTURE": str(fixture)}
     assert "# pass 5" in node.run("--test", node.SCRIPTS / "state.mjs", **given)

@@ -21,15 +21,15 @@ from gatewise.layers.wired import wiring_of
 from gatewise.playground import quantities, words
 from gatewise.plot.sequence_of_cell import columns_of
 from gatewise.render import code, mathml, text
+from gatewise.render.data import numbers
 from gatewise.render.layout import write_words
-from gatewise.render.plain import numbers
-from gatewise.symbolic import binding
+from gatewise.symbolic import cell
 from gatewise.symbolic.evaluation import evaluate, substitute
 from gatewise.symbolic.formula import Concatenation, NumberRow, Sum, nodes
 from gatewise.walkthrough import grouping
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Sentence
-from gatewise.walkthrough.quantity_sentences import moment_sentence, quantity_sentences
+from gatewise.walkthrough.sentences import moment_sentence, quantity_sentences
 
 pytestmark = pytest.mark.peers
 node.require()
@@ -94,7 +94,7 @@ class Cell:
     def values(self, step: int) -> dict:
         """Return the values of all symbols of the program at a step."""
         scope = self.walk.steps[step].scope
-        found = dict(binding.parameters(self.form, self.p))  # as they are, not as DropConnect leaves them
+        found = dict(cell.parameter_values(self.form, self.p))  # as they are, not as DropConnect leaves them
         for symbol in self.program.axes:
             if symbol not in found:
                 one = self.program.assignments.get(symbol)
@@ -123,7 +123,7 @@ class Cell:
         return {
             "name": self.name,
             "doc": doc,
-            "quantities": quantities.of_program(self.program),
+            "quantities": quantities.quantities_of_program(self.program),
             "cell": cell,
             "axes": {text.formula(symbol): [*axes] for symbol, axes in self.program.axes.items()},
             "values": [
@@ -167,7 +167,9 @@ class Cell:
                     }
 
     def sentences(self):
-        by_section = grouping.forward(self.program.forward) | grouping.backward(self.program.backward)
+        by_section = grouping.forward_by_section(self.program.forward) | grouping.backward_by_section(
+            self.program.backward
+        )
         found = {key: text.formula(equations[-1].left) for key, equations in by_section.items()}
         found |= {key: text.formula(one.of) for key, one in quantity_sentences(self.program).items()}
         found |= {"input": "x", "arriving": "dh", "d_weights": "dW_g"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_places import PLACES, ROOT, taken_away
 
-from gatewise.symbolic.functions import FUNCTIONS
+from gatewise.symbolic.formula import FUNCTIONS
 
 pytestmark = pytest.mark.peers
 NATIVE = [(subject, path) for subject in PLACES for path in PLACES[subject] if path.startswith("native/")]

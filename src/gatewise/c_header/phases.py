@@ -10,6 +10,7 @@ import numpy as np
 from gatewise.arrays import Array
 from gatewise.c_header.stages import Stage
 from gatewise.symbolic.formula import (
+    OVER_A_VECTOR,
     Concatenation,
     Formula,
     FunctionCall,
@@ -21,7 +22,6 @@ from gatewise.symbolic.formula import (
     rebuild,
     symbols,
 )
-from gatewise.symbolic.functions import OVER_A_VECTOR
 from gatewise.symbolic.program import Assignment
 
 HALVED = "σ of half"  # of a pre-activation whose weights were halved: 1/2 + 1/2 tanh(a)

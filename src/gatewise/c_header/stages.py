@@ -13,11 +13,10 @@ from gatewise.errors import OptionError
 from gatewise.layers.wired import wiring_of as lstm_wiring
 from gatewise.network import Network
 from gatewise.network.wired import dense_of, head_of
-from gatewise.symbolic import binding
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.cell import parameter_values
+from gatewise.symbolic.formula import C_PREV, H_PREV, C, H, Symbol, X
 from gatewise.symbolic.heads import OUTPUT, READ, SKIPPED, Head, constants, head_forward, head_inputs
 from gatewise.symbolic.program import PARAMETER, Assignment
-from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 from gatewise.symbolic.wiring import WiredCell
 
 
@@ -112,7 +111,7 @@ def cell_stage(number: int, cell: WiredCell, read: Vector) -> Stage:
         H_PREV: Vector(f"s->h{number}", recurrent),
         C_PREV: Vector(f"s->c{number}", hidden),
     }
-    values = binding.parameters(form, p)
+    values = parameter_values(form, p)
     return Stage(
         f"layer{number}",
         program.forward,

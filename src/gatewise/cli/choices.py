@@ -12,7 +12,7 @@ from gatewise.grading.verdicts import REPEATS
 from gatewise.languages.language import LANGUAGES
 from gatewise.records.keep import DIRECTIONS
 from gatewise.showing import FORMATS
-from gatewise.walkthrough.notations import NOTATIONS
+from gatewise.walkthrough.notation import NOTATION_FIELDS
 
 if TYPE_CHECKING:  # the names are known when the program runs
     Direction = str
@@ -35,6 +35,6 @@ else:
     Init = Literal[INITS]
     Language = Literal[LANGUAGES]
     MarkingFormat = Literal[tuple(FORMATS["Marking"])]
-    NotationName = Literal[tuple(NOTATIONS)]
+    NotationName = Literal[tuple(NOTATION_FIELDS)]
     Repeat = Literal[REPEATS]
     TrainedName = Literal[tuple(TRAINED)]

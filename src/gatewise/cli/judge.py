@@ -80,7 +80,7 @@ def judge(
         Report to write, .html or .json, or a badge, .svg. A badge is for one engine.
     """
     from gatewise.judge import judging, outputs, subjects  # not with the program's help
-    from gatewise.judge.model_files import judge_models
+    from gatewise.judge.judging import judge_models
 
     if output is not None and output.suffix.lower() not in ENDINGS:
         raise OptionError(f"the name of {output} must end in .html, .json or .svg")

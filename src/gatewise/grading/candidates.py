@@ -25,8 +25,7 @@ from gatewise.grading.edits.entries import exchange_edits, number_edits, one_hot
 from gatewise.grading.edits.enumeration import carry_edits, enumerate_edits, total_edits
 from gatewise.grading.edits.symbols import ORDER_KIND
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Formula, MatMul, Outer, nodes, symbols
-from gatewise.symbolic.functions import OVER_A_VECTOR
+from gatewise.symbolic.formula import OVER_A_VECTOR, Formula, MatMul, Outer, nodes, symbols
 
 
 @dataclass(frozen=True)

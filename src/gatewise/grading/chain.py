@@ -21,10 +21,22 @@ from gatewise.records.trace import Trace
 from gatewise.render import text
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.evaluation import Ranks, evaluate, rank
-from gatewise.symbolic.formula import Concatenation, Formula, Number, Slice, Symbol, rebuild, symbols
-from gatewise.symbolic.functions import OVER_A_VECTOR
+from gatewise.symbolic.formula import (
+    COLUMNS,
+    FEATURES,
+    OVER_A_VECTOR,
+    RECURRENT,
+    UNITS,
+    Concatenation,
+    Formula,
+    Number,
+    Slice,
+    Symbol,
+    X,
+    rebuild,
+    symbols,
+)
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import COLUMNS, FEATURES, RECURRENT, UNITS, X
 from gatewise.walkthrough.bound import BoundStep, bind_backward, over_all_steps
 from gatewise.walkthrough.notation import DEFAULT
 from gatewise.walkthrough.parts import WorkedEquation

@@ -18,10 +18,8 @@ from gatewise.grading import report
 from gatewise.grading.grades import ABSENT, EMPTY, HEADS, MARKED, UNREADABLE, Grades, Mark, format_points
 from gatewise.grading.handout import FEEDBACK, MARKS, PAGE
 from gatewise.grading.verdicts import EARNING, WRONG, describe_counts
-from gatewise.languages.translation import CLASS, PLACES, feedback_in
-from gatewise.render.html import document, style
-from gatewise.render.html_pieces import table_markup
-from gatewise.render.html_pieces import text_html
+from gatewise.languages.language import CLASS, PLACES, feedback_in
+from gatewise.render.html import document, style, table_markup, text_html
 from gatewise.render.text import clean, short
 from gatewise.showing import counted
 

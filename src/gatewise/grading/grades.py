@@ -24,7 +24,7 @@ from gatewise.grading.marking import Marking, mark_sheet
 from gatewise.grading.roster import Student
 from gatewise.grading.sheet import Sheet, SheetAnswer
 from gatewise.grading.verdicts import EARNING, MISSING, ONCE, STATUSES, Verdict, describe_counts
-from gatewise.languages.translation import CLASS, PLACES, feedback_in
+from gatewise.languages.language import CLASS, PLACES, feedback_in
 from gatewise.number_text import parse_number
 from gatewise.progress import working_through
 from gatewise.render import text
@@ -254,7 +254,7 @@ def text_table(grades: Grades) -> Iterator[str]:
     rows = [tuple(map(say, (*HEADS[:3], "lines", ""))), *(_text_row(mark, grades.lang) for mark in grades.marks)]
     name_width, *widths = (max(cell_len(row[k]) for row in rows) for k in range(3))
     for name, *numbers, lines, mistake in rows:
-        cells = [text.left_of(name, name_width), *map(text.right_of, numbers, widths), ""]
+        cells = [text.pad_right(name, name_width), *map(text.pad_left, numbers, widths), ""]
         yield from text.wrap("  ".join(cells), lines, 6)
         yield from text.wrap(" " * 6, mistake, 6) if mistake else ()
     for title, sentences in (("Not marked", grades.strays), ("To look at", grades.facts)):

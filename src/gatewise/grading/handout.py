@@ -27,14 +27,11 @@ from gatewise.grading.sheet import TEMPLATE_SUFFIXES
 from gatewise.languages.language import words_in
 from gatewise.progress import working_through
 from gatewise.render import markdown, mathml, notebook, text
-from gatewise.render.html import document, style
-from gatewise.render.html_pieces import number_markup, scrolled, text_html
-from gatewise.render.hues import hue_of
-from gatewise.render.mathml_pieces import run
+from gatewise.render.html import document, number_markup, scrolled, style, text_html
+from gatewise.render.mathml import hue_of, run
 from gatewise.render.text import formula
-from gatewise.symbolic.formula import FunctionCall, Symbol, nodes
+from gatewise.symbolic.formula import COLUMNS, UNITS, FunctionCall, Symbol, nodes
 from gatewise.symbolic.nonlinearities import textbook
-from gatewise.symbolic.symbols import COLUMNS, UNITS
 from gatewise.walkthrough.build import walk as walk_through
 from gatewise.walkthrough.numbers import number
 

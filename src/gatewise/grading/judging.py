@@ -13,8 +13,7 @@ from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.sheet import ANYTHING, Asked, SheetAnswer
 from gatewise.grading.verdicts import CLOSE, COARSE, FOLLOWS, INCOMPLETE, MISSING, RIGHT, WRONG, Cause, Verdict
 from gatewise.margins import largest_first
-from gatewise.symbolic.formula import Holds, Product, Sum, nodes
-from gatewise.symbolic.symbols import RECURRENT, UNITS
+from gatewise.symbolic.formula import RECURRENT, UNITS, Holds, Product, Sum, nodes
 
 # Rounding on the way moves a number by so many units of the last digit, and such a share of the line, at most: the sum
 # of all that rounding may do grows without end over many steps.

@@ -27,11 +27,10 @@ from gatewise.grading.verdicts import (
     Verdict,
     describe_counts,
 )
-from gatewise.languages.translation import feedback_in
+from gatewise.languages.language import feedback_in
 from gatewise.render import markdown as md
-from gatewise.render.html import document, style
-from gatewise.render.html_pieces import text_html
-from gatewise.render.text import clean, left_of, short, wrap
+from gatewise.render.html import document, style, text_html
+from gatewise.render.text import clean, pad_right, short, wrap
 from gatewise.showing import counted
 from gatewise.walkthrough.numbers import number
 
@@ -273,7 +272,7 @@ def text(marking: Marking, *, lang: str = "en") -> str:
         where = ": ".join(filter(None, (row.entry, numbers)))
         notes = f"({'; '.join(row.notes)})" if row.notes else ""
         line = f"{feedback_in(lang, row.status)}  {' '.join(filter(None, (where, notes)))}".rstrip()
-        lines += wrap(f"   {left_of(row.name, width)}  ", line, width + 5)
+        lines += wrap(f"   {pad_right(row.name, width)}  ", line, width + 5)
     return "\n".join(lines)
 
 

@@ -29,12 +29,10 @@ from gatewise.judge.designs import Trial
 from gatewise.layers import LSTM
 from gatewise.layers.stack import map_states
 from gatewise.parameters import Parameters
-from gatewise.symbolic.binding import form_of, place
-from gatewise.symbolic.cell import program
+from gatewise.symbolic.cell import form_of, place_of_symbol, program
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.formula import C_PREV, H_PREV, C, Formula, H, Symbol, X
 from gatewise.symbolic.program import PARAMETER, Program, sized
-from gatewise.symbolic.symbols import C_PREV, H_PREV, C, H, X
 
 Answers = dict[str, Array]
 AllowedBy = Mapping[str, Array]
@@ -384,7 +382,7 @@ def _parameters_by_symbol(cell_program: Program, p: Parameters) -> dict[Symbol, 
     """Return the values of the parameters' symbols of a cell's program."""
     values: dict[Symbol, Any] = {}
     for symbol in cell_program.of_kind(PARAMETER):
-        found = place(cell_program.form, symbol, p.recurrent_size)
+        found = place_of_symbol(cell_program.form, symbol, p.recurrent_size)
         if found is not None:
             array = getattr(p, found[0])
             values[symbol] = array[found[1]] if found[1] else array

@@ -1,4 +1,4 @@
-"""An engine judged on all cases: a row for each feature."""
+"""An engine judged on generated cases, made as small as they can be, or on models of the user's own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,62 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from gatewise.errors import OptionError, join_names
+import numpy as np
+
+from gatewise.errors import FileError, GatewiseError, OptionError, join_names
+from gatewise.interop.onnx.packages import import_onnx
 from gatewise.judge import designs
-from gatewise.judge.designs import Design, draw
+from gatewise.judge.designs import FILE, Design, draw
 from gatewise.judge.formats import onnx_model
+from gatewise.judge.messages import AnyArray, CaseMessage
 from gatewise.judge.process import REFUSED
 from gatewise.judge.scripts import save_cases, script
-from gatewise.judge.shrinking import shrink
 from gatewise.judge.subjects import Subject
 from gatewise.judge.verdicts import IGNORED, READING, RIGHT, ROUGH, UNDECIDED, WRONG, CaseVerdict
+from gatewise.opening.verifying import verify
 from gatewise.progress import working
 from gatewise.showing import counted
+
+SIZES = ("num_steps", "batch_size", "hidden_size", "input_size")
+MAX_RUNS = 200  # of the engine, for one case
+
+
+def shrink(subject: Subject, verdict: CaseVerdict) -> CaseVerdict:
+    """Return the verdict on the smallest case that fails as a given one does; the engine is started if need be."""
+    runs, smallest = 0, verdict
+
+    def failing(design: Design) -> CaseVerdict | None:
+        """Return the verdict on a smaller case if it fails in the same way."""
+        nonlocal runs
+        if runs >= MAX_RUNS or not subject.can_express(design):
+            return None
+        runs += 1
+        trial = draw(design)
+        found = subject.judge.verdict(trial, subject.process.run(subject.message(trial)), explain=False)
+        if (found.difference is None) != (verdict.difference is None):
+            return None  # a wrong shape is another fault than a wrong number
+        wrong = {WRONG, IGNORED}
+        return found if found.kind == verdict.kind or {found.kind, verdict.kind} <= wrong else None
+
+    changed = True
+    while changed:
+        changed, design = False, smallest.design
+        for attribute in sorted(design.attributes):
+            if (found := failing(smallest.design.without(attribute))) is not None:
+                smallest, changed = found, True
+        for name in SIZES:
+            for size in range(1, min(getattr(smallest.design, name), 12)):
+                resized: dict[str, Any] = {name: size}
+                if (found := failing(replace(smallest.design, **resized))) is not None:
+                    smallest, changed = found, True
+                    break
+    if smallest is verdict:
+        return verdict
+    sentence = smallest.sentence or verdict.sentence  # that about a wrong shape has its numbers
+    return replace(smallest, kind=verdict.kind, sentence=sentence, about=verdict.about, causes=verdict.causes)
+
 
 GIVE_UP = 5  # cases in a row without a result after a crash or the time limit: the rest is not tried
 
@@ -217,3 +261,82 @@ _ORDER = ("crashed", "timed out", "no result", WRONG, IGNORED, READING, ROUGH, "
 
 def _severity(verdict: CaseVerdict) -> int:
     return _ORDER.index(verdict.kind)
+
+
+NUM_STEPS, BATCH_SIZE = 12, 2
+_VERDICTS = {"rounding": RIGHT, "mistake": WRONG, "undecided": UNDECIDED}
+
+
+def judge_models(subject: Subject, models: Iterable[Path], seed: int) -> Judgement:
+    """Return the judgement of an engine on models from files, a row for each. The engine is stopped afterwards."""
+    process = subject.process
+    try:
+        if subject.format is not onnx_model:
+            return Judgement(subject.name, "", (), (), "it doesn't read ONNX models")
+        contents = [(path, _bytes_of(path)) for path in models]
+        if problem := process.start():
+            return Judgement(subject.name, "", (), (), problem)
+        verdicts = [(path, _verdict(subject, path, data, seed)) for path, data in contents]
+        rows = tuple(Row(path.name, verdict.kind, verdict.sentence, 1, verdict) for path, verdict in verdicts)
+        return Judgement(subject.name, process.version, rows, tuple(verdict for _, verdict in verdicts))
+    finally:
+        process.stop()
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise FileError(f"cannot read {path}: {problem.strerror or problem}") from None
+
+
+def _verdict(subject: Subject, path: Path, data: bytes, seed: int) -> CaseVerdict:
+    """Return the verdict on one model."""
+    design = Design(feature=path.name, values=FILE, seed=seed)
+    try:
+        model = import_onnx().load_model_from_string(data)
+    except Exception as problem:  # protobuf's own
+        return CaseVerdict(design, "refused", f"gatewise cannot read it: {problem}")
+    inputs = {}
+    rng = np.random.default_rng(seed)
+    for place, (name, shape, dtype) in enumerate(_inputs(model)):
+        if dtype.kind != "f":
+            return CaseVerdict(design, "refused", f"gatewise draws no input of type {dtype}, which {name} has")
+        # The first input is the sequence; the others are initial states.
+        inputs[name] = (rng.standard_normal(shape) if place == 0 else np.zeros(shape)).astype(dtype)
+    names = [value.name for value in model.graph.output]
+    if not inputs or not names:
+        return CaseVerdict(design, "refused", "it has no input or no output")
+    arrays: dict[str, AnyArray] = {"model": np.frombuffer(data, np.uint8), **inputs}
+    reply = subject.process.run(CaseMessage({"outputs": names}, arrays))
+    if reply.failure:
+        return CaseVerdict(design, reply.failure, reply.message)
+    try:
+        found = verify(path, next(iter(inputs.values())), reply.outputs[names[0]], axes="time,batch,feature")
+    except (GatewiseError, KeyError) as problem:
+        return CaseVerdict(design, "refused", f"gatewise cannot compare it: {problem}")
+    worst = max(found.differences, key=lambda difference: difference.excess)
+    causes = found.causes or ("no single edit of the cell explains it",)
+    return CaseVerdict(
+        design,
+        _VERDICTS[found.verdict],
+        causes[0] if found.verdict == "mistake" else "",
+        causes=found.causes,
+        place=worst.where if found.verdict == "mistake" else "",
+        difference=worst,
+    )
+
+
+def _inputs(model: Any) -> Iterator[tuple[str, list[int], np.dtype[Any]]]:
+    """Yield the name, shape and type of each input of a model; sizes that are open get those of a short batch."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        if value.name in stored:
+            continue
+        tensor = value.type.tensor_type
+        shape = []
+        for place, dim in enumerate(tensor.shape.dim):
+            named_batch = "batch" in dim.dim_param.lower() or dim.dim_param in ("N", "B")
+            is_batch = named_batch or (place == 1 and "time" not in dim.dim_param.lower())
+            shape.append(dim.dim_value or (BATCH_SIZE if is_batch else NUM_STEPS))
+        yield value.name, shape, import_onnx().helper.tensor_dtype_to_np_dtype(tensor.elem_type)

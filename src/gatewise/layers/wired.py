@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gatewise.equations import NO_DROPOUT, DropoutMasks
 from gatewise.layers.lstm import LSTM
-from gatewise.symbolic import binding
-from gatewise.symbolic.cell import program
+from gatewise.symbolic.cell import form_of, program
 from gatewise.symbolic.wiring import WiredCell, Wiring
 
 
@@ -18,9 +17,7 @@ def wiring_of(
         masks = [None] * len(row) if dropout is None else dropout[number]
         cells.append(
             tuple(
-                WiredCell(
-                    program(binding.form_of(cell.parameters, cell_masks or NO_DROPOUT)), cell.parameters, direction
-                )
+                WiredCell(program(form_of(cell.parameters, cell_masks or NO_DROPOUT)), cell.parameters, direction)
                 for cell, direction, cell_masks in zip(row, lstm.directions, masks, strict=True)
             )
         )

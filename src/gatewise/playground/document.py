@@ -17,32 +17,31 @@ import numpy as np
 from gatewise.errors import GatewiseError
 from gatewise.insight.memory import timescales
 from gatewise.languages import language
-from gatewise.languages.translation import translated
+from gatewise.languages.language import translated
 from gatewise.margins import largest_first
-from gatewise.playground import edits, lesson, quantities
+from gatewise.playground import lesson, quantities
 from gatewise.playground.sequence_run import SequenceRun
 from gatewise.playground.words import formulas, words
 from gatewise.records.trace import Trace
-from gatewise.render.plain import numbers, packed
-from gatewise.render.program import Write, of_wiring, values
+from gatewise.render.data import Write, numbers, packed, values, wiring_document
 from gatewise.render.text import clean
 from gatewise.showing import counted
-from gatewise.symbolic import binding
+from gatewise.symbolic.cell import mask_values
 from gatewise.symbolic.wiring import WiredCell, Wiring
 
 FORMAT, VERSION = "gatewise page", 1
-MOST_WORKED_OUT = 32  # units of a model whose steps may be worked out by hand on its page
+MAX_WORKED_UNITS = 32  # units of a model whose steps may be worked out by hand on its page
 # Options of the command line in a note.
 OPTIONS = re.compile(r" \([^()]*--[a-z][^()]*\)|; [^;.]*--[a-z][^;.]*|--[a-z][\w-]* \w+: ")
 Object = dict[str, Any]
 
 
-def of_scene(run: SequenceRun, title: str, about: Sequence[str]) -> Object:
+def scene_document(run: SequenceRun, title: str, about: Sequence[str]) -> Object:
     """Return the document of a scene of a teaching page: a small run, with what asking and judging take."""
     return _page_document(run, title, about, numbers) | _lesson_of(run)
 
 
-def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Object], lang: str = "en") -> Object:
+def scenes_document(title: str, scenes: Mapping[str, Object], chapters: Sequence[Object], lang: str = "en") -> Object:
     """Return the document of a teaching page: its scenes by name, and the chapters over all of them.
 
     It has once what is the same in all scenes; ``scenes`` has lists of the rest, in their order, in which similar texts
@@ -57,11 +56,11 @@ def of_scenes(title: str, scenes: Mapping[str, Object], chapters: Sequence[Objec
     return {**alike, **shared, "scenes": differing}
 
 
-def of_run(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str = "en") -> Object:
+def run_document(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str = "en") -> Object:
     """Return the document of the playground's page of a model's run."""
     document = _page_document(run, title or language.words_in(lang)["titles"]["page"], notes, packed)
     document |= {"lang": lang, "phrases": language.phrases(lang, lessons=False)}
-    if run.num_units <= MOST_WORKED_OUT:
+    if run.num_units <= MAX_WORKED_UNITS:
         document |= _lesson_of(run)
     if run.num_units > len(run.lstm.cells()):
         document["sorted"] = [[_units_by_timescale(cell, run.sequence) for cell in row] for row in run.cells]
@@ -70,7 +69,7 @@ def of_run(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str 
 
 def _lesson_of(run: SequenceRun) -> Object:
     """Return the edits and constants for asking and judging."""
-    return {"edits": edits.of_wiring(run.wiring()), "grader": lesson.grader()}
+    return {"edits": quantities.edits_of_wiring(run.wiring()), "grader": lesson.grader()}
 
 
 def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Write) -> Object:
@@ -82,17 +81,17 @@ def _page_document(run: SequenceRun, title: str, notes: Sequence[str], write: Wr
         "written_by": f"gatewise {version('gatewise')}",
         "title": clean(title),
         "about": [*(clean(OPTIONS.sub("", note)) for note in notes), *_sentences_about(run)],
-        **computed(run, wiring, write),
+        **computed_values(run, wiring, write),
         "words": words(wiring),
         "formulas": formulas(wiring),
     }
 
 
-def computed(run: SequenceRun, wiring: Wiring, write: Write) -> Object:
+def computed_values(run: SequenceRun, wiring: Wiring, write: Write) -> Object:
     """Return the part of a document that the page computes with: programs, quantities, wiring, numbers, labels."""
     return {
-        **of_wiring(wiring, write),
-        "quantities": quantities.of_wiring(wiring),
+        **wiring_document(wiring, write),
+        "quantities": quantities.quantities_of_wiring(wiring),
         "inputs": {
             "x": write(run.x) if run.tokens is None else run.tokens.tolist(),
             "valid": None if run.valid is None else run.valid.tolist(),
@@ -113,7 +112,7 @@ def _dropout_masks(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], writ
         return None
     return [
         [
-            values(binding.dropout_masks(wired.program.form, wired.parameters, run.dropout(cell)), write)
+            values(mask_values(wired.program.form, wired.parameters, run.dropout(cell)), write)
             for wired, cell in zip(cells, row, strict=True)
         ]
         for cells, row in zip(layers, run.cells, strict=True)

@@ -28,7 +28,7 @@ from gatewise.grading.judging import MAX_SHARE_OFF, MAX_UNITS_OFF, MIN_CUT_SHARE
 from gatewise.languages import language
 from gatewise.playground.assembly import asset
 
-FILE = "chapters.json"
+CHAPTERS_FILE = "chapters.json"
 TOLERANCE = 0.0005  # of every number that a chapter of the page asks for: three decimals
 
 
@@ -40,7 +40,7 @@ def chapters(lang: str = "en") -> list[dict[str, Any]]:
     sentence and what was learned, and a sentence for each mistake, which the language's file has under the same key.
     """
     words = language.words_in(lang)["chapters"]
-    return [_with_texts(chapter, words[chapter["key"]]) for chapter in json.loads(asset(FILE))]
+    return [_with_texts(chapter, words[chapter["key"]]) for chapter in json.loads(asset(CHAPTERS_FILE))]
 
 
 def _with_texts(chapter: dict[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,24 +21,24 @@ from gatewise.interop.refusals import reading
 from gatewise.layers import LSTM
 from gatewise.margins import LARGEST, is_in_range
 from gatewise.parameters import Parameters
-from gatewise.playground.document import MOST_WORKED_OUT, Object, of_scene, of_scenes
+from gatewise.playground.document import MAX_WORKED_UNITS, Object, scene_document, scenes_document
 from gatewise.playground.sequence_run import sequence_run_of
 from gatewise.records.labels import Labels
 from gatewise.records.step import State
 from gatewise.render import text
-from gatewise.symbolic import binding
+from gatewise.symbolic.cell import parameter_values, place_of_symbol, size_of_axes
 from gatewise.symbolic.formula import Symbol
 from gatewise.symbolic.program import Form
 from gatewise.walkthrough.bound import BoundStep, bind_backward
 from gatewise.walkthrough.notation import DEFAULT
 
-MOST = (MOST_WORKED_OUT, 100, 500)  # units, features and steps
-MOST_IN_SIZE = LARGEST["float64"]  # of every number of a lesson, given or computed
+MAX_SIZES = (MAX_WORKED_UNITS, 100, 500)  # units, features and steps
+MAX_ABSOLUTE = LARGEST["float64"]  # of every number of a lesson, given or computed
 LESSON = {"title": 200, "about?": (2000, 0, 10), "features?": (100, 1, 100), "units?": (100, 1, 100)}
 LESSON |= {"given": dict, "variant?": dict, "chapters": (object, 1, 50)}  # rules: see `_checked`
 
 
-def of_lesson(path: str | os.PathLike[str], lang: str) -> Object:
+def lesson_document(path: str | os.PathLike[str], lang: str) -> Object:
     """Return the document of a lesson's page, or raise a FileError that names the first wrong place in its file."""
     source = readable(path)
     with reading(str(source)):
@@ -48,24 +48,24 @@ def of_lesson(path: str | os.PathLike[str], lang: str) -> Object:
     with reading(str(source), GatewiseError):
         if problem.x.shape[1] > 1 or {"dh", "dc_next"} & lesson["given"].keys():
             raise FileError("given must be one sequence, without dh and dc_next: the loss is the last hidden state")
-        if any(size > most for size, most in zip(sizes, MOST, strict=True)):
-            raise FileError(f"given has {sizes} units, features and steps; at most {MOST} are allowed")
+        if any(size > most for size, most in zip(sizes, MAX_SIZES, strict=True)):
+            raise FileError(f"given has {sizes} units, features and steps; at most {MAX_SIZES} are allowed")
         for name, array in problem.given_arrays().items():
             if not is_in_range(array, p.weight.dtype):
-                raise FileError(f"given.{name} has a number above {MOST_IN_SIZE:g} in size; no number may be larger")
+                raise FileError(f"given.{name} has a number above {MAX_ABSOLUTE:g} in size; no number may be larger")
         labels = Labels(features=lesson.get("features"), units=lesson.get("units"))
         run = sequence_run_of(LSTM.from_cells(p), problem.x, 0, {"state": ((problem.state,),), "labels": labels})
-        scene = of_scene(run, lesson["title"], lesson.get("about", ()))
+        scene = scene_document(run, lesson["title"], lesson.get("about", ()))
         chapters = _checked(lesson["chapters"], (_chapter(scene["program"][0], problem), 1, 50), "chapters")
         filled = [{"focus": {}, "edits": [], "mistakes": [], "after": ""} | chapter for chapter in chapters]
         for n, chapter in enumerate(filled):
             _require_answerable(chapter, problem, f"chapters[{n}]")
-    return of_scenes(lesson["title"], {"lesson": scene}, filled, lang)
+    return scenes_document(lesson["title"], {"lesson": scene}, filled, lang)
 
 
 def _chapter(program: Object, problem: Problem) -> Object:
     """Return the rules of a chapter about a problem's cell."""
-    sizes, step = binding.sizes(problem.parameters), range(len(problem.x))
+    sizes, step = size_of_axes(problem.parameters), range(len(problem.x))
     given = {line["symbol"]: line for line in program["given"] if line["kind"] != "gradient"}
     computed = {line["left"]: line for line in (*program["forward"], *program["backward"]) if not line["sums"]}
 
@@ -95,7 +95,7 @@ def _require_answerable(chapter: Object, problem: Problem, place: str) -> None:
         raise FileError(f"{place}.ask.hide leaves {asked} in sight; it must hide what is asked for")
     right = _asked_number(problem, chapter["edits"], ask)
     if right is None:
-        raise FileError(f"{place}.ask is for {asked}, which depends on a number above {MOST_IN_SIZE:g} in size")
+        raise FileError(f"{place}.ask is for {asked}, which depends on a number above {MAX_ABSOLUTE:g} in size")
     near = ask["tolerance"] + float(rounding(np.array(right)))  # the same on every CPU, and in the browser
     for n, value in enumerate(values):
         if abs(value - right) <= near or value in values[:n]:
@@ -112,7 +112,7 @@ def _asked_number(problem: Problem, edits: Sequence[Object], ask: Object) -> flo
     p, x, state = problem.parameters, problem.x.copy(), State(problem.state.h.copy(), problem.state.c.copy())
     form, arrays = Form(p.variant, p.projection is not None), {name: array.copy() for name, array in p.arrays().items()}
     places = {
-        text.formula(symbol): binding.place(form, symbol, p.recurrent_size) for symbol in binding.parameters(form, p)
+        text.formula(symbol): place_of_symbol(form, symbol, p.recurrent_size) for symbol in parameter_values(form, p)
     }
     entries = {name: arrays[place[0]][place[1]] for name, place in places.items() if place is not None}
     for edit in edits:
@@ -146,7 +146,7 @@ def _checked(value: Any, rule: Any, place: str) -> Any:
     of a text, or the most of a number above 0; of a list, the rule of its entries, and their least and most number; of
     an object, the rules of its keys, with a ? behind those that may be missing, and under "" what returns more of them.
     """
-    is_number = type(value) in (int, float) and abs(value) <= MOST_IN_SIZE
+    is_number = type(value) in (int, float) and abs(value) <= MAX_ABSOLUTE
     match rule:
         case None:
             allowed, holds = "null, for a parameter has no steps", value is None
@@ -171,7 +171,7 @@ def _checked(value: Any, rule: Any, place: str) -> Any:
             allowed = f"a text of 1 to {rule:,} characters, not all blank"
             holds = isinstance(value, str) and len(value) <= rule and text.clean(value) != ""
         case _:
-            number = f"a number from {-MOST_IN_SIZE:g} to {MOST_IN_SIZE:g}"
+            number = f"a number from {-MAX_ABSOLUTE:g} to {MAX_ABSOLUTE:g}"
             allowed = {float: number, bool: "true or false"}.get(rule, "an object")
             holds = is_number if rule is float else isinstance(value, rule)
     if not holds:

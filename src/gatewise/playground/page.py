@@ -13,16 +13,16 @@ from gatewise.files import storage
 from gatewise.languages.language import require_language, words_of_markup
 from gatewise.opening.run import run_of
 from gatewise.playground.assembly import assemble
-from gatewise.playground.document import of_run
-from gatewise.playground.lesson_file import of_lesson
+from gatewise.playground.document import run_document
+from gatewise.playground.lesson_file import lesson_document
 from gatewise.playground.scenes import teaching
 from gatewise.playground.sequence_run import KINDS, SequenceRun, sequence_run_of
 from gatewise.progress import working
 
-MOST_INLINE = 20e6  # characters of a page in a cell of a notebook
-RATE = 5e7  # bytes of a page that are written in a second, about
-FRAME = 300_000  # bytes of a page without a model's numbers, about
-HEIGHT = 900  # pixels of it there
+MAX_INLINE = 20e6  # characters of a page in a cell of a notebook
+BYTES_PER_SECOND = 5e7  # bytes of a page that are written in a second, about
+FRAME_BYTES = 300_000  # bytes of a page without a model's numbers, about
+FRAME_HEIGHT = 900  # pixels of it there
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,12 +60,12 @@ class Page:
 
     def _repr_html_(self) -> str:
         """Return the page in a frame for Jupyter; one that is too large, as a sentence that says so."""
-        if len(self.html) > MOST_INLINE:
+        if len(self.html) > MAX_INLINE:
             size = f"{len(self.html) / 1e6:,.0f} MB"
             return f"<p>A page of {size} is too large for a notebook: save('page.html') writes it.</p>"
         return (
             f'<iframe title="{escape(self.title)}" sandbox="allow-scripts allow-downloads" width="100%"'
-            f' height="{HEIGHT}" name="notebook" srcdoc="{escape(self.html)}"></iframe>'
+            f' height="{FRAME_HEIGHT}" name="notebook" srcdoc="{escape(self.html)}"></iframe>'
         )
 
 
@@ -140,7 +140,7 @@ def page(
     if model is None:
         if extra := ["x"] * (x is not None) + [*options]:
             raise OptionError(f"the teaching page takes no {extra[0]}: give a model first")
-        return assembled(teaching(lang) if lesson is None else of_lesson(lesson, lang))
+        return assembled(teaching(lang) if lesson is None else lesson_document(lesson, lang))
     run = run_of(model, x, options, "a page of", f"a page is of {KINDS}")
     sentences = (*notes, *(f"Note: {note}." for note in run.notes))
     return page_of(sequence_run_of(run, None, sequence, {}), title, sentences, lang)
@@ -148,8 +148,8 @@ def page(
 
 def page_of(run: SequenceRun, title: str | None, notes: Sequence[str], lang: str) -> Page:
     """Return the playground's page of a run in a language."""
-    with working("writing the page", None, size_of(run) / RATE):
-        return assembled(of_run(run, title, notes, lang))
+    with working("writing the page", None, size_of(run) / BYTES_PER_SECOND):
+        return assembled(run_document(run, title, notes, lang))
 
 
 def assembled(document: dict[str, Any]) -> Page:
@@ -159,4 +159,4 @@ def assembled(document: dict[str, Any]) -> Page:
 
 def size_of(run: SequenceRun) -> float:
     """Return about how many bytes the page of a run takes."""
-    return FRAME + run.num_numbers * run.first.parameters.dtype.itemsize * 4 / 3  # which base64 makes of them
+    return FRAME_BYTES + run.num_numbers * run.first.parameters.dtype.itemsize * 4 / 3  # which base64 makes of them

@@ -1,19 +1,4 @@
-"""Quantities of programs as records, so that the page reads no meaning from a name.
-
-=============== ============================================================================
-``text``        its name in programs and addresses
-``base``        the letters of its symbol
-``below``       those below them
-``gate``        the gate that it belongs to, or None
-``rest``        the letters below besides the gate
-``hue``         the letter of the quantity in whose hue it is drawn, or None
-``gradient_of`` the quantity that it is the gradient of, or None
-``role``        its role, or that of all parameters like it, or ""
-``amount``      whether its values lie between 0 and 1
-=============== ============================================================================
-
-The ``roles`` of a program name the quantity that has each role.
-"""
+"""Quantities of programs and their likely mistakes, as records that the page evaluates."""
 
 from __future__ import annotations
 
@@ -22,12 +7,29 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.gates import LETTERS, NAMES
-from gatewise.grading.edits.edit import gate_of
+from gatewise.grading.edits.edit import LIKELY, EditContext, gate_of
+from gatewise.grading.edits.enumeration import enumerate_edits
 from gatewise.render import text
-from gatewise.symbolic.formula import Formula, FunctionCall, Product, Sum, Symbol, symbols
+from gatewise.render.data import formula_tree
+from gatewise.symbolic.formula import (
+    C_PREV,
+    DY,
+    H_PREV,
+    C,
+    Formula,
+    FunctionCall,
+    G,
+    H,
+    O,
+    Product,
+    Sum,
+    Symbol,
+    X,
+    d,
+    symbols,
+)
 from gatewise.symbolic.heads import B_Y, OUTPUT, READ, SKIPPED, Head, head_equations, head_inputs
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.symbols import C_PREV, DY, H_PREV, C, G, H, O, X, d
 from gatewise.symbolic.wiring import BACKWARD, FORWARD, MERGED, Wiring
 
 Object = dict[str, Any]
@@ -42,27 +44,27 @@ PARAMETER_ROLES = {
 }
 
 
-def of_wiring(wiring: Wiring) -> Object:
+def quantities_of_wiring(wiring: Wiring) -> Object:
     """Return the records and roles of a wiring's programs, of its merging of directions, and of its head.
 
     Returns
     -------
     dict
-        ``cells``: of each program, in the order of `render.program.of_wiring`; ``merge``; ``head``, or None.
+        ``cells``: of each program, in the order of `render.data.wiring_document`; ``merge``; ``head``, or None.
     """
     return {
-        "cells": [of_program(program) for program in wiring.programs],
-        "merge": of_merge(),
+        "cells": [quantities_of_program(program) for program in wiring.programs],
+        "merge": quantities_of_merge(),
         "head": None if wiring.head is None else _records_of_head(wiring.head),
     }
 
 
-def of_program(program: Program) -> Object:
+def quantities_of_program(program: Program) -> Object:
     """Return the records and roles of a cell's program."""
-    return _records_and_roles(program.axes, roles(program), program.forward)
+    return _records_and_roles(program.axes, roles_of_symbols(program), program.forward)
 
 
-def roles(program: Program) -> dict[str, Symbol]:
+def roles_of_symbols(program: Program) -> dict[str, Symbol]:
     """Return by role, such as forget gate or previous cell state, the quantity of a cell's program that has it.
 
     Zoneout and clips set the sum of the kept and the written part apart from the cell state that is carried, and a
@@ -95,7 +97,7 @@ def _multiplies_output_gate(right: Formula) -> bool:
     return isinstance(right, Product) and O in right.factors
 
 
-def of_merge() -> Object:
+def quantities_of_merge() -> Object:
     """Return the records and roles of the merging of directions."""
     of_roles = {"forward_output": FORWARD, "backward_output": BACKWARD, "output": MERGED, "output_gradient": d(MERGED)}
     return _records_and_roles([*of_roles.values(), d(FORWARD), d(BACKWARD)], of_roles, ())
@@ -140,4 +142,54 @@ def _quantity_record(symbol: Symbol, role: str | None, amount: bool) -> Object:
         "gradient_of": text.formula(plain) if symbol.d else None,
         "role": role or PARAMETER_ROLES.get(base if not symbol.d else "", ""),
         "amount": amount,
+    }
+
+
+TERMS = ("missing bias", "missing term", "missing factor", "missing part", "1 - left out", "missing power")
+FUNCTIONS = ("no tanh on the cell", "no nonlinearity", "forgotten derivative")
+PARTS = ("missing clip", "missing projection", "missing division", "missing layer norm")
+STATES = ("old cell for the new", "new cell for the old", "hidden for cell", "cell for hidden")
+GATES = ("another gate", "another gate's weights", "another gate's bias", "forget and input exchanged")
+ORDER = ("order of [h; x]",)
+OTHERS = ("one minus a gate", "sigmoid for tanh", "tanh for sigmoid", "order of operations", "doubled bias")
+SLOPES = ("derivative of the sum", "derivative twice", "another gradient")
+USUAL = ("missing bias", *ORDER, "wrong sign")  # told even if few digits cannot tell them from others
+SLIPS = (*FUNCTIONS, *TERMS, *PARTS, *STATES, "wrong sign", *ORDER, *GATES, *OTHERS, *SLOPES)  # the likeliest first
+
+
+def edits_of_wiring(wiring: Wiring) -> list[Object]:
+    """Return the edits of each program of a wiring, in the order of `render.data.wiring_document`."""
+    programs = wiring.programs.items()
+    return [
+        edits_document(EditContext(program, p.recurrent_size, p.recurrent_size + p.input_size))
+        for program, p in programs
+    ]
+
+
+def edits_document(context: EditContext) -> Object:
+    """Return the learner's slips in a program (edits of its equations) as plain data for the page, the likeliest first.
+
+    Returns
+    -------
+    dict
+        ``edits``: each with its ``kind``, its ``words`` (``{}`` stands for the equation), its ``target``, and the
+        number of the right side that it makes, ``form``. ``forms``: these right sides, as trees. ``usual``: kinds that
+        a person is told even if few digits cannot tell them from others.
+    """
+    every = [(edit, left) for left, edits in enumerate_edits(context).items() for edit in edits if edit.tier == LIKELY]
+    likely = sorted((pair for pair in every if pair[0].kind in SLIPS), key=lambda pair: SLIPS.index(pair[0].kind))
+    forms = list(dict.fromkeys(edit.right for edit, _ in likely))
+    numbers = {right: number for number, right in enumerate(forms)}
+    return {
+        "edits": [
+            {
+                "kind": edit.kind,
+                "words": edit.words.replace("^2", "²"),  # formulas as the page writes them
+                "target": text.formula(left),
+                "form": numbers[edit.right],
+            }
+            for edit, left in likely
+        ],
+        "usual": USUAL,
+        "forms": [formula_tree(right) for right in forms],
     }

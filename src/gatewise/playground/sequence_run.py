@@ -26,9 +26,9 @@ from gatewise.showing import counted
 from gatewise.symbolic.wiring import Wiring
 
 KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
-MOST_NUMBERS = 60_000_000  # of the model and its input: 320 MB of float32
-MOST_VALUES = 5_000_000  # units, at all steps: the browser keeps some twenty numbers of each
-MOST_PRODUCTS = 5_000_000_000  # in the sums of all steps: for which a browser takes about half a minute
+MAX_NUMBERS = 60_000_000  # of the model and its input: 320 MB of float32
+MAX_VALUES = 5_000_000  # units, at all steps: the browser keeps some twenty numbers of each
+MAX_PRODUCTS = 5_000_000_000  # in the sums of all steps: for which a browser takes about half a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +136,10 @@ def sequence_run_of(
 def _require_small_enough(run: SequenceRun) -> None:
     """Raise OptionError for a run whose page would be too large for a browser."""
     steps, units, numbers = run.lstm.num_steps, run.num_units, run.num_numbers
-    if numbers > MOST_NUMBERS:
-        raise OptionError(f"a page holds at most {MOST_NUMBERS:,} numbers; this model and its input have {numbers:,}")
+    if numbers > MAX_NUMBERS:
+        raise OptionError(f"a page holds at most {MAX_NUMBERS:,} numbers; this model and its input have {numbers:,}")
     work = sum(cell.parameters.weight.size for row in run.cells for cell in row)
-    for counts, per_step, most in (("states of units", units, MOST_VALUES), ("products in sums", work, MOST_PRODUCTS)):
+    for counts, per_step, most in (("states of units", units, MAX_VALUES), ("products in sums", work, MAX_PRODUCTS)):
         if steps * per_step > most:
             raise OptionError(
                 f"a page shows at most {most:,} {counts}, at all steps together; this run has {steps * per_step:,}:"

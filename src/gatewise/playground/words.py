@@ -1,4 +1,4 @@
-"""Words and formulas about a page's programs: sentences, names, templates and source, which the page fills in."""
+"""Words, formulas and NumPy source about a page's programs, which the page fills in."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from typing import Any
 from gatewise.files.tables import FORMULA
 from gatewise.gates import LETTERS, NAMES, index
 from gatewise.grading.edits.edit import GATE_NAMES
-from gatewise.playground import source
-from gatewise.render import slots, text
+from gatewise.render import code, slots, text
+from gatewise.render.data import formula_tree
 from gatewise.render.layout import write_words
-from gatewise.render.program import formula_tree
+from gatewise.render.notebook import function_names, setup, wrapped
 from gatewise.symbolic import heads
-from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.heads import Head, head_equations, head_inputs
-from gatewise.symbolic.program import Program
-from gatewise.symbolic.symbols import (
+from gatewise.symbolic.formula import (
     C_NEW,
     C_NORM,
     C_PREV,
@@ -30,19 +27,61 @@ from gatewise.symbolic.symbols import (
     H_PREV,
     H_RAW,
     C,
+    Formula,
     H,
     M,
     R,
+    Symbol,
     X,
     Z,
     d,
 )
+from gatewise.symbolic.heads import Head, head_equations, head_inputs
+from gatewise.symbolic.nonlinearities import ARGUMENT, definition, textbook
+from gatewise.symbolic.program import GRADIENT, Assignment, Program
 from gatewise.symbolic.wiring import Wiring
-from gatewise.walkthrough import grouping, quantity_sentences, sentences
-from gatewise.walkthrough.quantity_sentences import QuantitySentence
-from gatewise.walkthrough.sentences import Wording
+from gatewise.walkthrough import grouping, sentences
+from gatewise.walkthrough.sentences import QuantitySentence, Wording
+from gatewise.walkthrough.setting import activations_of
 
 Object = dict[str, Any]
+USED_NAMES = ("show", "a")
+
+
+def source_of_program(program: Program) -> Object:
+    """Return the NumPy source of a program's step, without the numbers that it is given.
+
+    Returns
+    -------
+    dict
+        ``head``: the first lines. ``forward`` and ``backward``: each ``given``, pairs of a quantity and what it is
+        called, whose numbers come next, and the ``lines`` that compute and print the rest.
+    """
+    allotted = code.NameAllocator(*USED_NAMES)
+    functions = function_names(activations_of(program.form.variant), allotted)
+    names = {symbol: allotted.name(symbol, code.identifier(symbol)) for symbol in program.axes}
+    head = setup("all")
+    for activation, name in functions.items():
+        if activation.name != "tanh":
+            body: Formula = textbook(activation) if activation.name == "sigmoid" else definition(activation)
+            head += f"\n\n\ndef {name}(a):\n    return {code.expression(body, {ARGUMENT: 'a'})}"
+
+    def source_lines(equations: tuple[Assignment, ...]) -> list[str]:
+        lines = [f"{names[line.left]} = {code.expression(line.right, names, functions)}" for line in equations]
+        printed = ", ".join(f"{name}={name}" for name in (names[line.left] for line in equations))
+        return [*lines, "", wrapped(f"show({printed})", 5)]
+
+    def variables(*, backward: bool) -> list[list[str]]:
+        symbols = [given.symbol for given in program.given if (given.kind == GRADIENT) == backward]
+        return [[text.formula(symbol), names[symbol]] for symbol in symbols]
+
+    return {
+        "head": head,
+        "forward": {"given": variables(backward=False), "lines": source_lines(program.forward)},
+        "backward": {"given": variables(backward=True), "lines": source_lines(program.backward)},
+    }
+
+
 HUES = {
     name: f"quantity-{letter}" for letter, name in zip("ifgoch", (*NAMES, "cell_state", "hidden_state"), strict=True)
 }
@@ -59,7 +98,7 @@ def words(wiring: Wiring) -> list[Object]:
         ``moment``: what happens in a unit.
         ``conditions``: of the cases in these, by their numbers. ``each``: what is said of few units or of many.
         ``weights``: what is said of the largest gradient. ``gates``: the columns of a table of gates. ``formula``: what
-        formulas begin with in spreadsheets. ``source``: see `gatewise.playground.source`.
+        formulas begin with in spreadsheets. ``source``: see `gatewise.playground.words`.
     """
     cells = [_words_about_program(program, p.recurrent_size, p.input_size) for program, p in wiring.programs.items()]
     return (
@@ -86,24 +125,22 @@ def _with_hue_classes(node: Any) -> Any:
 def _words_about_program(program: Program, recurrent: int, inputs: int) -> Object:
     """Return the page's words about one program: names, sentences with their conditions, source (see `words`)."""
     conditions: list[Formula] = []
-    sayings = {
-        key: _sentence_data(about, conditions) for key, about in quantity_sentences.quantity_sentences(program).items()
-    }
-    moment = _sentence_data(quantity_sentences.moment_sentence(program), conditions)
+    sayings = {key: _sentence_data(about, conditions) for key, about in sentences.quantity_sentences(program).items()}
+    moment = _sentence_data(sentences.moment_sentence(program), conditions)
     fixed = {
-        "input": [quantity_sentences.INPUT],
-        "arriving": [quantity_sentences.ARRIVING_AT_OUTPUT],
-        "sums": [quantity_sentences.SUMS],
-        "combined_input": quantity_sentences.masks(program),
+        "input": [sentences.INPUT],
+        "arriving": [sentences.ARRIVING_AT_OUTPUT],
+        "sums": [sentences.SUMS],
+        "combined_input": sentences.dropout_masks_of(program),
     }
     if Z in program.axes:
-        fixed["combined_input"].append(quantity_sentences.combined(program, recurrent, inputs))
+        fixed["combined_input"].append(sentences.combined(program, recurrent, inputs))
     sayings |= {
         key: {"words": " ".join(write_words(line, text.formula) for line in lines)} for key, lines in fixed.items()
     }
     of = {X: "input", H_PREV: "input", C_PREV: "input"}
     of |= dict.fromkeys((DY, DH, DH_NEXT, DC_NEXT), "arriving")
-    for sections in (grouping.forward(program.forward), grouping.backward(program.backward)):
+    for sections in (grouping.forward_by_section(program.forward), grouping.backward_by_section(program.backward)):
         of |= {line.left: key for key, lines in sections.items() for line in lines if _is_of(line.left, key)}
     of |= {d(program.form.computed(Symbol(k))): f"d_{NAMES[index(k)]}" for k in program.form.weighted_gates}
     matrices = [line.left for line in program.backward if line.sums and line.left.base in "WU"]
@@ -113,11 +150,11 @@ def _words_about_program(program: Program, recurrent: int, inputs: int) -> Objec
         "of": {text.formula(symbol): key for symbol, key in of.items() if key in sayings or key == "d_weights"},
         "moment": moment,
         "conditions": [formula_tree(condition) for condition in conditions],
-        "each": {"most": sentences.MOST, **sentences.EACH},
+        "each": {"most": sentences.MAX_UNITS, **sentences.EACH},
         "weights": {**sentences.WEIGHTS, "of": [[text.formula(matrix), GATE_NAMES[matrix.sub]] for matrix in matrices]},
         "gates": [[letter, name] for letter, name in zip(LETTERS, NAMES, strict=True)],
         "formula": FORMULA,
-        "source": source.of_program(program),
+        "source": source_of_program(program),
     }
 
 

@@ -15,18 +15,17 @@ import numpy as np
 from gatewise.activations import Activation
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.evaluation import Env, evaluate
-from gatewise.symbolic.formula import Formula, Number, Symbol, factors, rebuild
-from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
+from gatewise.symbolic.formula import FUNCTIONS, OVER_A_VECTOR, RELATIONS, Formula, Number, Symbol, factors, rebuild
 from gatewise.symbolic.nonlinearities import textbook
 
 Names = Mapping[Symbol, str]  # what symbols are called in the source
 Functions = Mapping[Activation, str]  # and what nonlinearities are
-NONE: Functions = MappingProxyType({})
+NO_FUNCTIONS: Functions = MappingProxyType({})
 WIDTH = 100
 SUM, PRODUCT, MINUS, POWER, ATOM = range(5)  # how tightly an expression holds together
 
 
-def expression(node: Formula, names: Names, functions: Functions = NONE) -> str:
+def expression(node: Formula, names: Names, functions: Functions = NO_FUNCTIONS) -> str:
     """Return a formula as a Python expression over NumPy arrays.
 
     Examples
@@ -166,7 +165,7 @@ def _row_source(numbers: Any) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=" ", break_on_hyphens=False, break_long_words=False)
 
 
-SPELLED = {"\N{COMBINING TILDE}": "_tilde", "{t-1}": "prev", "t-1": "prev"}
+SPELLED_OUT = {"\N{COMBINING TILDE}": "_tilde", "{t-1}": "prev", "t-1": "prev"}
 
 
 def identifier(symbol: Symbol) -> str:
@@ -178,7 +177,7 @@ def identifier(symbol: Symbol) -> str:
     ('gamma_f', 'dC_tilde_t', 'h_prev')
     """
     text = ("d" if symbol.d else "") + symbol.base + (f"_{symbol.sub}" if symbol.sub else "")
-    for sign, spelled in SPELLED.items():
+    for sign, spelled in SPELLED_OUT.items():
         text = text.replace(sign, spelled)
     return "".join(map(_identifier_letters, text))
 
@@ -191,7 +190,7 @@ def _identifier_letters(letter: str) -> str:
     return name[-1].lower() if name[:1] == ["GREEK"] else "_"
 
 
-class Allotted:
+class NameAllocator:
     """Gives every thing a name of its own, none of which Python or the notebook uses already."""
 
     def __init__(self, *taken: str) -> None:

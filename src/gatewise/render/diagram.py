@@ -1,33 +1,218 @@
-"""A picture of one step of a cell, as inline SVG: what goes in, how far the gates are open, what comes out.
-
-Wires, nodes and boxes are those of the step's program: a coupled gate hangs on the other one, peepholes are dashed, and
-what a variant puts between two quantities (a clip, zoneout, a projection) stands on the wire between them. What is not
-drawn is told by `notes`.
-"""
+"""A picture of one step of a cell, as inline SVG: what goes in, how far the gates are open, what comes out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatewise.gates import PEEPHOLES
-from gatewise.render import marks
-from gatewise.render.marks import FEW, INNER, MOST_BARS, StripValues, height_of
 from gatewise.render.mathml import MINUS, letter_and_subscripts
 from gatewise.render.text import clean, formula
-from gatewise.symbolic.formula import FunctionCall, Symbol
-from gatewise.symbolic.symbols import C_PREV, FEATURES, H_PREV, RECURRENT, UNITS, C, F, G, H, I, O, X
+from gatewise.symbolic.formula import (
+    C_PREV,
+    FEATURES,
+    H_PREV,
+    RECURRENT,
+    UNITS,
+    C,
+    F,
+    FunctionCall,
+    G,
+    H,
+    I,
+    O,
+    Symbol,
+    X,
+)
 from gatewise.walkthrough.notation import notation as notation_of
 from gatewise.walkthrough.parts import Bound, Walkthrough, Words
 
-BOX, HEAD = 70, 22  # the width of a gate's box; the height of the symbol above a column
+MAX_NUMBERED = 4  # values with a bar and a number each; more have a strip of bars, their mean and their range
+MAX_BARS = 58  # of a strip; of more values each bar is a mean of neighbours
+COLUMN_WIDTH, VALUE_PITCH, STRIP_HEIGHT = (
+    58,
+    25,
+    34,
+)  # the width of a column of values; from one value to the next; the height of a strip
+Point = tuple[float, float]
+
+
+class StripValues(NamedTuple):
+    """The values of a quantity, what it is called, and which hue it has."""
+
+    symbol: Symbol
+    values: Any
+    quantity: str
+    names: Sequence[str]
+    whole: float  # what a whole bar stands for
+    amount: bool = False  # whether they lie between 0 and 1, and not on both sides of 0
+
+
+def classes(*names: str) -> str:
+    """Return the attribute of an element's classes; an empty name is none."""
+    return f'class="{" ".join(filter(None, names))}"'
+
+
+def wire(points: Sequence[Point], quantity: str, kind: str = "", *, head: bool = True) -> str:
+    """Return a wire of a diagram as SVG: a line through points, with the head of an arrow at its end."""
+    path = "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+    drawn = f'<path {classes("wire", quantity, kind)} d="{path}"/>'
+    if not head:
+        return drawn
+    (x0, y0), (x, y) = points[-2:]
+    dx, dy = np.sign(x - x0), np.sign(y - y0)
+    corners = [(x - 7 * dx + 3.5 * side * dy, y - 7 * dy + 3.5 * side * dx) for side in (1, -1)]
+    shape = "L".join(f"{a:g} {b:g}" for a, b in ((x, y), *corners))
+    return f'{drawn}<path {classes("head", quantity)} d="M{shape}Z"/>'
+
+
+def node(x: float, y: float, sign: str) -> str:
+    """Return the SVG of a node at which quantities are multiplied or added: a circle around × or +."""
+    a = 4 if sign == "+" else 3
+    strokes = f"M{x - a:g} {y:g}h{2 * a}M{x:g} {y - a:g}v{2 * a}"
+    if sign == "×":
+        strokes = f"M{x - a:g} {y - a:g}l{2 * a} {2 * a}M{x - a:g} {y + a:g}l{2 * a} {-2 * a}"
+    return f'<circle class="node" cx="{x:g}" cy="{y:g}" r="9"/><path class="sign" d="{strokes}"/>'
+
+
+def pill(x: float, y: float, name: str) -> str:
+    """Return the SVG of a function on a wire: its name in a rounded box."""
+    width = max(22, 6.4 * len(name) + 8)
+    return (
+        f'<rect class="pill" x="{x - width / 2:g}" y="{y - 8:g}" width="{width:g}" height="16" rx="8"/>'
+        f"{label(name, x, y + 4, 'middle', 'small')}"
+    )
+
+
+def label(content: str, x: float, y: float, anchor: str, kind: str = "") -> str:
+    """Return text that begins, has its middle or ends at a place."""
+    return f'<text {classes(kind, anchor)} x="{x:g}" y="{y:g}">{escape(clean(content))}</text>'
+
+
+def letter(values: StripValues, x: float, y: float, anchor: str) -> str:
+    """Return the SVG text of a quantity's symbol, what stands below it lower and smaller."""
+    head, below = letter_and_subscripts(values.symbol)
+    description = ",".join(below).replace("-", MINUS)
+    word = "word" if len(description) > 3 else ""  # a word stands upright, as in a formula
+    low = f'<tspan {classes("low", word)} dy="4">{escape(description)}</tspan>' if below else ""
+    return f'<text {classes("symbol", values.quantity or "ink", anchor)} x="{x:g}" y="{y:g}">{escape(head)}{low}</text>'
+
+
+def height_of(values: StripValues) -> float:
+    """Return the height of a column of values."""
+    return VALUE_PITCH * len(values.values) if len(values.values) <= MAX_NUMBERED else STRIP_HEIGHT + 3 * 14
+
+
+def column(quantity: StripValues, x: float, y: float) -> str:
+    """Return values below each other as SVG, each with its bar; of many a strip of bars, their mean and range."""
+    if len(quantity.values) > MAX_NUMBERED:
+        return _strip_svg(quantity, x, y)
+    drawn = []
+    for k, value in enumerate(quantity.values):
+        top = y + VALUE_PITCH * k
+        drawn.append(label(plain_number(value), x + COLUMN_WIDTH, top + 11, "end"))
+        drawn.append(_bar_svg(value, quantity, x, top + 14.5))
+    return "".join(drawn)
+
+
+def _bar_svg(value: Any, quantity: StripValues, x: float, y: float) -> str:
+    """Return a value's bar as SVG: how much of 1, or from a middle line how far below or above zero."""
+    share = float(value) / quantity.whole if np.isfinite(value) else 0.0
+    if quantity.amount:
+        share = min(max(share, 0.0), 1.0)
+        sign, start, length = "", x, COLUMN_WIDTH * share
+    else:
+        sign, length = ("negative" if share < 0 else "positive"), COLUMN_WIDTH / 2 * abs(share)
+        start = x + COLUMN_WIDTH / 2 - (length if share < 0 else 0)
+    track = f'<rect {classes("track", quantity.quantity)} x="{x:g}" y="{y:g}" width="{COLUMN_WIDTH}" height="7"/>'
+    kind = classes("fill", quantity.quantity, sign)
+    fill = f'<rect {kind} x="{start:.2f}" y="{y:g}" width="{length:.2f}" height="7"/>'
+    middle = "" if quantity.amount else f'<path class="zero" d="M{x + COLUMN_WIDTH / 2:g} {y - 1.5:g}v10"/>'
+    return f"{fill}{track}{middle}"
+
+
+def _strip_svg(strip: StripValues, x: float, y: float) -> str:
+    """Return the SVG of a bar for each value, or mean of neighbours, and in numbers the mean and the range of all."""
+    values = np.asarray(strip.values, np.float64)
+    bars = values
+    if len(values) > MAX_BARS:
+        bars = np.array([part.mean() for part in np.array_split(values, MAX_BARS)])
+    shares = np.clip(np.nan_to_num(bars / strip.whole, nan=0.0), 0 if strip.amount else -1, 1)
+    scale, zero = (STRIP_HEIGHT, y + STRIP_HEIGHT) if strip.amount else (STRIP_HEIGHT / 2, y + STRIP_HEIGHT / 2)
+    width, drawn = COLUMN_WIDTH / len(bars), ""
+    for sign, those in (("negative", shares < 0), ("positive", shares > 0)):
+        path = "".join(
+            f"M{x + width * k:.4g} {zero:g}v{-scale * shares[k]:.2f}h{width:.3g}V{zero:g}Z"
+            for k in np.flatnonzero(those)
+        )
+        drawn += f'<path {classes("fill", strip.quantity, "" if strip.amount else sign)} d="{path}"/>' if path else ""
+    drawn += (
+        f'<rect {classes("track", strip.quantity)} x="{x:g}" y="{y:g}" width="{COLUMN_WIDTH}" height="{STRIP_HEIGHT}"/>'
+    )
+    if not strip.amount:
+        drawn += f'<path class="zero" d="M{x:g} {zero:g}h{COLUMN_WIDTH}"/>'
+    for place, (name, value) in enumerate(_mean_and_range(values)):
+        at = y + STRIP_HEIGHT + 13 + 14 * place
+        drawn += label(name, x - 2, at, "start", "soft small") + label(
+            _shortest_number(value), x + COLUMN_WIDTH + 1, at, "end", "small"
+        )
+    return drawn
+
+
+def _mean_and_range(values: Any) -> tuple[tuple[str, float], ...]:
+    return ("mean", float(values.mean())), ("min", float(values.min())), ("max", float(values.max()))
+
+
+def in_words(quantity: StripValues) -> str:
+    """Return the values of a quantity in words, for a diagram's description; of many, their mean and range."""
+    if len(quantity.values) <= MAX_NUMBERED:
+        return ", ".join(
+            f"{name} {plain_number(value)}" for name, value in zip(quantity.names, quantity.values, strict=True)
+        )
+    summary = ", ".join(
+        f"{name} {value:.3g}" for name, value in _mean_and_range(np.asarray(quantity.values, np.float64))
+    )
+    return f"{len(quantity.values)} values, {summary}"
+
+
+def plain_number(value: Any) -> str:
+    """Return a number as short text in the SVG diagram of a cell."""
+    value = float(value)
+    size = abs(value)
+    if not np.isfinite(value):
+        return str(value).replace("-", MINUS)
+    if size < 10_000 and value == int(value):
+        return str(int(value)).replace("-", MINUS)
+    text = f"{value:.4f}" if 0.001 <= size < 100 else f"{value:.1f}" if 100 <= size < 10_000 else f"{value:.1e}"
+    return text.replace("-", MINUS)
+
+
+def _shortest_number(value: float) -> str:
+    """Return a number as text of about five characters in a walkthrough's diagram."""
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    text = f"{value:.{digits}f}" if abs(value) < 10_000 or not np.isfinite(value) else f"{value:.0e}"
+    return "0.00" if text == "-0.00" else text.replace("-", MINUS)
+
+
+def largest(values: Any) -> float:
+    """Return the largest absolute value among those that are finite, or 0, to which a diagram's bars are scaled."""
+    finite = np.abs(np.asarray(values, np.float64))
+    finite = finite[np.isfinite(finite)]
+    return float(finite.max()) if finite.size else 0.0
+
+
+BOX_WIDTH, HEAD_HEIGHT = 70, 22  # the width of a gate's box; the height of the symbol above a column
 COLUMNS = {"a": 32, "f": 111, "i": 191, "g": 271, "o": 351}  # where the middles of the columns are
 MIDDLE = (COLUMNS["i"] + COLUMNS["g"]) / 2
 GATES = {"i": (I, "input_gate"), "f": (F, "forget_gate"), "g": (G, "candidate"), "o": (O, "output_gate")}
-LONGEST = 13  # letters of the name of a feature
-SHORT, OTHER = 5, "φ"  # letters of the name of a nonlinearity that fits a box, and what a longer one is called there
+MAX_FEATURE_LETTERS = 13  # letters of the name of a feature
+MAX_FUNCTION_LETTERS, OTHER_FUNCTION = (
+    5,
+    "φ",
+)  # letters of the name of a nonlinearity that fits a box, and what a longer one is called there
 
 
 def diagram(walk: Walkthrough, at: int, key: str) -> str:
@@ -71,11 +256,11 @@ def notes(walk: Walkthrough) -> list[Words]:
         )
     sentences += _sentence_of_long_names(walk, bound)
     sentences.append("Other bars start in the middle, at zero: negative to the left, positive to the right.")
-    if 1 < len(names) <= FEW:
+    if 1 < len(names) <= MAX_NUMBERED:
         sentences.append(f"From top to bottom: {', '.join(names)}.")
     longest = max(len(walk.names[axis]) for axis in (UNITS, RECURRENT, FEATURES))
-    if longest > FEW:
-        more = f"; more than {MOST_BARS} share bars, each a mean of neighbours" if longest > MOST_BARS else ""
+    if longest > MAX_NUMBERED:
+        more = f"; more than {MAX_BARS} share bars, each a mean of neighbours" if longest > MAX_BARS else ""
         sentences.append(f"A strip has a bar for each entry, from the first to the last{more}.")
     if form.projected:
         sentences.append(("The entries of ", written(H_PREV), " and ", h, " are those of the projection."))
@@ -102,12 +287,12 @@ def _sentence_of_long_names(walk: Walkthrough, bound: Bound) -> list[Words]:
     """Return the sentence about nonlinearities whose names have no room in the cell's picture."""
     long: dict[str, list[Symbol]] = {}
     for k, (symbol, _) in GATES.items():
-        if len(name := _gate_function_name(walk, bound, k)) > SHORT:
+        if len(name := _gate_function_name(walk, bound, k)) > MAX_FUNCTION_LETTERS:
             long.setdefault(name, []).append(notation_of(walk.notation).symbol(symbol))
     words: list[str | Symbol] = []
     for name, symbols in long.items():
         words += ["; " if words else "", f"{name} in ", *_enumerated(symbols)]
-    return [(f"{OTHER} is ", *words, ".")] if words else []
+    return [(f"{OTHER_FUNCTION} is ", *words, ".")] if words else []
 
 
 def _enumerated(symbols: Sequence[Symbol]) -> list[str | Symbol]:
@@ -151,19 +336,19 @@ class _Picture:
             ("x", X, "", FEATURES, ()),
             *((k, *GATES[k], UNITS, ()) for k in GATES),
         ):
-            limit = max(1.0, *(marks.largest(scope[quantity_symbol]) for quantity_symbol in (symbol, *others)))
+            limit = max(1.0, *(largest(scope[quantity_symbol]) for quantity_symbol in (symbol, *others)))
             amount = key in GATES and _lies_between_0_and_1(bound, key)
             self.strips[key] = StripValues(self.symbol(symbol), scope[symbol], quantity, names[over], limit, amount)
         # From the top: the cell states, the line between them, what comes out of it, the gates, the bus, what goes in.
-        self.line = HEAD + height_of(self.strips["c"]) + 14
+        self.line = HEAD_HEIGHT + height_of(self.strips["c"]) + 14
         pills = [self.variant.activation("c").name]
         self.pills = ["layer norm", *pills] if self.variant.layer_norm == "haste" else pills
         self.product = self.line + 28 + 24 * len(self.pills)
         self.top = self.product + 26
         self.bottom = self.top + 24 + height_of(self.strips["f"]) + 18
-        self.bus = max(self.bottom, self.top + HEAD + height_of(self.strips["h_prev"])) + 24
+        self.bus = max(self.bottom, self.top + HEAD_HEIGHT + height_of(self.strips["h_prev"])) + 24
         self.below = self.bus + 30
-        self.height = self.below + HEAD + max(height_of(self.strips["h"]), self._height_of_input()) + 4
+        self.height = self.below + HEAD_HEIGHT + max(height_of(self.strips["h"]), self._height_of_input()) + 4
         self.tags = self._output_operations()
         self.right = 420 if self.tags or "zoneout_cell" in self.form.dropout else 400
         self.width = self.right + (28 if self.right > 400 else 12)
@@ -181,7 +366,7 @@ class _Picture:
 
     def _text_alternative(self) -> str:
         """Return the picture's description: every value of the step, and the equations of the states."""
-        sentences = [f"{formula(line.symbol)}: {marks.in_words(line)}." for line in self.strips.values()]
+        sentences = [f"{formula(line.symbol)}: {in_words(line)}." for line in self.strips.values()]
         written = notation_of(self.walk.notation)
         for line in self.bound.program.forward:
             if line.left in (self.form.raw_cell, self.form.cell, C, self.form.produced, self.form.raw_hidden, H):
@@ -190,7 +375,7 @@ class _Picture:
 
     def _height_of_input(self) -> float:
         x = self.strips["x"]
-        return 17 * len(x.values) if len(x.values) <= FEW else height_of(x)
+        return 17 * len(x.values) if len(x.values) <= MAX_NUMBERED else height_of(x)
 
     def _output_operations(self) -> list[str]:
         """Return the names of the operations that the picture shows between hidden state and output."""
@@ -203,26 +388,26 @@ class _Picture:
     def _wires_svg(self) -> Iterator[str]:
         """Yield the wires of the cell's picture as SVG, each in the hue of its quantity."""
         line, top, bus, o = self.line, self.top, self.bus, COLUMNS["o"]
-        yield marks.wire([(0, line), (self.width, line)], "cell_state")
-        yield marks.wire([(o, line), (o, self.product - 9)], "cell_state", head=False)
-        yield marks.wire([(COLUMNS["f"], top), (COLUMNS["f"], line + 9)], "forget_gate")
+        yield wire([(0, line), (self.width, line)], "cell_state")
+        yield wire([(o, line), (o, self.product - 9)], "cell_state", head=False)
+        yield wire([(COLUMNS["f"], top), (COLUMNS["f"], line + 9)], "forget_gate")
         for k, side in (("i", -9), ("g", 9)):
-            yield marks.wire([(COLUMNS[k], top), (COLUMNS[k], line + 34), (MIDDLE + side, line + 34)], GATES[k][1])
-        yield marks.wire([(MIDDLE, line + 25), (MIDDLE, line + 9)], "cell_state")
-        yield marks.wire([(o, top), (o, self.product + 9)], "output_gate")
-        inner = o + INNER / 2 + 4
+            yield wire([(COLUMNS[k], top), (COLUMNS[k], line + 34), (MIDDLE + side, line + 34)], GATES[k][1])
+        yield wire([(MIDDLE, line + 25), (MIDDLE, line + 9)], "cell_state")
+        yield wire([(o, top), (o, self.product + 9)], "output_gate")
+        inner = o + COLUMN_WIDTH / 2 + 4
         end = self.below + 30
         out = [(o + 9, self.product), (self.right, self.product), (self.right, end), (inner, end)]
-        yield marks.wire(out, "hidden_state")
-        before = self.top + HEAD + 2 + height_of(self.strips["h_prev"])
-        yield marks.wire([(COLUMNS["a"], before), (COLUMNS["a"], bus)], "", head=False)
-        yield marks.wire([(MIDDLE, self.below + 2), (MIDDLE, bus)], "", head=False)
-        yield from (marks.wire([(COLUMNS[k], bus), (COLUMNS[k], self.bottom)], "") for k in self.variant.own)
+        yield wire(out, "hidden_state")
+        before = self.top + HEAD_HEIGHT + 2 + height_of(self.strips["h_prev"])
+        yield wire([(COLUMNS["a"], before), (COLUMNS["a"], bus)], "", head=False)
+        yield wire([(MIDDLE, self.below + 2), (MIDDLE, bus)], "", head=False)
+        yield from (wire([(COLUMNS[k], bus), (COLUMNS[k], self.bottom)], "") for k in self.variant.own)
         last = max(COLUMNS[k] for k in self.variant.own)
-        yield marks.wire([(COLUMNS["a"], bus), (last, bus)], "", head=False)
+        yield wire([(COLUMNS["a"], bus), (last, bus)], "", head=False)
         if self.variant.coupled:
-            ends = [(COLUMNS["i"] - BOX / 2, top + 40), (COLUMNS["f"] + BOX / 2, top + 40)]
-            yield marks.wire(ends if self.variant.coupled == "f" else ends[::-1], "")
+            ends = [(COLUMNS["i"] - BOX_WIDTH / 2, top + 40), (COLUMNS["f"] + BOX_WIDTH / 2, top + 40)]
+            yield wire(ends if self.variant.coupled == "f" else ends[::-1], "")
         if self.variant.peephole != "none":
             yield from self._peepholes_svg()
 
@@ -232,63 +417,69 @@ class _Picture:
         for k in (k for k in PEEPHOLES if k in self.variant.own):
             at = COLUMNS[k] - 22.0
             if k == "o":
-                yield marks.wire([(at, self.line), (at, self.top)], "", "dashed")
+                yield wire([(at, self.line), (at, self.top)], "", "dashed")
             else:
                 turn = self.top - 11
-                yield marks.wire([(start, self.line), (start, turn), (at, turn), (at, self.top)], "", "dashed")
+                yield wire([(start, self.line), (start, turn), (at, turn), (at, self.top)], "", "dashed")
 
     def _operations_svg(self) -> Iterator[str]:
         """Yield the operations in a cell's diagram as SVG: × and +, the nonlinearity, clips, zoneout and dropout."""
         line, o = self.line, COLUMNS["o"]
-        yield marks.node(COLUMNS["f"], line, "×")
-        yield marks.node(MIDDLE, line, "+")
-        yield marks.node(MIDDLE, line + 34, "×")
-        yield marks.node(o, self.product, "×")
+        yield node(COLUMNS["f"], line, "×")
+        yield node(MIDDLE, line, "+")
+        yield node(MIDDLE, line + 34, "×")
+        yield node(o, self.product, "×")
         yield f'<circle class="dot" cx="{o}" cy="{line:g}" r="3"/>'
         for place, name in enumerate(self.pills):
-            yield marks.pill(o, line + 24 + 24 * place, name)
+            yield pill(o, line + 24 + 24 * place, name)
         if self.variant.cell_clip is not None:
-            yield marks.pill((MIDDLE + o) / 2 - 2, line, "clip")
+            yield pill((MIDDLE + o) / 2 - 2, line, "clip")
         if "zoneout_cell" in self.form.dropout:
-            yield marks.pill(o + 38, line, "zoneout")
+            yield pill(o + 38, line, "zoneout")
         for place, name in enumerate(self.tags):
-            yield marks.pill(self.right, self.product + 30 + 24 * place, name)
+            yield pill(self.right, self.product + 30 + 24 * place, name)
         if "recurrent" in self.form.dropout:
-            yield marks.pill(COLUMNS["a"], self.bus - 12, "dropout")
+            yield pill(COLUMNS["a"], self.bus - 12, "dropout")
         if "input" in self.form.dropout:
-            yield marks.pill(MIDDLE, self.bus + 17, "dropout")
+            yield pill(MIDDLE, self.bus + 17, "dropout")
 
     def _values_svg(self) -> Iterator[str]:
         """Yield the states, the boxes of the gates and the input as SVG, with bars of their values."""
         for key, middle, top in (
             ("c_prev", COLUMNS["a"], 0.0),
-            ("c", self.width - INNER / 2 - 4, 0.0),
+            ("c", self.width - COLUMN_WIDTH / 2 - 4, 0.0),
             ("h_prev", COLUMNS["a"], self.top),
             ("h", COLUMNS["o"], self.below),
         ):
-            yield marks.letter(self.strips[key], middle, top + 14, "middle")
-            yield marks.column(self.strips[key], middle - INNER / 2, top + HEAD)
+            yield letter(self.strips[key], middle, top + 14, "middle")
+            yield column(self.strips[key], middle - COLUMN_WIDTH / 2, top + HEAD_HEIGHT)
         for k in GATES:
-            left, values = COLUMNS[k] - BOX / 2, self.strips[k]
-            size = f'width="{BOX}" height="{self.bottom - self.top:g}"'
+            left, values = COLUMNS[k] - BOX_WIDTH / 2, self.strips[k]
+            size = f'width="{BOX_WIDTH}" height="{self.bottom - self.top:g}"'
             yield f'<rect class="box {values.quantity}" x="{left:g}" y="{self.top:g}" {size} rx="4"/>'
-            yield marks.letter(values, left + 7, self.top + 17, "start")
+            yield letter(values, left + 7, self.top + 17, "start")
             name = _gate_function_name(self.walk, self.bound, k)
-            yield marks.label(name if len(name) <= SHORT else OTHER, left + BOX - 6, self.top + 16.5, "end", "soft")
-            yield marks.column(values, left + (BOX - INNER) / 2, self.top + 24)
+            yield label(
+                name if len(name) <= MAX_FUNCTION_LETTERS else OTHER_FUNCTION,
+                left + BOX_WIDTH - 6,
+                self.top + 16.5,
+                "end",
+                "soft",
+            )
+            yield column(values, left + (BOX_WIDTH - COLUMN_WIDTH) / 2, self.top + 24)
             name = values.quantity.removesuffix("_gate")
-            yield marks.label(name, COLUMNS[k], self.bottom - 6, "middle", f"small hued {values.quantity}")
+            yield label(name, COLUMNS[k], self.bottom - 6, "middle", f"small hued {values.quantity}")
         yield from self._input_svg()
 
     def _input_svg(self) -> Iterator[str]:
         """Yield the input of the step as SVG: its features with their names, or of many a strip of bars."""
         x, top = self.strips["x"], self.below
-        yield marks.letter(x, MIDDLE, top + 14, "middle")
-        if len(x.values) > FEW:
-            yield marks.column(x, MIDDLE - INNER / 2, top + HEAD)
+        yield letter(x, MIDDLE, top + 14, "middle")
+        if len(x.values) > MAX_NUMBERED:
+            yield column(x, MIDDLE - COLUMN_WIDTH / 2, top + HEAD_HEIGHT)
             return
         for k, (name, value) in enumerate(zip(x.names, x.values, strict=True)):
-            y = top + HEAD + 12 + 17 * k
-            short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-            yield marks.label(short, MIDDLE - 6, y, "end", "soft")
-            yield marks.label(marks.plain(value), MIDDLE + 6, y, "start")
+            y = top + HEAD_HEIGHT + 12 + 17 * k
+            short = name if len(name) <= MAX_FEATURE_LETTERS else name[: MAX_FEATURE_LETTERS - 1] + "…"
+            yield label(short, MIDDLE - 6, y, "end", "soft")
+            yield label(plain_number(value), MIDDLE + 6, y, "start")

@@ -1,22 +1,347 @@
-"""The LaTeX format of a walkthrough: a document that needs no package but those of the AMS.
-
-Equations in symbols are displayed; with numbers in them they are paragraphs, which TeX breaks at = and + as it breaks
-text.
-"""
+"""The LaTeX format of a walkthrough: its formulas and its text, in a document that needs the AMS packages alone."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 
-from gatewise.render import text
-from gatewise.render.latex_formula import defined, figure, formula, right_side, symbols
-from gatewise.render.latex_text import digits, escape, label, prose
-from gatewise.render.layout import BlockGroup, Definitions, Equations, Rest, grouped, numbered, rows, shares, worked
-from gatewise.walkthrough.numbers import aligned, percent
-from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Sentence, Walkthrough, WorkedEquation
+import numpy as np
+from rich.cells import cell_len
 
-WIDE = 88  # digits of a line of a table
-MOST_LINES = 40  # of a table on one page
+from gatewise.render import text
+from gatewise.render.layout import (
+    BlockGroup,
+    Definitions,
+    Equations,
+    Line,
+    Rest,
+    grouped,
+    numbered,
+    rows,
+    shapes,
+    shares,
+    worked,
+    write_words,
+)
+from gatewise.render.writing import LeftOut, elided, is_entrywise, needs_brackets, signed_term
+from gatewise.symbolic import formula as tree
+from gatewise.symbolic.formula import FUNCTIONS, RELATIONS, Formula, Number, Symbol
+from gatewise.walkthrough.numbers import aligned, number, percent
+from gatewise.walkthrough.parts import (
+    Definition,
+    Expanded,
+    Facts,
+    NumberTable,
+    Sentence,
+    Walkthrough,
+    Words,
+    WorkedEquation,
+)
+
+MAX_SUM_LETTERS = 60  # letters, as the text format counts them, of a line of a displayed sum
+MAX_FRACTION_LETTERS = 46  # of each side of a fraction that is written on two levels, where TeX can break no line
+
+GREEK = {
+    letter: "\\" + unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda")
+    for letter in "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ"
+}
+GREEK |= {letter: command.title() for letter, command in GREEK.items() if letter.isupper()}
+_TILDE = "\N{COMBINING TILDE}"
+
+
+def formula(node: Formula) -> str:
+    r"""Return a formula as LaTeX for math mode, with no more brackets than needed.
+
+    Examples
+    --------
+    >>> print(formula(tree.Sum((tree.Product((Symbol("f"), Symbol("c_prev"))), tree.Negative(Number(0.5))))))
+    f \odot c_{\mathrm{prev}} - 0.5
+    """
+    return _WRITER.write(node)
+
+
+class _LatexWriter(text.TextWriter):
+    """Writes formulas as LaTeX."""
+
+    dot, comma, colon, gap = r"\cdot", r", \allowbreak ", "{:}", " "
+
+    def write(self, node: Formula) -> str:
+        """Return a formula as LaTeX."""
+        match node:
+            case Symbol():
+                return _symbol_latex(node)
+            case Number(value):
+                return figure(number(value))
+            case tree.Negative(term):
+                return f"-{self.tight(term, tree.Sum, tree.Negative)}"
+            case tree.Quotient(over, under):
+                if not _tall(node):
+                    kinds = (tree.Sum, tree.Negative, tree.Product, tree.Quotient)
+                    return f"{self.tight(over, *kinds)} / {self.tight(under, *kinds)}"
+                return rf"\frac{{{self.write(over)}}}{{{self.write(under)}}}"
+            case tree.Power(base, exponent):
+                return f"{self.base(base)}^{{{self.write(exponent)}}}"
+            case tree.FunctionCall("exp", (argument,)):
+                return f"e^{{{self.write(argument)}}}"
+            case tree.FunctionCall("abs", (argument,)):
+                return rf"\lvert {self.write(argument)} \rvert"
+            case tree.FunctionCall("sqrt", (argument,)):
+                return rf"\sqrt{{{self.write(argument)}}}"
+            case tree.FunctionCall(name, arguments):
+                return function(name) + _bracketed(", ".join(map(self.write, arguments)), node)
+            case tree.Holds(left, relation, right):
+                return f"[{self.write(left)} {RELATIONS[relation].latex} {self.write(right)}]"
+        return super().write(node)
+
+    def tight(self, node: Formula, *kinds: type[Formula]) -> str:
+        """Return a formula as LaTeX, in brackets if it is of the kinds, a negative number or a quotient on one line."""
+        if isinstance(node, tree.Slope):
+            return self.tight(node.body, *kinds)
+        kinds = kinds or (tree.Sum, tree.Negative, tree.Product, tree.MatMul, tree.Outer)
+        divided = isinstance(node, tree.Quotient) and tree.Quotient not in kinds and not _tall(node)
+        return _bracketed(self.write(node), node) if divided or needs_brackets(node, *kinds) else self.write(node)
+
+    def times(self, node: tree.Product, bracketed: bool) -> str:
+        return r" \odot " if is_entrywise(node) else r" \times "
+
+    def transposed(self, matrix: Formula) -> str:
+        return f"{self.base(matrix)}^{{\\top}}"
+
+    def left_out(self, rest: LeftOut) -> str:
+        return rf"\dots\text{{ {rest.count} more }}\dots"
+
+    def term(self, node: Formula) -> tuple[str, str]:
+        sign, rest = signed_term(node)
+        latex = self.tight(rest, tree.Sum, tree.Negative) if sign == "-" else self.write(rest)
+        return sign, latex if not latex.startswith("-") else _bracketed(latex, rest)
+
+    def base(self, node: Formula) -> str:
+        """Return the base of a power or a transposition as LaTeX, in brackets if it needs them."""
+        match node:
+            case tree.Slope(body):
+                return self.base(body)
+            case Number(value):
+                plain = value >= 0 and "e" not in number(value)
+            case Symbol(time=time):
+                plain = time is None
+            case tree.FunctionCall(name):
+                plain = name != "exp"
+            case _:
+                plain = isinstance(node, (tree.NumberRow, tree.Holds, tree.Concatenation))
+        return self.write(node) if plain else _bracketed(self.write(node), node)
+
+
+_WRITER = _LatexWriter()
+
+
+def figure(plain: str) -> str:
+    r"""Return a number, as `numbers.number` writes it, as LaTeX.
+
+    Examples
+    --------
+    >>> print(figure("-0.5"), figure("-1.2e-09"), figure("1e+20"), figure("-inf"))
+    -0.5 {-1.2 \times 10^{-9}} {10^{20}} -\infty
+    """
+    digits, e, exponent = plain.partition("e")
+    if e:
+        power = f"10^{{{int(exponent)}}}"
+        return f"{{{digits.removesuffix('1')}{power}}}" if digits in ("1", "-1") else rf"{{{digits} \times {power}}}"
+    return plain.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+
+
+def function(name: str) -> str:
+    """Return the name of a function, or of its derivative, as LaTeX."""
+    bare = name.rstrip("'")
+    if bare in GREEK:
+        command = GREEK[bare]
+    else:
+        known = FUNCTIONS.get(bare)
+        command = known.latex if known and known.latex else rf"\operatorname{{{bare.replace('_', '~')}}}"
+    return command + name[len(bare) :]
+
+
+def broken(node: Formula) -> list[str]:
+    """Return a formula as lines of LaTeX; a long sum goes on, with a sign, on the next one."""
+    if not isinstance(node, tree.Sum):
+        return [formula(node)]
+    lines: list[list[tuple[str, str]]] = [[]]
+    length = 0
+    for part, term in zip(elided(node.terms), _WRITER.terms(node), strict=True):
+        width = 20 if isinstance(part, LeftOut) else _width(part) + 3
+        if lines[-1] and length + width > MAX_SUM_LETTERS:
+            lines.append([])
+            length = 0
+        lines[-1].append(term)
+        length += width
+    first, *more = lines
+    return [_WRITER.joined(first), *("{} " + " ".join(f"{sign} {latex}" for sign, latex in line) for line in more)]
+
+
+def _symbol_latex(symbol: Symbol) -> str:
+    """Return a symbol as LaTeX: its letter with a tilde, its subscripts, its time in brackets."""
+    head, _, tail = symbol.base.partition("_")
+    below = [] if tail == "tilde" else [tail]
+    letter, wavy = head.replace(_TILDE, ""), tail == "tilde" or _TILDE in head
+    if letter[1:].isdigit():
+        letter, below = letter[0], [*below, letter[1:]]
+    latex = GREEK.get(letter, letter if len(letter) == 1 else rf"\math{'rm' if tail else 'it'}{{{letter}}}")
+    latex = rf"\tilde{{{latex}}}" if wavy else latex
+    marks = ",".join(_subscript_latex(mark) for mark in (*below, *symbol.sub.split(",")) if mark)
+    latex = (r"\mathrm{d}" if symbol.d else "") + latex + (f"_{{{marks}}}" if marks else "")
+    return latex if symbol.time is None else f"{latex}^{{({symbol.time})}}"
+
+
+def _subscript_latex(mark: str) -> str:
+    """Return the subscript of a symbol as LaTeX: letters and numbers, a word, or another symbol."""
+    if "_" in mark:
+        return _symbol_latex(Symbol(mark))
+    if mark.isalnum() and len(mark) > 2:
+        return rf"\mathrm{{{mark}}}"
+    return "".join(f"{GREEK[letter]} " if letter in GREEK else letter for letter in mark).rstrip()
+
+
+def _bracketed(latex: str, node: Formula) -> str:
+    """Return the LaTeX of a formula in brackets; TeX breaks no line within brackets that grow with it."""
+    grow = r"\frac" in latex and _width(node) <= MAX_FRACTION_LETTERS
+    return rf"\left({latex}\right)" if grow else f"({latex})"
+
+
+def _width(node: Formula) -> int:
+    return len(text.glued(node))
+
+
+def _tall(node: tree.Quotient) -> bool:
+    """Return whether a quotient is written on two levels."""
+    return max(_width(node.over), _width(node.under)) <= MAX_FRACTION_LETTERS
+
+
+# Equations.
+
+
+def defined(definition: Definition) -> str:
+    """Return the definition of a nonlinearity as a row of a display."""
+    right = formula(definition.right).replace(r"\odot", r"\cdot")  # of single numbers
+    return f"{function(definition.name)}(a) &= {right}"
+
+
+def symbols(equation: WorkedEquation, rows: bool) -> list[str]:
+    """Return an equation in symbols, and its shapes, as rows of a LaTeX display."""
+    first, *more = broken(equation.right)
+    lines = [f"{formula(equation.left)} &= {first}", *(rf"&\quad {line}" for line in more)]
+    shape = shapes(equation, rows).replace("·", r"\cdot").replace("→", r"\to")
+    shape = shape.replace("one number", r"\text{one number}")
+    return [*lines[:-1], rf"{lines[-1]} &\qquad& {shape}"]
+
+
+def right_side(line: Line) -> str:
+    """Return the right side of an equation with numbers in it, and what it gives, as LaTeX."""
+    result = _WRITER.row(line.value) if np.ndim(line.value) else figure(number(line.value))
+    middle = formula(line.right)
+    return result if middle == result else rf"{middle}\gives {result}"
+
+
+_MATHEMATICS = GREEK | {
+    "\N{MICRO SIGN}": r"\mu",
+    "·": r"\cdot",
+    "×": r"\times",
+    "÷": r"\div",
+    "−": "-",
+    "±": r"\pm",
+    "→": r"\to",
+    "←": r"\leftarrow",
+    "≤": r"\le",
+    "≥": r"\ge",
+    "≠": r"\ne",
+    "≈": r"\approx",
+    "∞": r"\infty",
+    "√": r"\surd",
+    "°": r"^{\circ}",
+    "²": "^{2}",
+    "³": "^{3}",
+    "¹": "^{1}",
+    "ᵀ": r"^{\top}",
+    "∂": r"\partial",
+    "∑": r"\sum",
+}
+_TEXT = {letter: rf"\ensuremath{{{command}}}" for letter, command in _MATHEMATICS.items()} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",  # a bracket or a star after the end of a row would be read as its option
+    "*": "{*}",
+    "…": r"\dots{}",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
+    "‘": "`",
+    "’": "'",
+    "“": r"\textquotedblleft{}",
+    "”": r"\textquotedblright{}",
+    "£": r"\pounds{}",
+    "§": r"\S{}",
+    "¿": "?`",
+    "¡": "!`",
+    "\N{NO-BREAK SPACE}": "~",
+    **{c: f"\\{c}" for c in "{}#$%&_"},
+}
+_LIGATURES = frozenset(("--", "''", "``", "?`", "!`", ",,", "<<", ">>"))
+# Letters that pdfTeX makes in its own fonts, from a letter and an accent.
+_LETTERS = frozenset(map(chr, range(0xC0, 0x180))) - frozenset("×÷ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+
+
+def escape(name: str) -> str:
+    r"""Return any text as LaTeX that shows it and does nothing else.
+
+    Examples
+    --------
+    >>> print(escape("50 % of $x_1$"), escape("日"))
+    50 \% of \$x\_1\$ \letter{65E5}{日}
+    """
+    bare = unicodedata.normalize("NFC", text.clean(name))
+    parts, run = [" "] if name[:1].isspace() else [], 0
+    for before, c, after in zip(" " + bare, bare, bare[1:] + " ", strict=False):
+        run = 0 if c == " " else run + 1
+        if run and run % 24 == 0:  # a word as long as this may be a path
+            parts.append(r"\allowbreak{}")
+        if before + c in _LIGATURES:
+            parts.append("{}")
+        if c == "-" and before in " (=" and after.isdigit():
+            parts.append("$-$")
+        else:
+            parts.append(_letter_latex(c))
+    return "".join([*parts, " " if name[1:] and name[-1].isspace() else ""])
+
+
+def _letter_latex(c: str) -> str:
+    """Return one letter of a name as LaTeX, a command where pdfTeX's fonts lack it."""
+    if c in _TEXT:
+        return _TEXT[c]
+    if unicodedata.category(c) == "Zs":
+        return " "
+    return c if c.isascii() or c in _LETTERS else rf"\letter{{{ord(c):04X}}}{{{c}}}"
+
+
+def prose(words: Words) -> str:
+    """Return text with symbols in it."""
+    return write_words(words, lambda symbol: f"${formula(symbol)}$", escape)
+
+
+def label(words: Words) -> str:
+    """Return the name of a row or of a column, as long as names are."""
+    return escape(text.short(words)) if isinstance(words, str) else prose(words)
+
+
+def digits(words: Words) -> float:
+    """Return the width of a row's or a column's name, in digits."""
+    name = text.short(write_words(words, text.glued))
+    return sum(cell_len(c) if c.isascii() or c in _LETTERS or c in _TEXT else 5 for c in name)
+
+
+MAX_LINE_DIGITS = 88  # digits of a line of a table
+MAX_TABLE_LINES = 40  # of a table on one page
 
 PREAMBLE = r"""\documentclass[a4paper,fleqn]{article}
 \usepackage{amsmath,amssymb}
@@ -66,7 +391,7 @@ def _document_lines(walk: Walkthrough) -> Iterator[str]:
             yield (
                 r"\par\bigskip\hrulefill"
                 if time is None
-                else rf"\steptime{{{escape(text.short(time, text.MOST_TIME))}}}"
+                else rf"\steptime{{{escape(text.short(time, text.MAX_TIME_COLUMNS))}}}"
             )
         yield from ("", rf"\section*{{{place}.\enspace {escape(section.title)}}}")
         for block in grouped(section.blocks):
@@ -132,10 +457,10 @@ def _phantom_digits(figure_text: str) -> str:
 
 def _tables_latex(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
     """Yield a LaTeX table of rows, in several where a page could not hold it."""
-    for start in range(0, len(rows), MOST_LINES):
+    for start in range(0, len(rows), MAX_TABLE_LINES):
         yield rf"\lies\begin{{tabular}}{{@{{}}{columns}@{{}}}}"
         yield rf"{head} \\ \hline\rule{{0pt}}{{2.3ex}}%" if head else r"\hline\rule{0pt}{2.3ex}%"
-        yield from (rf"{row} \\" for row in rows[start : start + MOST_LINES])
+        yield from (rf"{row} \\" for row in rows[start : start + MAX_TABLE_LINES])
         yield r"\end{tabular}\par\smallskip"
 
 
@@ -158,12 +483,12 @@ def _number_table_latex(table: NumberTable) -> Iterator[str]:
 def _columns_by_page_width(table: NumberTable, texts: Sequence[Sequence[str]], margin: float) -> Iterator[list[int]]:
     """Yield the columns of a table in as many pieces as a page is wide for."""
     keep: list[int] = []
-    room = WIDE - margin
+    room = MAX_LINE_DIGITS - margin
     for k, (head, column) in enumerate(zip(table.columns, texts, strict=True)):
         width = max(digits(head), *(len(figure_text) + 3 * ("e" in figure_text) for figure_text in column)) + 2.5
         if keep and width > room:
             yield keep
-            keep, room = [], WIDE - margin
+            keep, room = [], MAX_LINE_DIGITS - margin
         keep.append(k)
         room -= width
     yield keep

@@ -1,4 +1,4 @@
-"""Layout shared by the formats of a walkthrough: which equations go together, and what of them is shown."""
+"""Layout shared by the formats of a walkthrough: which equations go together, and the steps of each line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatewise.symbolic import formula as tree
 from gatewise.symbolic.evaluation import evaluate, substitute
-from gatewise.symbolic.formula import Concatenation, Formula, MatMul, Outer, Symbol, nodes
-from gatewise.symbolic.symbols import UNITS
+from gatewise.symbolic.formula import (
+    ALL_GATES,
+    UNITS,
+    Concatenation,
+    Formula,
+    MatMul,
+    Number,
+    Outer,
+    Symbol,
+    factors,
+    nodes,
+    parts,
+    rebuild,
+    with_parts,
+)
+from gatewise.symbolic.nonlinearities import textbook
 from gatewise.walkthrough.parts import Block, Definition, NumberTable, Section, Walkthrough, Words, WorkedEquation
 
-MOST_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
-MOST_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
-MOST_TOGETHER = 200  # rows of a table that is shown whole, under one line of heads
-CLOSED, OPEN = 0.1, 0.9  # up to where a gate is nearly closed, and from where it is nearly open
+MAX_UNITS = 6  # worked line by line; beyond that the first ones, and how many more there are
+MAX_ROWS = 8  # of one table; beyond that the first ones, the last one, and how many between
+MAX_WHOLE_ROWS = 200  # rows of a table that is shown whole, under one line of heads
+MAX_CLOSED, MIN_OPEN = 0.1, 0.9  # up to where a gate is nearly closed, and from where it is nearly open
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,7 @@ def grouped(blocks: Sequence[Block]) -> Iterator[BlockGroup]:
             yield from neighbours
 
 
-def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None = MOST_UNITS) -> Iterator[Entry | Rest]:
+def worked(group: Sequence[WorkedEquation], walk: Walkthrough, most: int | None = MAX_UNITS) -> Iterator[Entry | Rest]:
     """Yield a walkthrough's equations with numbers in them, in the order in which they follow from each other:
     unit by unit up to a number of all units, that number, unit by unit again.
     """
@@ -143,17 +158,17 @@ class TableRows(NamedTuple):
 
 def pieces(table: NumberTable) -> Iterator[TableRows]:
     """Yield the rows of a walkthrough's table that are shown; of a long one, as many at a time as share a layout."""
-    if table.whole and len(table.rows) > MOST_TOGETHER:
-        for start in range(0, len(table.rows), MOST_TOGETHER):
-            yield TableRows(tuple(table.rows[start : start + MOST_TOGETHER]))
+    if table.whole and len(table.rows) > MAX_WHOLE_ROWS:
+        for start in range(0, len(table.rows), MAX_WHOLE_ROWS):
+            yield TableRows(tuple(table.rows[start : start + MAX_WHOLE_ROWS]))
     else:
         yield rows(table)
 
 
 def rows(table: NumberTable) -> TableRows:
     """Return the rows of a table that a format shows, and how many it leaves out before the last one."""
-    omitted = 0 if table.whole else max(len(table.rows) - MOST_ROWS, 0)
-    visible = [*table.rows[: MOST_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
+    omitted = 0 if table.whole else max(len(table.rows) - MAX_ROWS, 0)
+    visible = [*table.rows[: MAX_ROWS - 1], table.rows[-1]] if omitted else list(table.rows)
     return TableRows(visible, omitted + table.left_out)
 
 
@@ -162,3 +177,134 @@ def shares(values: Sequence[Any]) -> list[float | None]:
     total = sum(abs(value) for value in values)
     parts = (abs(value) / total if total else 0.0 for value in values)
     return [part if np.isfinite(part) else None for part in parts]
+
+
+@dataclass(frozen=True)
+class Computation:
+    """A formula of numbers, and what it gives."""
+
+    formula: Formula
+    value: Any
+
+
+@dataclass(frozen=True)
+class UnfoldedTerm:
+    """A term of a sum: its name or its symbols, what is computed before it, and its formula and value."""
+
+    name: str | Formula
+    before: tuple[Computation | UnfoldedTerms, ...]
+    computation: Computation
+
+
+@dataclass(frozen=True)
+class UnfoldedTerms:
+    """All terms of a sum, or the entries of a row, which have no total."""
+
+    terms: tuple[UnfoldedTerm, ...]
+    total: Any = None
+
+
+def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Computation | UnfoldedTerms]:
+    """Return the steps by which an equation's line with numbers is computed, in their order."""
+    equation, right = line.equation, line.right
+    if np.ndim(line.value):
+        across = names[equation.across]
+        return [UnfoldedTerms(tuple(_unfold_term(name, _entry(right, k)) for k, name in enumerate(across)))]
+    if isinstance(right, tree.Sum):
+        return [_unfold_terms(right.terms, _term_names(equation), line.value)]
+    steps: list[Computation | UnfoldedTerms] = list(_factor_steps(equation.right, right))
+    simple = _simplify(right, steps, names)
+    if isinstance(simple, (Number, tree.NumberRow)):
+        return steps
+    if isinstance(simple, tree.FunctionCall) and (definition := _definition_steps(simple, line.value)):
+        return [*steps, *definition]
+    return [*steps, Computation(simple, line.value)]
+
+
+def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Computation]:
+    """Yield the factors of a product that are numbers, each as a step with its symbol."""
+    if isinstance(symbols, tree.Product) and isinstance(numbers, tree.Product):
+        for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
+            if isinstance(factor, Number) and not isinstance(symbol, Number):
+                yield Computation(symbol, factor.value)
+
+
+def _entry(node: Formula, k: int) -> Formula:
+    """Return a formula of rows for one of their entries."""
+    return rebuild(node, lambda node: Number(node.values[k]) if isinstance(node, tree.NumberRow) else None)
+
+
+def _unfold_term(name: str | Formula, node: Formula) -> UnfoldedTerm:
+    """Return a term of a worked sum as a rendered walkthrough unfolds it: with the steps that compute it."""
+    before: list[Computation | UnfoldedTerms] = []
+    simple = _simplify(node, before, {})
+    return UnfoldedTerm(name, tuple(before), Computation(simple, _value(node)))
+
+
+def _unfold_terms(terms: Sequence[Formula], names: Sequence[str | Formula], total: Any) -> UnfoldedTerms:
+    every = [*names, *[""] * (len(terms) - len(names))]
+    return UnfoldedTerms(tuple(map(_unfold_term, every, terms)), total)
+
+
+def _simplify(node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]) -> Formula:
+    """Return a formula whose parts are numbers; the steps that gave those are appended to `steps`, to be shown."""
+    match node:
+        case Number() | tree.NumberRow():
+            return node
+        case tree.Slope(body):
+            return _simplify(body, steps, names)
+        case tree.Negative(term):
+            return tree.Negative(_simplify(term, steps, names))
+        case tree.Product():
+            return tree.Product(tuple(_as_number(factor, steps, names) for factor in factors(node)))
+    return with_parts(node, [_as_number(part, steps, names) for part in parts(node)])
+
+
+def _as_number(
+    node: Formula, steps: list[Computation | UnfoldedTerms], names: Mapping[str, tuple[str, ...]]
+) -> Formula:
+    """Return a formula of numbers as one number; the steps that gave it are appended to `steps`, to be shown."""
+    if isinstance(node, tree.Negative) and isinstance(inner := _as_number(node.term, steps, names), Number):
+        return Number(-inner.value)
+    value = _value(node)
+    if isinstance(node, tree.Sum) and len(node.terms) > 2:  # a mean, before it is divided
+        over = [names[axis] for axis in (UNITS, ALL_GATES) if len(names.get(axis, ())) == len(node.terms)]
+        steps.append(_unfold_terms(node.terms, over[0] if over else (), value))
+        return Number(value)
+    simple = _simplify(node, steps, names)
+    if isinstance(simple, (Number, tree.NumberRow)):
+        return simple
+    steps.append(Computation(simple, value))
+    return Number(value)
+
+
+def _value(node: Formula) -> Any:
+    """Return the value of a formula of numbers: a number, or the entries of a row."""
+    return np.asarray(evaluate(node, {}))[()]
+
+
+def _definition_steps(call: tree.FunctionCall, value: Any) -> list[Computation | UnfoldedTerms]:
+    """Return a nonlinearity's formula unfolded into rendered steps, or none if they do not end in its value."""
+    if call.activation is None:
+        return []
+    (argument,), a = call.arguments, Symbol("a")
+    steps: list[Computation | UnfoldedTerms] = []
+    formula = rebuild(textbook(call.activation), lambda node: argument if node == a else None)
+    last = _simplify(formula, steps, {})
+    close = np.isclose(evaluate(formula, {}), value, rtol=1e-6, atol=1e-12)
+    return [*dict.fromkeys(steps), Computation(last, value)] if close and not isinstance(last, Number) else []
+
+
+def _term_names(equation: WorkedEquation) -> list[str | Formula]:
+    """Return the name of each term of an equation with numbers in it: products with a matrix have names, others their
+    symbols.
+    """
+    products, names = iter(equation.products), list[str | Formula]()
+    for term in equation.right.terms if isinstance(equation.right, tree.Sum) else (equation.right,):
+        if isinstance(term, tree.MatMul):
+            sides = (evaluate(side, equation.env) for side in (term.left, term.right))
+            size = min((side for side in sides), key=np.ndim).size
+            names += [next(products, "") for _ in range(size)]
+        else:
+            names.append(term.term if isinstance(term, tree.Negative) else term)
+    return names

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
-from gatewise.render import latex_formula, terminal, text
+from gatewise.render import latex, terminal, text
 from gatewise.render.layout import BlockGroup, Definitions, Equations, grouped, numbered, rows, shares, write_words
 from gatewise.walkthrough.numbers import number, percent
 from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, Words
@@ -34,7 +34,7 @@ def sections(walk: Walkthrough, *, worked: bool = True) -> Iterator[tuple[Sectio
     for place, section, begins in numbered(walk.sections):
         parts = [f"### {place}. {escape(section.title)}"]
         if begins:
-            parts.insert(0, f"## {escape(text.short(section.time, text.MOST_TIME))}" if section.time else "---")
+            parts.insert(0, f"## {escape(text.short(section.time, text.MAX_TIME_COLUMNS))}" if section.time else "---")
         for block in grouped(section.blocks):
             parts += _block_markdown(block, walk, worked)
         yield section, "\n\n".join(parts)
@@ -54,7 +54,7 @@ def escape(name: str) -> str:
 
 def prose(words: Words) -> str:
     """Return text with symbols in it as Markdown."""
-    return _as_paragraph(write_words(words, lambda symbol: f"${latex_formula.formula(symbol)}$", _escaped_part).strip())
+    return _as_paragraph(write_words(words, lambda symbol: f"${latex.formula(symbol)}$", _escaped_part).strip())
 
 
 def _as_paragraph(paragraph: str) -> str:
@@ -76,11 +76,11 @@ def _block_markdown(block: BlockGroup, walk: Walkthrough, worked: bool) -> Itera
     """Yield the Markdown paragraphs of one block of a walkthrough's section."""
     match block:
         case Equations():
-            yield _display_math([row for equation in block for row in latex_formula.symbols(equation, walk.rows)])
+            yield _display_math([row for equation in block for row in latex.symbols(equation, walk.rows)])
             if worked and (lines := terminal.worked_lines(block, walk)):
                 yield _fenced_text([line[3:] for line in lines])  # without the margin that text has
         case Definitions():
-            yield _display_math(list(map(latex_formula.defined, block)))
+            yield _display_math(list(map(latex.defined, block)))
         case Facts(items):
             yield "\n".join(f"- {_as_paragraph(escape(name))}: {escape(value)}" for name, value in items)
         case NumberTable(title):
@@ -129,5 +129,7 @@ def _table_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table, its first column on the left, the others on the right; aligned in its source too."""
     widths = [max(3, *(cell_len(row[k]) for row in (head, *rows))) for k in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [[text.left_of(row[0], widths[0]), *map(text.right_of, row[1:], widths[1:])] for row in (head, rule, *rows)]
+    lines = [
+        [text.pad_right(row[0], widths[0]), *map(text.pad_left, row[1:], widths[1:])] for row in (head, rule, *rows)
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -28,10 +28,9 @@ from typing import Any
 
 from gatewise.render import mathml, text
 from gatewise.render.mathml import Element, Nodes, bracketed, nodes_of
-from gatewise.render.writing import FIRST_TERMS, LEFT_OUT, MOST_TERMS, loose_behind, signed
+from gatewise.render.writing import FIRST_TERMS, LEFT_OUT_MARK, MAX_TERMS, needs_brackets_after, signed_term
 from gatewise.symbolic import formula as tree
-from gatewise.symbolic.formula import Formula, Number, Symbol, nodes, rebuild
-from gatewise.symbolic.functions import OVER_A_VECTOR
+from gatewise.symbolic.formula import OVER_A_VECTOR, Formula, Number, Symbol, nodes, rebuild
 from gatewise.symbolic.heads import Head, head_equations, head_inputs
 from gatewise.symbolic.program import Assignment, Program
 from gatewise.walkthrough.numbers import GLUE
@@ -102,7 +101,7 @@ def _equation_templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[s
     return {
         "symbols": {text.formula(symbol): _templates_of(nodes_of(symbol))[0] for symbol in ranks},
         "lines": {text.formula(line.left): _line_templates(line, ranks) for line in equations},
-        "elided": {"most": MOST_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT},
+        "elided": {"most": MAX_TERMS, "first": FIRST_TERMS, "text": LEFT_OUT_MARK},
     }
 
 
@@ -168,7 +167,7 @@ def _sign_of_term(term: Formula) -> tuple[str, Ref, Formula]:
             return "±0", ref, replace(term, how="a")
         case tree.Product((Slot(ref=ref) as first, *rest)):
             return "±", ref, tree.Product((replace(first, how="a"), *rest))
-    sign, other = signed(term)
+    sign, other = signed_term(term)
     return sign, "", other
 
 
@@ -284,4 +283,4 @@ class _Text(text.TextWriter):
     def _term_templates(self, sign: str, rest: Formula) -> tuple[Template, ...]:
         """Return a term of a sum as text templates behind its sign."""
         written = self.product(rest, bracketed=True) if isinstance(rest, tree.Product) else self.write(rest)
-        return tuple(self._split_placeholders(f"({written})" if loose_behind(sign, rest) else written))
+        return tuple(self._split_placeholders(f"({written})" if needs_brackets_after(sign, rest) else written))

@@ -13,14 +13,25 @@ from rich.text import Text
 
 from gatewise.render import layout
 from gatewise.render.layout import Line, Rest, TableRows, write_words
-from gatewise.render.text import MOST_TIME, SPELLED, WIDTH, caption, clean, glued, left_of, right_of, short, wrap
+from gatewise.render.text import (
+    MAX_TIME_COLUMNS,
+    SPELLED_OUT,
+    WIDTH,
+    caption,
+    clean,
+    glued,
+    pad_left,
+    pad_right,
+    short,
+    wrap,
+)
 from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
 from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, WorkedEquation
 from gatewise.walkthrough.setting import in_brief
 
-LEAST_WIDTH, MOST_WIDTH = 40, 100
-MOST_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
+MIN_WIDTH, MAX_WIDTH = 40, 100
+MAX_COLUMNS = 16  # of a table that is broken into blocks; of a wider one the first columns and the last are shown
 
 
 def render(walkthrough: Walkthrough) -> str:
@@ -39,7 +50,7 @@ def worked_lines(group: Sequence[WorkedEquation], walkthrough: Walkthrough) -> l
 
 def show(walkthrough: Walkthrough, console: Console) -> None:
     """Print the walkthrough to a console, section by section, in letters that its encoding has."""
-    console.width = min(max(console.width, LEAST_WIDTH), MOST_WIDTH)
+    console.width = min(max(console.width, MIN_WIDTH), MAX_WIDTH)
     for line in _single_spaced(walkthrough, _TerminalWriter(console.width, _letters_of(console.encoding))):
         console.print(line, soft_wrap=True)
 
@@ -59,7 +70,7 @@ def _letters_of(encoding: str) -> Callable[[str], str]:
     if encoding.lower().startswith("utf"):
         return str
     return lambda text: GLUE.join(
-        part.translate(SPELLED).encode(encoding, "replace").decode(encoding) for part in text.split(GLUE)
+        part.translate(SPELLED_OUT).encode(encoding, "replace").decode(encoding) for part in text.split(GLUE)
     )
 
 
@@ -76,7 +87,7 @@ class _TerminalWriter:
         """Yield the lines of a walkthrough for a terminal: its title, steps and numbered sections."""
         self.walk = walk
         yield from self._wrapped(walk.title, 0, 0, "bold")
-        most = min(MOST_TIME, self.width - 2)
+        most = min(MAX_TIME_COLUMNS, self.width - 2)
         for place, section, begins in layout.numbered(in_brief(walk)):
             yield Text("")
             if begins:
@@ -109,7 +120,7 @@ class _TerminalWriter:
                 names = [clean(name) for name, _ in items]
                 width = max(map(cell_len, names))
                 for name, (_, value) in zip(names, items, strict=True):
-                    yield from self._wrapped(f"{left_of(name, width)}  {clean(value)}", 3, width + 5)
+                    yield from self._wrapped(f"{pad_right(name, width)}  {clean(value)}", 3, width + 5)
             case NumberTable():
                 yield from self._table_lines(block)
             case Expanded():
@@ -148,7 +159,7 @@ class _TerminalWriter:
 
     def _symbolic_lines(self, equation: WorkedEquation, width: int) -> Iterator[Text]:
         """Yield an equation in symbols as lines of text, beside its shapes or above them."""
-        text = f"{left_of(self._glued(equation.left), width)} = {self._glued(equation.right)}"
+        text = f"{pad_right(self._glued(equation.left), width)} = {self._glued(equation.right)}"
         shape = self.letters(layout.shapes(equation, self.walk.rows))
         if len(text) + len(shape) + 9 <= self.width:
             yield Text.assemble(("   " + text.replace(GLUE, " "), "bold"), "      ", (shape, "dim"))
@@ -159,13 +170,13 @@ class _TerminalWriter:
     def _numbers_line(self, line: Line, head: str, margin: int, width: int) -> Iterator[Text]:
         """Yield an equation with one unit's numbers as lines of text; a gate's value tells by style how open it is."""
         equation, value = line.equation, line.value
-        left = f"{left_of(self._glued(equation.left), width)} = "
+        left = f"{pad_right(self._glued(equation.left), width)} = "
         result = number(value) if np.ndim(value) == 0 else self._glued(NumberRow(tuple(value)))
         middle = self._glued(line.right)
         equation_text = left + result if middle == result else f"{left}{middle} ={GLUE}{result}"
         lines = self._broken_text(equation_text.replace(left, left.replace(" ", GLUE), 1), margin, margin + width + 3)
         if head:
-            lines[0] = f"   {left_of(head, margin - 3)}{lines[0][margin:]}"
+            lines[0] = f"   {pad_right(head, margin - 3)}{lines[0][margin:]}"
         for text in lines[:-1]:
             yield Text(text)
         last = Text(lines[-1])
@@ -190,7 +201,7 @@ class _TerminalWriter:
         together = 3 + width + 2 + len(factors[0]) + 1 + max(map(len, results)) <= self.width
         between = " " if together else f"\n   {' ' * width}  "
         for name, factor, result in zip(names, factors, results, strict=True):
-            yield from map(Text, f"   {left_of(name, width)}  {factor}{between}{result}".split("\n"))
+            yield from map(Text, f"   {pad_right(name, width)}  {factor}{between}{result}".split("\n"))
         yield Text(f"   {'sum':<{width}}  {number(terms.total)}", style="bold")
         yield Text("")
 
@@ -218,12 +229,12 @@ class _TerminalWriter:
             gap = next((n for n in range(1, len(keep)) if keep[n] != keep[n - 1] + 1), None)
             line = Text(" " * margin)
             for n, k in enumerate(keep):
-                line.append((f"  {dots}" if n == gap else "") + f"  {right_of(heads[k], widths[k])}", style="dim")
+                line.append((f"  {dots}" if n == gap else "") + f"  {pad_left(heads[k], widths[k])}", style="dim")
             yield line
             for place, (name, (_, values)) in enumerate(zip(names, piece.rows, strict=True)):
                 if piece.left_out and place == len(piece.rows) - 1:
                     yield Text(f"   {dots} {piece.left_out:,} more rows {dots}", style="dim")
-                line = Text(f"   {left_of(name, margin - 3)}")
+                line = Text(f"   {pad_right(name, margin - 3)}")
                 for n, k in enumerate(keep):
                     line.append(f"  {dots}" if n == gap else "")
                     style = _gate_style(values[k]) if k in table.openness else ""
@@ -239,7 +250,7 @@ class _TerminalWriter:
         def fits(columns: Sequence[int], room: int) -> bool:
             return sum(widths[k] + 2 for k in columns) <= room
 
-        if count > MOST_COLUMNS and not fits(range(count), room):
+        if count > MAX_COLUMNS and not fits(range(count), room):
             room -= 3 + widths[-1] + 2
             return [[*takewhile(lambda k: fits(range(k + 1), room), range(count - 1)), count - 1]]
         for size in range(count, 1, -1):  # the fewest blocks that fit, as even as can be
@@ -252,6 +263,6 @@ class _TerminalWriter:
 
 def _gate_style(value: Any) -> str:
     """Return the terminal style of a gate's value: the wider the gate is open, the stronger."""
-    if value <= layout.CLOSED:
+    if value <= layout.MAX_CLOSED:
         return "dim"
-    return "bold" if value >= layout.OPEN else ""
+    return "bold" if value >= layout.MIN_OPEN else ""

@@ -10,16 +10,25 @@ from typing import Any, ClassVar
 
 from rich.cells import cell_len, set_cell_size
 
-from gatewise.render.writing import MOST_TERMS, LeftOut, elided, entrywise, loose, loose_behind, of_numbers, signed
+from gatewise.render.writing import (
+    MAX_TERMS,
+    LeftOut,
+    elided,
+    is_entrywise,
+    is_of_numbers,
+    needs_brackets,
+    needs_brackets_after,
+    signed_term,
+)
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import Formula, Number, Symbol, factors
 from gatewise.walkthrough.numbers import GLUE, number
 from gatewise.walkthrough.parts import Expanded, Walkthrough
 
 WIDTH = 80  # columns of a line
-MOST_NAME = 18  # columns of a name
-MOST_TIME = 48  # columns of the name of a step, or of a first and a last one, where it is a heading
-SPELLED = str.maketrans(
+MAX_NAME_COLUMNS = 18  # columns of a name
+MAX_TIME_COLUMNS = 48  # columns of the name of a step, or of a first and a last one, where it is a heading
+SPELLED_OUT = str.maketrans(
     {
         "σ": "sigmoid",
         "·": "@",
@@ -44,7 +53,7 @@ SPELLED = str.maketrans(
 # Formulas as text. A formula is shown with as few brackets as its reading needs.
 
 
-def formula(node: Formula, most: int | None = MOST_TERMS) -> str:
+def formula(node: Formula, most: int | None = MAX_TERMS) -> str:
     """Return a formula as one line of text; of a sum or a row with more than `most` terms, the first and the last.
 
     Examples
@@ -64,7 +73,7 @@ def glued(node: Formula) -> str:
 class TextWriter:
     """Writes formulas; of long sums and rows with more than `most` terms the first ones and the last one."""
 
-    most: int | None = MOST_TERMS
+    most: int | None = MAX_TERMS
     dot: ClassVar[str] = "·"
     comma: ClassVar[str] = ", "
     colon: ClassVar[str] = ":"
@@ -116,7 +125,7 @@ class TextWriter:
 
     def tight(self, node: Formula) -> str:
         """Return a formula as text, in brackets if it needs them within another."""
-        is_loose = loose(node, tree.Sum, tree.Negative, tree.Product, tree.Quotient)
+        is_loose = needs_brackets(node, tree.Sum, tree.Negative, tree.Product, tree.Quotient)
         return f"({self.write(node)})" if is_loose else self.write(node)
 
     def product(self, node: tree.Product, *, bracketed: bool = False) -> str:
@@ -127,7 +136,7 @@ class TextWriter:
 
     def times(self, node: tree.Product, bracketed: bool) -> str:
         """Return the sign between the factors of a product."""
-        return " ⊙ " if entrywise(node) and not of_numbers(node, bracketed=bracketed) else "×"
+        return " ⊙ " if is_entrywise(node) and not is_of_numbers(node, bracketed=bracketed) else "×"
 
     def transposed(self, matrix: Formula) -> str:
         """Return a matrix or a vector transposed, as text."""
@@ -159,9 +168,9 @@ class TextWriter:
 
     def term(self, node: Formula) -> tuple[str, str]:
         """Return a term of a sum as its sign and the text of the rest; a short one stays on one line."""
-        sign, rest = signed(node)
+        sign, rest = signed_term(node)
         written = self.product(rest, bracketed=True) if isinstance(rest, tree.Product) else self.write(rest)
-        written = f"({written})" if loose_behind(sign, rest) else written
+        written = f"({written})" if needs_brackets_after(sign, rest) else written
         return sign, written.replace(" ", GLUE) if sign == "+" and len(written) < WIDTH // 3 else written
 
 
@@ -178,7 +187,7 @@ def spell_out(problem: UnicodeError) -> tuple[str, int]:
     """Return letters that an encoding has for text that it lacks: an error handler of `codecs` for a terminal."""
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
-    text = problem.object[problem.start : problem.end].translate(SPELLED)
+    text = problem.object[problem.start : problem.end].translate(SPELLED_OUT)
     return text.encode("ascii", "replace").decode(), problem.end
 
 
@@ -189,7 +198,7 @@ def clean(text: str) -> str:
     return "".join(c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 
-def short(name: str, most: int = MOST_NAME) -> str:
+def short(name: str, most: int = MAX_NAME_COLUMNS) -> str:
     """Return a name of at most so many columns."""
     name = clean(name)
     return name if cell_len(name) <= most else f"{set_cell_size(name, most - 1).rstrip()}…"
@@ -212,11 +221,11 @@ def wrap(head: str, text: str, hanging: int = 0, width: int = WIDTH) -> list[str
     return [line.replace(GLUE, " ").rstrip() for line in lines]
 
 
-def left_of(text: str, width: int) -> str:
+def pad_right(text: str, width: int) -> str:
     """Return text at the left of a field of so many columns."""
     return text + " " * (width - cell_len(text))
 
 
-def right_of(text: str, width: int) -> str:
+def pad_left(text: str, width: int) -> str:
     """Return text at the right of a field of so many columns."""
     return " " * (width - cell_len(text)) + text

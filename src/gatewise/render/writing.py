@@ -10,9 +10,9 @@ import numpy as np
 
 from gatewise.symbolic.formula import Formula, Negative, Number, NumberRow, Product, Slope, Sum, Symbol, factors, nodes
 
-MOST_TERMS = 12  # of one sum or row; beyond that the first ones, the last one, and how many between
+MAX_TERMS = 12  # of one sum or row; beyond that the first ones, the last one, and how many between
 FIRST_TERMS = 4
-LEFT_OUT = "… {count} more …"
+LEFT_OUT_MARK = "… {count} more …"
 _Part = TypeVar("_Part")
 
 
@@ -23,10 +23,10 @@ class LeftOut:
     count: int
 
     def __str__(self) -> str:
-        return LEFT_OUT.format(count=self.count)
+        return LEFT_OUT_MARK.format(count=self.count)
 
 
-def elided(parts: Sequence[_Part], most: int | None = MOST_TERMS) -> list[_Part | LeftOut]:
+def elided(parts: Sequence[_Part], most: int | None = MAX_TERMS) -> list[_Part | LeftOut]:
     """Return parts as they are shown: where there are more than `most`, the first ones and the last one.
 
     Examples
@@ -39,7 +39,7 @@ def elided(parts: Sequence[_Part], most: int | None = MOST_TERMS) -> list[_Part 
     return [*parts[:FIRST_TERMS], LeftOut(len(parts) - FIRST_TERMS - 1), parts[-1]]
 
 
-def signed(term: Formula) -> tuple[str, Formula]:
+def signed_term(term: Formula) -> tuple[str, Formula]:
     """Return a term of a sum as it is written: its sign and the rest; a negative number behind a minus has brackets."""
     match term:
         case Negative(Product((Number(value), *rest))) if value < 0:
@@ -53,25 +53,25 @@ def signed(term: Formula) -> tuple[str, Formula]:
     return "+", term
 
 
-def loose(node: Formula, *kinds: type[Formula]) -> bool:
+def needs_brackets(node: Formula, *kinds: type[Formula]) -> bool:
     """Return whether a formula is written in brackets, as one of some kinds is; a negative number is anywhere."""
     if isinstance(node, Slope):
-        return loose(node.body, *kinds)
+        return needs_brackets(node.body, *kinds)
     return isinstance(node, kinds) or (isinstance(node, Number) and node.value < 0)
 
 
-def loose_behind(sign: str, rest: Formula) -> bool:
+def needs_brackets_after(sign: str, rest: Formula) -> bool:
     """Return whether a term needs brackets behind its sign: a sum does behind a minus, and what has a sign itself."""
-    return sign == "-" and loose(rest, Sum, Negative)
+    return sign == "-" and needs_brackets(rest, Sum, Negative)
 
 
-def of_numbers(product: Product, *, bracketed: bool = False) -> bool:
+def is_of_numbers(product: Product, *, bracketed: bool = False) -> bool:
     """Return whether a product begins with a number, if need be a `bracketed` one, or has numbers alone: × in text."""
     first, *others = factors(product)
     return _is_number(first, bracketed) or all(isinstance(factor, (Number, NumberRow)) for factor in (first, *others))
 
 
-def entrywise(product: Product) -> bool:
+def is_entrywise(product: Product) -> bool:
     """Return whether a product is of vectors, multiplied entry by entry: in mathematics, ⊙ shows that, and else ×."""
     return not _is_number(factors(product)[0]) and any(isinstance(node, Symbol) for node in nodes(product))
 

@@ -9,27 +9,6 @@ from collections.abc import Iterator
 
 from gatewise.gates import PEEPHOLES
 from gatewise.symbolic.formula import (
-    ONE,
-    Concatenation,
-    Formula,
-    FunctionCall,
-    Holds,
-    MatMul,
-    Negative,
-    Number,
-    Outer,
-    Quotient,
-    Slice,
-    Symbol,
-    Transpose,
-    add,
-    less,
-    times,
-)
-from gatewise.symbolic.forward import deviation, scaled, standardised, vectors, weights
-from gatewise.symbolic.nonlinearities import apply, slope
-from gatewise.symbolic.program import Assignment, Form
-from gatewise.symbolic.symbols import (
     ALL_GATES,
     C_NORM,
     C_PREV,
@@ -48,21 +27,40 @@ from gatewise.symbolic.symbols import (
     H_NEW,
     K_C,
     K_H,
+    ONE,
     RECURRENT,
     UNITS,
     Z_H,
     Z_X,
     C,
+    Concatenation,
     F,
+    Formula,
+    FunctionCall,
     G,
     H,
+    Holds,
     I,
     M,
+    MatMul,
+    Negative,
+    Number,
     O,
+    Outer,
+    Quotient,
     R,
+    Slice,
+    Symbol,
+    Transpose,
     Z,
+    add,
     d,
+    less,
+    times,
 )
+from gatewise.symbolic.forward import deviation, scaled, standardised, vectors, weights
+from gatewise.symbolic.nonlinearities import apply, slope
+from gatewise.symbolic.program import Assignment, Form
 
 
 def backward(form: Form, acting: Form) -> tuple[Assignment, ...]:

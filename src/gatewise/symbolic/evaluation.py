@@ -13,8 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from gatewise.symbolic import formula as tree
-from gatewise.symbolic.formula import Formula, Number, Symbol, parts, rebuild, times
-from gatewise.symbolic.functions import FUNCTIONS, OVER_A_VECTOR, RELATIONS
+from gatewise.symbolic.formula import (
+    FUNCTIONS,
+    OVER_A_VECTOR,
+    RELATIONS,
+    Formula,
+    Number,
+    Symbol,
+    parts,
+    rebuild,
+    times,
+)
 
 
 class Env(Protocol):

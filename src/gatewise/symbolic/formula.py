@@ -1,16 +1,63 @@
-"""Formulas as small trees: written once, then shown in any notation, evaluated, differentiated, or translated.
-
-A formula is made of symbols and constants. It holds no data: whoever evaluates it says what its symbols are.
-"""
+"""Formulas as small trees: written once, then shown in any notation, evaluated, differentiated, or translated."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from gatewise.activations import Activation
+import numpy as np
+
+from gatewise.activations import Activation, erf, sigmoid
+
+
+class Function(NamedTuple):
+    """A function of formulas.
+
+    Attributes
+    ----------
+    compute : callable
+        Of arrays; a function over a vector takes `axis` too.
+    source : str
+        In Python, over NumPy arrays; empty where no source has it.
+    operator : str
+        In ONNX; empty where no graph has it.
+    latex : str
+        Empty for its name in upright letters.
+    """
+
+    compute: Callable[..., Any]
+    source: str = ""
+    operator: str = ""
+    latex: str = ""
+
+
+FUNCTIONS = {
+    "σ": Function(sigmoid, "sigmoid", "Sigmoid"),
+    "tanh": Function(np.tanh, "np.tanh", "Tanh", r"\tanh"),
+    "max": Function(np.maximum, "np.maximum", "Max", r"\max"),
+    "min": Function(np.minimum, "np.minimum", "Min", r"\min"),
+    "exp": Function(np.exp, "np.exp", "Exp"),
+    "ln": Function(np.log, "np.log", "Log", r"\ln"),
+    "abs": Function(np.abs, "np.abs", "Abs"),
+    "erf": Function(erf, "", "Erf", r"\operatorname{erf}"),
+    "sqrt": Function(np.sqrt, "np.sqrt", "Sqrt"),
+    "clip": Function(np.clip, "np.clip", "Clip"),
+    "tan": Function(np.tan),  # which is mistaken for tanh
+    "by column": Function(lambda matrix: matrix.reshape(matrix.shape[::-1]).T),  # written by row, read by column
+    "by row": Function(lambda matrix: matrix.T.reshape(matrix.shape)),  # and the other way round
+}
+OVER_A_VECTOR = {
+    "mean": Function(np.mean, "np.mean"),
+    "sum": Function(np.sum, "np.sum"),
+    "greatest": Function(np.max, "np.max"),
+}
+RELATIONS = {
+    ">": Function(np.greater, ">", "Greater", ">"),
+    "<": Function(np.less, "<", "Less", "<"),
+    "≤": Function(np.less_equal, "<=", "LessOrEqual", r"\le"),
+}
 
 
 @dataclass(frozen=True)
@@ -259,3 +306,35 @@ def symbols(formula: Formula) -> tuple[Symbol, ...]:
             distinct.update(dict.fromkeys(symbols(part)))
         cached = formula.__dict__["_symbols"] = tuple(distinct)
     return cached
+
+
+# What a vector runs over: units, entries of the hidden state, features, entries of the combined input, or the units of
+# every gate one after the other.
+UNITS, RECURRENT, FEATURES, COLUMNS, ALL_GATES = "units", "recurrent", "features", "columns", "all gates"
+
+X, H_PREV, C_PREV, Z = Symbol("x"), Symbol("h_prev"), Symbol("c_prev"), Symbol("z")
+Z_H, Z_X = Symbol("z", "h"), Symbol("z", "x")  # the two parts of the combined input, where they go apart
+D_H, D_X = Symbol("mask", "h"), Symbol("mask", "x")  # their dropout masks
+K_H, K_C = Symbol("k", "h"), Symbol("k", "c")  # what zoneout keeps
+MASKS = {"recurrent": D_H, "input": D_X, "zoneout_cell": K_C, "zoneout_hidden": K_H}  # by `DropoutMasks`' names
+I, F, G, O, C, H = (Symbol(letter) for letter in "ifgoch")
+C_RAW, C_NEW, C_NORM = Symbol("c_raw"), Symbol("c_new"), Symbol("c_norm")  # before its clip, zoneout; normalised
+OF_EDITS = ("scale", "low", "high", "set")  # of a gate or a state: what edits do to it
+COMPUTED = "computed"  # below a gate or a state: as its equation gives it, before an edit
+M, R, H_RAW, H_NEW = Symbol("m"), Symbol("R"), Symbol("h_raw"), Symbol("h_new")
+
+
+def symbol_named(name: str) -> Symbol:
+    """Return the symbol of a name with an underscore before what stands below its letter: W_f."""
+    base, _, sub = name.partition("_")
+    return Symbol(base, sub)
+
+
+def d(symbol: Symbol) -> Symbol:
+    """Return the gradient of the loss with respect to a symbol."""
+    return replace(symbol, d=True)
+
+
+DX, DZ, DH, DH_PREV, DC_PREV = d(X), d(Z), d(H), d(H_PREV), d(C_PREV)
+DY = Symbol("y", d=True)  # with respect to the output of a step itself
+DH_NEXT, DC_NEXT = Symbol("h_next", d=True), Symbol("c_next", d=True)  # what arrives from the step after

@@ -6,24 +6,6 @@ from collections.abc import Iterator
 
 from gatewise.gates import PEEPHOLES
 from gatewise.symbolic.formula import (
-    ONE,
-    TWO,
-    Concatenation,
-    Formula,
-    FunctionCall,
-    MatMul,
-    Number,
-    Power,
-    Product,
-    Quotient,
-    Symbol,
-    add,
-    less,
-    times,
-)
-from gatewise.symbolic.nonlinearities import apply
-from gatewise.symbolic.program import Assignment, Form
-from gatewise.symbolic.symbols import (
     ALL_GATES,
     C_NORM,
     C_PREV,
@@ -35,20 +17,36 @@ from gatewise.symbolic.symbols import (
     H_PREV,
     K_C,
     K_H,
+    ONE,
+    TWO,
     UNITS,
     Z_H,
     Z_X,
     C,
+    Concatenation,
     F,
+    Formula,
+    FunctionCall,
     G,
     H,
     I,
     M,
+    MatMul,
+    Number,
     O,
+    Power,
+    Product,
+    Quotient,
     R,
+    Symbol,
     X,
     Z,
+    add,
+    less,
+    times,
 )
+from gatewise.symbolic.nonlinearities import apply
+from gatewise.symbolic.program import Assignment, Form
 
 
 def forward(form: Form) -> tuple[Assignment, ...]:

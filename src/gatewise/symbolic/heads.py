@@ -19,11 +19,11 @@ from gatewise.symbolic.formula import (
     Symbol,
     Transpose,
     add,
+    d,
     times,
 )
 from gatewise.symbolic.nonlinearities import apply, gated_slope, gated_weight, slope
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import d
 
 READ, OUTPUT = Symbol("r"), Symbol("y")  # what the head reads, and what it puts out
 V, B_Y, A_Y = Symbol("V"), Symbol("b", "y"), Symbol("a", "y")  # the weight, the bias and the pre-activation of the last

@@ -11,8 +11,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 
 from gatewise.parameters import Variant
-from gatewise.symbolic.formula import Formula, Slice, Symbol, rebuild, symbols
-from gatewise.symbolic.symbols import C_NEW, C_NORM, C_RAW, COLUMNS, COMPUTED, H_NEW, H_RAW, RECURRENT, UNITS, C, H, M
+from gatewise.symbolic.formula import (
+    C_NEW,
+    C_NORM,
+    C_RAW,
+    COLUMNS,
+    COMPUTED,
+    H_NEW,
+    H_RAW,
+    RECURRENT,
+    UNITS,
+    C,
+    Formula,
+    H,
+    M,
+    Slice,
+    Symbol,
+    rebuild,
+    symbols,
+)
 
 # Kinds of inputs.
 INPUT, STATE, PARAMETER, MASK, GRADIENT, EDIT = "input", "state", "parameter", "mask", "gradient", "edit"

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from gatewise.arrays import Array
 from gatewise.parameters import Parameters
 from gatewise.records.step import State
-from gatewise.symbolic.formula import TWO, Concatenation, Formula, Quotient, Slice, Symbol, add, times
+from gatewise.symbolic.formula import TWO, Concatenation, Formula, Quotient, Slice, Symbol, add, d, times
 from gatewise.symbolic.heads import OUTPUT, READ_AXIS, Head
 from gatewise.symbolic.program import Assignment, Program, sized
-from gatewise.symbolic.symbols import d
 
 FORWARD, BACKWARD = Symbol("h", "forward"), Symbol("h", "backward")  # the outputs of the two directions
 MERGED = OUTPUT  # the output of a layer

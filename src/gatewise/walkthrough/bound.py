@@ -16,12 +16,24 @@ from gatewise.errors import OptionError, ShapeError
 from gatewise.gates import LETTERS
 from gatewise.margins import rounding_margin
 from gatewise.records.step import Step
-from gatewise.symbolic import binding
-from gatewise.symbolic.binding import StepValues
-from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Concatenation, FunctionCall, MatMul, Symbol, Transpose, add, nodes
+from gatewise.symbolic import cell
+from gatewise.symbolic.cell import StepValues, program
+from gatewise.symbolic.formula import (
+    ALL_GATES,
+    COLUMNS,
+    DY,
+    FEATURES,
+    RECURRENT,
+    UNITS,
+    Concatenation,
+    FunctionCall,
+    MatMul,
+    Symbol,
+    Transpose,
+    add,
+    nodes,
+)
 from gatewise.symbolic.program import Assignment, Form, Program
-from gatewise.symbolic.symbols import ALL_GATES, COLUMNS, DY, FEATURES, RECURRENT, UNITS
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.parts import Block, Bound, Expanded, Section, WorkedEquation
 
@@ -78,7 +90,7 @@ class BoundStep:
     @cached_property
     def form(self) -> Form:
         """The form of the program."""
-        return binding.form_of(self.p, self.dropout, edited=binding.edited(self.M), **self.notation.form)
+        return cell.form_of(self.p, self.dropout, edited=cell.edited(self.M), **self.notation.form)
 
     @property
     def program(self) -> Program:
@@ -90,7 +102,7 @@ class BoundStep:
         """The values of the symbols of the step's program, in the form that the notation gives it."""
         written = program(self.form, last_states=self.dy is None, dropped_weights=True)
         with np.errstate(all="ignore"):  # infinity and NaN go through as they are
-            known = binding.of_step(self.M, written)
+            known = cell.step_values(self.M, written)
         scope = _ArrivingValues(written, self.p, known if self.dy is None else known | {DY: self.dy})
         scope.arriving = self._arriving
         return scope

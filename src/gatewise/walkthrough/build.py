@@ -20,7 +20,7 @@ from gatewise.symbolic.formula import Symbol
 from gatewise.walkthrough import forward, setting, written
 from gatewise.walkthrough.backward import BackwardWalk
 from gatewise.walkthrough.bound import BoundStep, require_one_run
-from gatewise.walkthrough.lazy import FEW, UNFOLDED, Groups, Lazy
+from gatewise.walkthrough.lazy import MAX_OPEN, MAX_WORKED, Groups, Lazy
 from gatewise.walkthrough.notation import Notation
 from gatewise.walkthrough.notation import notation as notation_of
 from gatewise.walkthrough.numbers import DIGITS, FEW_DIGITS
@@ -149,7 +149,7 @@ def walk(
     else:
         of_steps = [partial(_forward_sections, bound, place) for place in worked]
         makers += setting.with_rest(of_steps, worked, times)
-    folded = backward and not every_step and len(worked) > UNFOLDED
+    folded = backward and not every_step and len(worked) > MAX_OPEN
     sections = Groups([partial(_in_notation, maker, symbols) for maker in makers])
     title = _walkthrough_title(len(steps), worked, backward=backward, brief=brief)
     shown = (first.names, units, backward, symbols.name, symbols.rows, worked, FEW_DIGITS if short else DIGITS, folded)
@@ -165,7 +165,7 @@ def _forward_sections(steps: Sequence[BoundStep], place: int) -> list[Section]:
 def _in_notation(maker: Maker, notation: Notation) -> list[Section]:
     """Return the sections of a maker in the symbols of a notation."""
     with np.errstate(all="ignore"):  # infinity and NaN go through as they are
-        return [written.section(section, notation) for section in maker()]
+        return [written.write_section(section, notation) for section in maker()]
 
 
 def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
@@ -174,7 +174,7 @@ def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> 
         return (at,)
     if brief:
         return ()
-    return range(count) if every_step or count <= FEW else (0, count - 1)
+    return range(count) if every_step or count <= MAX_WORKED else (0, count - 1)
 
 
 def _walkthrough_title(count: int, worked: Sequence[int], *, backward: bool, brief: bool) -> str:

@@ -8,19 +8,18 @@ import numpy as np
 
 from gatewise.gates import NAMES
 from gatewise.records.edited_steps import effects_of
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.formula import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, Symbol, X, Z
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, X, Z
 from gatewise.walkthrough import grouping
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.parts import Block, Expanded, NumberTable, Section, Sentence
-from gatewise.walkthrough.quantity_sentences import (
+from gatewise.walkthrough.sentences import (
     INPUT,
     SUMS,
     UnitNames,
     combined,
+    dropout_masks_of,
     edits_sentence,
-    masks,
     quantity_sentences,
 )
 
@@ -44,7 +43,7 @@ def sections(bound: BoundStep) -> list[Section]:
     }
     with np.errstate(all="ignore"):
         sections_of_step = [_input_section(bound)]
-        for key, equations in grouping.forward(bound.program.forward).items():
+        for key, equations in grouping.forward_by_section(bound.program.forward).items():
             sections_of_step.append(
                 makers[key](bound, equations) if key in makers else _gate_section(bound, key, equations)
             )
@@ -67,7 +66,7 @@ def _input_section(bound: BoundStep) -> Section:
 
 def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
     """Return the walkthrough's section of the combined input, or of h and x, each under its dropout mask."""
-    blocks: list[Block] = [Sentence(words) for words in masks(bound.program)]
+    blocks: list[Block] = [Sentence(words) for words in dropout_masks_of(bound.program)]
     blocks += bound.equations(equations)
     if bound.form.apart:
         return bound.section("combined_input", "The input and the previous hidden state under dropout", blocks)

@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from gatewise.gates import LETTERS, NAMES, index
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.formula import COMPUTED, DH, Symbol
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.symbols import COMPUTED, DH
 
 BySection = dict[str, tuple[Assignment, ...]]
 
 
-def forward(assignments: Iterable[Assignment]) -> BySection:
+def forward_by_section(assignments: Iterable[Assignment]) -> BySection:
     """Return the equations of a step forward by the key of their section, in the order of the program."""
     return _group_by_section(assignments, _forward_section)
 
 
-def backward(assignments: Iterable[Assignment]) -> BySection:
+def backward_by_section(assignments: Iterable[Assignment]) -> BySection:
     """Return the equations of a step backward by the key of their section, in the order of the program."""
     return _group_by_section(assignments, _backward_section)
 
@@ -28,7 +27,7 @@ def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
     """Return the equations that a walkthrough's section shows; none, where it is about something else."""
     if key == "forward":  # all of them, in brief
         return program.forward
-    return (forward(program.forward) | backward(program.backward)).get(key, ())
+    return (forward_by_section(program.forward) | backward_by_section(program.backward)).get(key, ())
 
 
 def _group_by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:

@@ -8,18 +8,18 @@ from itertools import chain, islice
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T", covariant=True)
-FEW = 20  # steps that are all worked through; of more, the first and the last
-UNFOLDED = 3  # steps that are all open: of more, one on a page, and backward in text the first and the last
-KEPT = 64  # items that stay: those that were used last
-MOST = 40  # rows that a table of steps has
-ENDS = 20  # rows of a longer one: those of the first steps, and the last one
+MAX_WORKED = 20  # steps that are all worked through; of more, the first and the last
+MAX_OPEN = 3  # steps that are all open: of more, one on a page, and backward in text the first and the last
+MAX_KEPT = 64  # items that stay: those that were used last
+MAX_TABLE_ROWS = 40  # rows that a table of steps has
+END_ROWS = 20  # rows of a longer one: those of the first steps, and the last one
 
 
 class Lazy(Sequence[T]):
     """A sequence of so many items, each made by a function of its place."""
 
     def __init__(self, count: int, make: Callable[[int], T]) -> None:
-        self._count, self._make = count, lru_cache(KEPT)(make)
+        self._count, self._make = count, lru_cache(MAX_KEPT)(make)
 
     def __len__(self) -> int:
         return self._count
@@ -40,10 +40,10 @@ class Lazy(Sequence[T]):
 
 def ends(count: int, make: Callable[[int], T], *, every: bool) -> tuple[Sequence[T], int]:
     """Return the table rows of the first places and of the last one, and the number left out; of few places, all."""
-    if every or count <= MOST:
+    if every or count <= MAX_TABLE_ROWS:
         return Lazy(count, make), 0
-    places = [*range(ENDS - 1), count - 1]
-    return tuple(map(make, places)), count - ENDS
+    places = [*range(END_ROWS - 1), count - 1]
+    return tuple(map(make, places)), count - END_ROWS
 
 
 class Groups(Sequence[T]):

@@ -15,13 +15,13 @@ T = TypeVar("T")
 GLUE = "\N{NO-BREAK SPACE}"
 
 
-MOST: ContextVar[int] = ContextVar("the most decimals of a number", default=100)
+MAX_DECIMALS: ContextVar[int] = ContextVar("the most decimals of a number", default=100)
 
 
 def with_decimals(most: int, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """Return the result of a function that writes numbers, each with at most so many decimals."""
     context = copy_context()
-    context.run(MOST.set, most)
+    context.run(MAX_DECIMALS.set, most)
     return context.run(function, *arguments, **options)
 
 
@@ -33,7 +33,7 @@ def number(value: Any, digits: int = DIGITS) -> str:
     >>> number(0.0013010012), number(0.5), number(-2.5e-12)
     ('0.001301', '0.5', '-2.5e-12')
     """
-    return _number_text(value if isinstance(value, np.floating) else np.float64(value), min(digits, MOST.get()))
+    return _number_text(value if isinstance(value, np.floating) else np.float64(value), min(digits, MAX_DECIMALS.get()))
 
 
 @lru_cache(1 << 14, typed=True)  # a number is shown several times, and equal ones of two precisions may differ as text

@@ -14,9 +14,8 @@ from gatewise.files import storage
 from gatewise.parameters import Parameters
 from gatewise.records.step import Step, Terms
 from gatewise.symbolic.evaluation import Env
-from gatewise.symbolic.formula import Formula, Symbol
+from gatewise.symbolic.formula import COLUMNS, UNITS, Formula, Symbol
 from gatewise.symbolic.program import Assignment, Form, Program
-from gatewise.symbolic.symbols import COLUMNS, UNITS
 from gatewise.walkthrough.numbers import DIGITS, with_decimals
 
 Words = str | Symbol | tuple[str | Symbol, ...]  # text, with symbols in it

@@ -13,17 +13,16 @@ from gatewise.arrays import Array
 from gatewise.gates import NAMES, index
 from gatewise.parameters import Parameters, Variant, array_declarations
 from gatewise.records.step import Step
-from gatewise.symbolic.formula import Symbol
+from gatewise.symbolic.formula import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, M, Symbol, X, symbol_named
 from gatewise.symbolic.nonlinearities import apply, slope, textbook
-from gatewise.symbolic.symbols import COLUMNS, FEATURES, H_PREV, RECURRENT, UNITS, C, H, M, X, symbol_named
 from gatewise.walkthrough.bound import BoundStep
 from gatewise.walkthrough.forward import TITLES
 from gatewise.walkthrough.lazy import ends
 from gatewise.walkthrough.parts import Block, Definition, Facts, NumberTable, Section, Sentence, Walkthrough, Words
 
 Maker = Callable[[], Sequence[Section]]  # of sections
-TABLE = (-2, -1, 0, 1, 2)  # where the worked example prints the activations
-FEW = 4  # units whose steps are shown at a glance
+TABLE_ARGUMENTS = (-2, -1, 0, 1, 2)  # where the worked example prints the activations
+MAX_UNITS_AT_A_GLANCE = 4  # units whose steps are shown at a glance
 
 
 def activations(p: Parameters, backward: bool) -> Section:
@@ -35,13 +34,13 @@ def activations(p: Parameters, backward: bool) -> Section:
         for activation in (used := activations_of(p.variant)):
             name = apply(activation, a).name
             blocks.append(Definition(name, textbook(activation)))
-            values = activation(np.array(TABLE, np.float64))
+            values = activation(np.array(TABLE_ARGUMENTS, np.float64))
             rows.append((f"{name}(a)", tuple(float(value) for value in values)))
             if backward:
                 blocks.append(Definition(f"{name}'", slope(activation, Symbol("y"))))
                 slopes = activation.derivative(values)
                 rows.append((f"{name}'(a)", tuple(float(value) for value in slopes)))
-    blocks.append(NumberTable("", tuple(f"a = {at}" for at in TABLE), tuple(rows)))
+    blocks.append(NumberTable("", tuple(f"a = {at}" for at in TABLE_ARGUMENTS), tuple(rows)))
     if "sigmoid" in {activation.name for activation in used}:
         blocks.append(
             Sentence("A gate that uses σ lies between 0 (closed) and 1 (open). A pre-activation of 0 gives 0.5.")
@@ -144,12 +143,14 @@ def tables_of_units(
 ) -> list[Block]:
     """Return a walkthrough's table of the steps for each of the first units; `row` makes it of a unit and place."""
     units, blocks = steps[0].units, list[Block]()
-    for k in units[:FEW]:
+    for k in units[:MAX_UNITS_AT_A_GLANCE]:
         rows, left_out = ends(len(steps), partial(row, k), every=every)
         title = steps[0].named(k)
         blocks.append(NumberTable(title, heads, rows, openness, digits=digits, whole=True, left_out=left_out))
-    if len(units) > FEW:
-        blocks.append(Sentence(f"… and {len(units) - FEW} more units (--unit K, or unit=K, shows one)."))
+    if len(units) > MAX_UNITS_AT_A_GLANCE:
+        blocks.append(
+            Sentence(f"… and {len(units) - MAX_UNITS_AT_A_GLANCE} more units (--unit K, or unit=K, shows one).")
+        )
     return blocks
 
 

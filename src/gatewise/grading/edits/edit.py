@@ -16,9 +16,23 @@ from gatewise.errors import join_names
 from gatewise.gates import LETTERS, NAMES
 from gatewise.render import text
 from gatewise.symbolic.evaluation import evaluate
-from gatewise.symbolic.formula import Formula, Symbol, parts, with_parts
+from gatewise.symbolic.formula import (
+    C_PREV,
+    COLUMNS,
+    FEATURES,
+    H_PREV,
+    RECURRENT,
+    C,
+    Formula,
+    H,
+    M,
+    Symbol,
+    X,
+    Z,
+    parts,
+    with_parts,
+)
 from gatewise.symbolic.program import Assignment, Program
-from gatewise.symbolic.symbols import C_PREV, COLUMNS, FEATURES, H_PREV, RECURRENT, C, H, M, X, Z
 
 SCALES = (1.0, 1.0, 1e3)  # of the numbers that right sides are compared for: the last is beyond any clip
 FINGERPRINT_TOLERANCE = (

@@ -9,10 +9,9 @@ from typing import Any
 
 from gatewise.grading.edits import symbols, terms
 from gatewise.grading.edits.edit import LIKELY, TIERS, EditContext, EquationEdit, EquationEdits, replace_item
-from gatewise.symbolic.formula import ZERO, Formula, Number, Slice, Sum, Symbol, add, nodes, rebuild, times
+from gatewise.symbolic.formula import ZERO, Formula, Number, Slice, Sum, Symbol, X, add, nodes, rebuild, times
 from gatewise.symbolic.formula import symbols as formula_symbols
 from gatewise.symbolic.program import Assignment, Carry, Program, at_ends, with_ends
-from gatewise.symbolic.symbols import X
 
 _STATE, _GRADIENT, _EXCHANGED = "state not carried", "gradient not carried", "cell and hidden exchanged"
 

@@ -20,24 +20,34 @@ from gatewise.grading.edits.edit import (
 )
 from gatewise.render import text
 from gatewise.symbolic.formula import (
+    C_PREV,
+    COLUMNS,
+    DZ,
+    H_PREV,
     ONE,
+    C,
     Concatenation,
+    F,
     Formula,
     FunctionCall,
+    H,
     Holds,
+    I,
     MatMul,
     Outer,
     Slice,
     Symbol,
     Transpose,
+    X,
+    Z,
     add,
+    d,
     less,
     nodes,
     rebuild,
     symbols,
 )
 from gatewise.symbolic.program import PARAMETER, Assignment
-from gatewise.symbolic.symbols import C_PREV, COLUMNS, DZ, H_PREV, C, F, H, I, X, Z, d
 
 GATES = frozenset(map(Symbol, LETTERS))
 _PARAMETERS = {"parameters of the": "WUbpγ", "weights and biases of the": "WUb", "weights of the": "WU"}

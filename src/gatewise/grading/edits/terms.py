@@ -21,10 +21,35 @@ from gatewise.grading.edits.edit import (
 )
 from gatewise.render import text
 from gatewise.symbolic import formula as tree
-from gatewise.symbolic.formula import ONE, TWO, ZERO, Formula, Number, Symbol, add, less, nodes, rebuild, symbols, times
+from gatewise.symbolic.formula import (
+    C_PREV,
+    DC_NEXT,
+    DH,
+    DZ,
+    H_PREV,
+    ONE,
+    TWO,
+    UNITS,
+    ZERO,
+    C,
+    Formula,
+    G,
+    H,
+    M,
+    Number,
+    Symbol,
+    X,
+    Z,
+    add,
+    d,
+    less,
+    nodes,
+    rebuild,
+    symbols,
+    times,
+)
 from gatewise.symbolic.nonlinearities import apply, slope
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C_PREV, DC_NEXT, DH, DZ, H_PREV, UNITS, C, G, H, M, X, Z, d
 
 SIGNED_SYMBOLS = ("x", "h_prev", "c_prev", "z", "a", "g", "c", "m", "W", "U", "b", "p", "R")  # what may be negative
 

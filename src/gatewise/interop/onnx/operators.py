@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.errors import shown
 from gatewise.interop.onnx.attributes import Attributes, NotConstant
 from gatewise.interop.onnx.file import AnyArray, OnnxFile
-from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
+from gatewise.symbolic.formula import FUNCTIONS, RELATIONS
 
 _SIZES = (np.int32, np.int64)  # types of sizes
 OPEN = -(2**30)  # numbers from here down to -2**31 stand for sizes that a graph leaves open

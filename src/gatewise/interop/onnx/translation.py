@@ -18,15 +18,13 @@ from gatewise.gates import ORDERS
 from gatewise.interop.onnx.building import GraphWriter
 from gatewise.interop.onnx.nonlinearities import ACTIVATIONS
 from gatewise.parameters import Parameters
-from gatewise.symbolic import binding
+from gatewise.symbolic import cell
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.cell import program
-from gatewise.symbolic.formula import Formula, Symbol
-from gatewise.symbolic.functions import FUNCTIONS, RELATIONS
+from gatewise.symbolic.formula import C_PREV, FUNCTIONS, H_PREV, RELATIONS, UNITS, C, Formula, H, Symbol, X
 from gatewise.symbolic.heads import OUTPUT, READ, SKIPPED, Head, constants, head_forward
 from gatewise.symbolic.nonlinearities import ARGUMENT, definition
 from gatewise.symbolic.program import Assignment
-from gatewise.symbolic.symbols import C_PREV, H_PREV, UNITS, C, H, X
 
 # The operator of an activation and its names of the constants, where there is one of 32 bits, as its constants are.
 _OPERATORS = {kind: (operator, letters) for operator, (kind, letters) in ACTIVATIONS.items()}
@@ -162,10 +160,10 @@ class CellTranslation(_Translation):
         stored: tuple[str, str] | None = None,
     ) -> None:
         self.sequence, self.scanned, self.stored = sequence, list[str](), stored
-        self.program = program(binding.form_of(p, NO_DROPOUT, split=bool(sequence)))
-        super().__init__(body, names, binding.parameters(self.program.form, p), "")
+        self.program = program(cell.form_of(p, NO_DROPOUT, split=bool(sequence)))
+        super().__init__(body, names, cell.parameter_values(self.program.form, p), "")
         self.gates = self.program.form.weighted_gates
-        self.sizes = binding.sizes(p)
+        self.sizes = cell.size_of_axes(p)
         self.stacked: dict[Symbol, tuple[str, dict[str, str]]] = {}  # sums of all gates side by side, and their parts
 
     def translate_program(self, name: str, accumulate: Callable[[str, str], str] | None = None) -> list[str]:

@@ -25,8 +25,8 @@ from gatewise.network import Network
 from gatewise.network.wired import dense_of, head_of
 from gatewise.parameters import Parameters
 from gatewise.records.gradients import LSTMGradients
+from gatewise.symbolic.formula import C_PREV, H_PREV, X
 from gatewise.symbolic.heads import Head
-from gatewise.symbolic.symbols import C_PREV, H_PREV, X
 
 OPSETS = (14, 22)
 INEXPRESSIBLE = "ONNX's operator LSTM cannot express this LSTM"

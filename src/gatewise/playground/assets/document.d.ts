@@ -195,7 +195,7 @@ interface Words {
 /** Of a head there are names alone. */
 type SomeWords = Words | Pick<Words, "names" | "sayings" | "of">;
 
-/** Likely mistakes of a program: see playground/edits.py. */
+/** Likely mistakes of a program: see playground/quantities.py. */
 interface Mistakes {
   edits: {kind: string; words: string; target: string; form: number}[];
   forms: Tree[];
