@@ -1,8 +1,18 @@
 /** The places where a text of the stage overlaps another text, an arrow, a line or a valve, or leaves the picture. */
 
-const MARKS = [".feed .line", ".feed .head", ".valve .frame", ".valve .grip", ".arrow", ".level .edge", ".node"];
+const MARKS = [
+  ".feed .line",
+  ".feed .head",
+  ".valve .frame",
+  ".valve .grip",
+  ".arrow",
+  ".level .edge",
+  ".node",
+  ".pipe .bore",
+];
 const SPARE = 0.18; // of the height of a line, which no letter fills
 const HALF = 0.75; // of the breadth of a line
+const PIPE = 13; // half the breadth of a pipe
 
 /** @param {Element} element */
 const boxOf = element =>
@@ -23,19 +33,20 @@ function wordsOf(text) {
   });
 }
 
-/** The boxes of a mark: of a line, one for each of its parts. @param {Element} mark @param {DOMMatrix} matrix */
+/** The boxes of a mark: of a line or a pipe, one for each of its parts. @param {Element} mark @param {DOMMatrix} matrix */
 function boxesOf(mark, matrix) {
-  if (!mark.matches(".line")) return [boxOf(mark)];
+  if (!mark.matches(".line, .bore")) return [boxOf(mark)];
+  const half = mark.matches(".line") ? HALF : PIPE * matrix.a;
   let [x, y] = [0, 0];
   return [...mark.getAttribute("d").matchAll(/([MHV])([\d.]+)(?: ([\d.]+))?/g)].flatMap(([, kind, first, second]) => {
     const [fromX, fromY] = [x, y];
     if (kind !== "V") x = Number(first);
     if (kind !== "H") y = Number(kind === "M" ? second : first);
     if (kind === "M") return [];
-    const left = matrix.e + matrix.a * Math.min(fromX, x) - HALF;
-    const top = matrix.f + matrix.d * Math.min(fromY, y) - HALF;
-    const right = matrix.e + matrix.a * Math.max(fromX, x) + HALF;
-    return [{left, top, right, bottom: matrix.f + matrix.d * Math.max(fromY, y) + HALF}];
+    const left = matrix.e + matrix.a * Math.min(fromX, x) - half;
+    const top = matrix.f + matrix.d * Math.min(fromY, y) - half;
+    const right = matrix.e + matrix.a * Math.max(fromX, x) + half;
+    return [{left, top, right, bottom: matrix.f + matrix.d * Math.max(fromY, y) + half}];
   });
 }
 
@@ -53,7 +64,8 @@ export function crossings(longest) {
   return words.flatMap((one, n) => {
     const texts = words.slice(n + 1).filter(other => other.text !== one.text && overlap(one, other));
     const isInCircle = one.text.matches(".function");
-    const crossed = isInCircle ? [] : marks.filter(mark => overlap(one, mark));
+    const isCrossed = ({mark}) => one.text.matches(".tick") || !mark.matches(".bore"); // pipes are as wide as they may be
+    const crossed = isInCircle ? [] : marks.filter(mark => overlap(one, mark) && isCrossed(mark));
     const leaves = one.left < all.left - 2 || one.right > all.right + 2;
     return [
       ...texts.map(other => `${one.words} over ${other.words}`),

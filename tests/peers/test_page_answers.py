@@ -247,7 +247,10 @@ def test_the_truth_is_never_accused_unless_its_few_digits_are_those_of_a_mistake
     assert len(rounded) >= 9
     finest = min(true, key=lambda verdict: verdict[1])
     assert finest[2] == "right"
-    assert {says for _, _, status, says in true if status == "coarse"} <= {PLAIN["coarse"]}
+    said = {says: half for _, half, status, says in true if status == "coarse"}
+    assert {says: PLAIN["whole" if half >= 0.5 else "coarse"] for says, half in said.items()} == {
+        one: one for one in said
+    }
 
 
 @pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
@@ -269,7 +272,7 @@ def test_each_mistake_has_its_own_sentence_at_two_digits_and_more(key: str) -> N
 def test_one_answer_has_one_sentence(key: str) -> None:
     chapter, found = verdicts()[key]
     own = {one["says"] for one in chapter["mistakes"]} | {PLAIN["no gate"]}
-    for _, _, status, says in found:
+    for _, half, status, says in found:
         if status == "right":
             assert says.startswith("Right: ")
         elif status == "wrong":
@@ -277,7 +280,9 @@ def test_one_answer_has_one_sentence(key: str) -> None:
             assert first == PLAIN["wrong"]
             assert slip.count(".") <= 1
         else:
-            assert says in (own if status == "expected" else {PLAIN[status]})
+            assert says in (
+                own if status == "expected" else {PLAIN[status], *([PLAIN["whole"]] if half >= 0.5 else [])}
+            )
 
 
 @pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED])
@@ -309,6 +314,13 @@ def test_one_tolerance_holds_on_the_whole_page(key: str) -> None:
     texts = [f"{right:.2f}", f"{right:.3f}", f"{right:.4f}", f"{right:.6f}"]
     statuses = [status for _, status, _, _ in answered({key: texts})[key]["verdicts"]]
     assert statuses == ["right" if float(texts[0]) == right else "coarse", "right", "right", "right"]
+
+
+@pytest.mark.parametrize("key", [chapter["key"] for chapter in ASKED if chapter["key"] != "marks"])
+def test_no_whole_number_is_close_to_one_that_asks_for_decimals(key: str) -> None:
+    found = answered({key: [str(number) for number in range(-3, 4)]})[key]["verdicts"]
+    assert {status for _, status, _, _ in found} <= {"wrong", "expected", "coarse"}
+    assert not any(says.startswith(("Close", "Nearly")) for _, _, says, _ in found)
 
 
 def test_halves_are_written_in_every_way() -> None:

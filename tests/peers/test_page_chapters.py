@@ -45,7 +45,12 @@ def test_a_chapter_hides_a_number_and_judges_what_is_typed(reader, pages, number
         reader.click("#margin button", f"Hint {level} of 3")
         assert reader.ask("document.querySelectorAll('#margin .hints li').length") == level
     assert reader.says("#margin .hints li") == prose(chapter["hints"][0])
-    assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .hints [role=math]')}.ariaLabel")
+    if len(chapter["hints"]) == 1:
+        assert ask.get("also", [ask["name"]])[0] in reader.ask(f"{seen('#margin .hints [role=math]')}.ariaLabel")
+    else:
+        assert "6 = 0." in reader.says("#margin .hints li:last-child") or "0 = 0." in reader.says(
+            "#margin .hints li:last-child"
+        )
     assert number == 1 or shown(right) not in reader.says("#margin .hints")
     said = predict(reader, shown(right))
     assert said.startswith(f"Right: {shown(right)}. ")
@@ -79,6 +84,9 @@ def test_a_wrong_number_has_one_sentence_and_one_with_too_few_digits_is_close(re
     assert predict(reader, "-0.7503") == "Not yet. Perhaps the sign of h is wrong."
     assert predict(reader, "much") == "“much” is not a number."
     assert predict(reader, "0.75") == "Close. Give one more decimal."
+    reader.click("#margin nav button", "Chapter 12")
+    assert predict(reader, "1") == "Not yet. Give three decimals."
+    reader.click("#margin nav button", "Chapter 5")
     assert "hidden stateh?" in reader.says("#stage")
     assert predict(reader, "0.750").startswith("Right")
 

@@ -164,6 +164,17 @@ def test_question_field_and_feedback_are_in_view_in_every_chapter(reader, pages,
             assert all(0 <= top < bottom <= height and is_uppermost for top, bottom, is_uppermost in tops), name
 
 
+def test_in_one_column_the_next_chapter_begins_below_the_stage(reader, pages):
+    reader.open(pages("teaching"), width=390, height=844)
+    for name in [*chapter_addresses()][1:]:
+        reader.click("#margin .controls button", "Next chapter")
+        reader.sees("#margin .count", f"Chapter {int(name.split()[1]) + 1} of")
+        reader.tab.rest()
+        below = rectangle(reader, "document.querySelector('#stage .stage-place')")[3]
+        top, bottom = (rectangle(reader, "document.querySelector('#margin h2')")[side] for side in (1, 3))
+        assert below <= top < bottom <= 844 / 2 + 40, name
+
+
 @pytest.mark.parametrize("height", [600, 643, 700, 800])
 def test_a_strip_shows_whole_rows(reader, pages, height):
     for view in ("#v1", "#v1&step=40&unit=3&level=step"):

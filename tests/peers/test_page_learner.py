@@ -232,7 +232,7 @@ def test_a_chapter_on_training_judges_its_number_and_each_expected_mistake(reade
     reader.sees(".training .soft", f"update {update},")
     reader.click(".training summary")
     reader.sees(".training td", "?")
-    assert reader.says("#margin .answer label") == "your number"
+    assert reader.says("#margin .answer label") == "your number, to three decimals"
     for mistake in (*chapter["mistakes"], {"value": "x", "says": "is not a number"}):
         reader.click("#margin .answer input")
         reader.type(f"{mistake['value']:f}" if mistake["value"] != "x" else "x")

@@ -361,7 +361,7 @@ def test_a_page_works_inside_a_notebooks_frame(one_browser: Page, pages, tmp_pat
         reader.tab.wait_until("!document.getElementById('strip').hidden")
         reader.ask(f"{seen('button', 'A step on')}.click()")
         reader.sees(".player", "step 1 of")
-        assert reader.says(".moment").startswith("latch holds")
+        assert reader.says(".moment").startswith("Unit latch holds")
         reader.hash()  # a frame without an address of its own has none to write to
         assert reader.ask("document.getElementById('status').textContent") == ""
     one_browser.quiet()

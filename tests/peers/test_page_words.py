@@ -194,8 +194,8 @@ class Cell:
             for unit in range(self.p.hidden_size):
                 values = {name: evaluate(one, env)[unit] for name, one in moment.variables.items()}
                 name = self.walk.steps[0].named(unit)
-                line = moment.pattern.fill(name=name, **values)
-                line = f"U{line[1:]}" if line.startswith("unit ") else line
+                subject = name if name.startswith("unit ") else f"unit {name}"
+                line = f"U{moment.pattern.fill(name=subject, **values)[1:]}"
                 yield {"step": step, "unit": unit, "text": line}
 
     def table(self) -> str:

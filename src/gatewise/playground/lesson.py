@@ -10,8 +10,8 @@ another ``step``, or with more ``edits``, if the mistake has these. If a chapter
 ``draws`` are other numbers for the same question. Asking again takes the next of them: values for ``edits`` in their
 order (whole edits, if the chapter has none); or, if the chapter has a ``right``, another one, ``put`` and values for
 ``mistakes``. Texts have slots: ``{0}`` is the value of the first edit, ``{f}`` a quantity at the asked step, ``{f@1}``
-at step 1, and other names are those of ``put``. ``hints`` are where to look, and, in a chapter with a ``right``, the
-formula with names and with numbers; the page adds both to the others.
+at step 1, and other names are those of ``put``. ``hints`` are where to look, and perhaps the formula with names and
+with numbers; the page adds both where a chapter has only the first.
 """
 
 from __future__ import annotations

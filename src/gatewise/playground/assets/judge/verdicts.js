@@ -8,10 +8,13 @@ export function phrase(phrases, key, put = {}) {
   return text.replace(/\{(\w+)\}/g, (slot, name) => (Object.hasOwn(put, name) ? String(put[name]) : slot));
 }
 
-/** A verdict in words. @param {Verdict} verdict @param {Phrases} phrases @returns {string} */
+const WHOLE = /^[+\-−–—]?\d+$/;
+
+/** A verdict in words; a whole number is no rounded one, but a guess. @param {Verdict} verdict @param {Phrases} phrases @returns {string} */
 export function verdictSentence({status, says, right, text, from, cause}, phrases) {
   if (status === "expected") return says;
-  const key = status === "wrong" && from.length ? "wrong after" : status;
+  const isGuess = status === "coarse" && WHOLE.test(text.trim());
+  const key = status === "wrong" && from.length ? "wrong after" : isGuess ? "whole" : status;
   const said = status === "follows" && from.length > 1 ? "follows several" : key;
   const last = from.length > 1 ? [from.slice(-2).join(` ${phrase(phrases, "and")} `)] : from;
   const put = {right: figure(right), typed: text.trim(), from: [...from.slice(0, -2), ...last].join(", ")};

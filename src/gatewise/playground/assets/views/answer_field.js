@@ -75,8 +75,9 @@ export function answerField(page, name, label, {expect, begin, compact = false, 
 function verdictText(page, name, answer, after) {
   if (answer === null) return "";
   const verdict = answer.judged[name];
-  const sentences = [verdict ? verdictSentence(verdict, page.doc.phrases.lesson) : ""];
-  if (answer.shown && !isHeld(verdict)) {
+  const isGivenUp = answer.shown && !isHeld(verdict);
+  const sentences = [verdict && !isGivenUp ? verdictSentence(verdict, page.doc.phrases.lesson) : ""];
+  if (isGivenUp) {
     const right = figure(answer.right ?? page.model.number({...answer.ref, name, at: answer.ref.at}));
     sentences.push(pagePhrase(page, "shown", {right}));
   }

@@ -15,6 +15,7 @@ import {
 import {DEMOS} from "./demos.js";
 import {sameEdits} from "./hash.js";
 import {worksheet} from "./worksheet.js";
+import {beginAt} from "./panes.js";
 import {equationOf, substitutionOf} from "./formulas.js";
 import {pagePhrase} from "./phrases.js";
 import {spokenName} from "./detail.js";
@@ -60,7 +61,7 @@ export function chaptersView(page) {
     if (isDrawn) page.store.change(beginning(page, number, draw));
     else page.lesson?.enter(scene, opening => beginning(opening, number));
     const goal = `#margin ${isAgain ? "input" : "h2"}`;
-    setTimeout(() => /** @type {HTMLElement | null} */ (document.querySelector(goal))?.focus());
+    setTimeout(() => beginAt(/** @type {HTMLElement | null} */ (document.querySelector(goal)), !isAgain));
   }
 
   page.store.show(state => {

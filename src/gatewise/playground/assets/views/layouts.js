@@ -50,7 +50,7 @@ export const WIDE_STAGE = {
     input: {x: 12, y: 198, anchor: "start"},
     recurrent: {x: 70, y: 225, anchor: "start"},
     kept: {x: 196, y: 56, anchor: "start"},
-    written: {x: 368, y: 156, anchor: "start"},
+    written: {x: 368, y: 163, anchor: "start"},
   },
 };
 

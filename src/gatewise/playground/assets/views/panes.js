@@ -51,6 +51,13 @@ function paneOf(element) {
   return {scroller: document.scrollingElement ?? document.documentElement, top, bottom: innerHeight - bar};
 }
 
+/** Focus what a view begins with; in one column, a new one comes to stand below the stage. @param {HTMLElement | null} first
+ * @param {boolean} isNew */
+export function beginAt(first, isNew) {
+  first?.focus();
+  if (isNew && !matchMedia(TWO_PANES).matches) first?.scrollIntoView({block: "start"});
+}
+
 /** Scroll to what has opened, as far as what was pressed stays in view. @param {Element} element */
 export function bringIntoView(element) {
   const {scroller, top, bottom} = paneOf(element);

@@ -88,17 +88,19 @@ export function arrowMarks(places) {
   );
 }
 
-/** Names at the ends of a level. @param {Gauge} gauge @param {ReturnType<typeof levelMark>} level */
-export function ticksOf({x}, level) {
-  const texts = [0, 1, 2].map(() => svg("text", {class: "tick", x: x - 6, "text-anchor": "end"}));
+/** Names at the ends of a level; a negative one stands below it, since a pipe comes up beside it. @param {Gauge} gauge
+ * @param {ReturnType<typeof levelMark>} level */
+export function ticksOf({x, width}, level) {
+  const texts = [0, 1].map(() => svg("text", {class: "tick", x: x - 6, "text-anchor": "end"}));
   return {
     elements: texts,
     /** @param {LevelRange} range */
     update(range) {
-      const values = [range.high, 0, ...(range.low < 0 ? [range.low] : [])];
-      texts.forEach((text, k) => {
-        setText(text, k < values.length ? figure(values[k], 2) : "");
-        if (k < values.length) text.setAttribute("y", String(level.placeIn(range, values[k]) + 5));
+      [range.high, range.low].forEach((value, k) => {
+        const isBelow = value < 0;
+        setText(texts[k], figure(value, 2));
+        texts[k].setAttribute("x", String(isBelow ? x + width : x - 6));
+        texts[k].setAttribute("y", String(level.placeIn(range, value) + (isBelow ? 15 : 5)));
       });
     },
   };

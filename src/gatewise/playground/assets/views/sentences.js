@@ -150,6 +150,6 @@ export function momentOf(page, {layer, direction, step, unit}) {
   if (!words?.moment) return "";
   const subject = {page, place, words};
   const values = variablesOf(subject, words.moment, unit);
-  const name = entryName(page, {...place, name: page.model.roles(place).cell_state}, unit);
+  const name = subjectOf(page, entryName(page, {...place, name: page.model.roles(place).cell_state}, unit));
   return begun(page, holding(subject, words.moment, values, {...values, name}));
 }
