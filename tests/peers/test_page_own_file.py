@@ -89,13 +89,31 @@ def test_the_gates_of_a_file_are_those_of_gatewise(reader, pages, tmp_path, writ
     give(reader, table(tmp_path / "rain.csv", x))
     reader.sees("[role=rowheader]", f"unit {UNITS - 1}")
     assert reader.has("[role=columnheader]", "2001-01-09")
-    assert not reader.has("#margin")
+    assert name in reader.says("#margin .tour")
+    assert "latch" not in reader.says("#stage")
+    assert f"unit {trace.forget_gate.mean(axis=0).argmax()}" in reader.says("#margin .tour")
     texts = reader.ask("[...document.querySelectorAll('[role=gridcell]')].map(one => one.textContent)")
     found = np.array(texts, float).reshape(UNITS, STEPS)
     np.testing.assert_allclose(found, trace.forget_gate.T, atol=6e-5)
     reader.click("[role=gridcell]", "unit 2, step 8")
     reader.sees("#step h2", "unit 2")
+    reader.click("#head .scenes button", "the cell")
+    reader.sees("#margin h2", "Why gates?")
     reader.tab.quiet()
+
+
+def test_a_table_may_have_semicolons_and_decimal_commas(reader, pages, tmp_path):
+    lstm = of_gatewise(tmp_path / "model.safetensors")
+    x = np.random.default_rng(7).normal(size=(STEPS, FEATURES)).round(3)
+    rows = "\n".join(";".join(f"{value:.3f}".replace(".", ",") for value in row) for row in x)
+    (tmp_path / "rain.csv").write_text(f"rain;sun;wind\n{rows}\n", encoding="utf-8")
+    reader.open(pages("teaching"))
+    reader.click("#head button", "your model")
+    give(reader, tmp_path / "model.safetensors", tmp_path / "rain.csv")
+    reader.sees("[role=rowheader]", f"unit {UNITS - 1}")
+    texts = reader.ask("[...document.querySelectorAll('[role=gridcell]')].map(one => one.textContent)")
+    found = np.array(texts, float).reshape(UNITS, STEPS)
+    np.testing.assert_allclose(found, lstm.trace(x.astype(lstm.dtype))[0].forget_gate.T, atol=6e-5)
 
 
 def test_a_file_that_the_page_cannot_read_is_said_with_the_command_that_can(reader, pages, tmp_path):
@@ -110,9 +128,9 @@ def test_a_file_that_the_page_cannot_read_is_said_with_the_command_that_can(read
     reader.click("#head button", "your model")
     for path in sorted(tmp_path.glob("*.*")):
         give(reader, path)
-        said = "isn't a table of numbers" if path.suffix == ".csv" else "The command below makes a page"
-        reader.sees(".own-file [role=status]", said)
-        assert path.name in reader.says(".own-file [role=status]")
+        said = "isn't a table of numbers" if path.suffix == ".csv" else "use the command below"
+        reader.sees(".own-file [role=status]", path.name)
+        assert said in reader.says(".own-file [role=status]")
     assert re.search(r"gatewise page model\.onnx --x rain\.csv", reader.says("#own-model code"))
     gw.save(gw.LSTM(2, 3, rng=0), tmp_path / "good.safetensors")
     give(reader, tmp_path / "good.safetensors", table(tmp_path / "wide.csv", np.zeros((2, 3))))

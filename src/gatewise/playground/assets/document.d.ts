@@ -287,6 +287,8 @@ interface PageDocument extends RunDocument {
 }
 interface SceneDocument extends PageDocument {
   scene: string;
+  /** the name of the file that a reader dropped on the page: the document is of its model */
+  file?: string;
 }
 /** A teaching page: its first scene, and in `scenes` every scene's part of what differs. */
 interface TeachingDocument extends SceneDocument {

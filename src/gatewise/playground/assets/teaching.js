@@ -7,6 +7,7 @@ import {ownFileView} from "./views/own_file.js";
 import {paperView} from "./views/paper.js";
 import {readerView, readingDocument} from "./views/reader.js";
 import {sceneButtons, scenesOf} from "./views/scenes.js";
+import {tourView} from "./views/tour.js";
 import {trainingView} from "./views/training.js";
 
 /**
@@ -35,10 +36,17 @@ const TEACHING_VIEWS = [
   ]),
 ];
 
+/** Of a model that a reader dropped on the page: a tour instead of the chapters. */
+const DROPPED_VIEWS = [
+  ...TEACHING_VIEWS.filter(([, view]) => view !== chaptersView && view !== paperView),
+  .../** @type {import("./views/begin.js").PlacedViews} */ ([["margin", tourView]]),
+];
+
 await open(document => {
   const scenes = scenesOf(/** @type {TeachingDocument} */ (/** @type {unknown} */ (document)));
   let close = () => {};
   let isReading = false;
+  let isDropped = false;
   /** @type {Lesson} */
   const lesson = {
     scenes,
@@ -47,18 +55,20 @@ await open(document => {
     enter(scene, part = null, doc = scenes.find(one => one.scene === scene) ?? scenes[0]) {
       close();
       isReading = Boolean(doc.reads);
-      buttons.choose(doc.scene);
+      isDropped = doc.file !== undefined;
+      buttons.choose(isDropped ? null : doc.scene);
       const {chapter, text} = addressed(location.hash);
       const isRead = part === null && (chapter === null || isOfAnyText({doc}, chapter));
       const drawn = isRead ? readingDocument(doc, text) : doc;
-      close = begin(drawn, TEACHING_VIEWS, lesson, part);
+      close = begin(drawn, isDropped ? DROPPED_VIEWS : TEACHING_VIEWS, lesson, part);
     },
   };
   const buttons = sceneButtons(lesson);
   landmark("head").append(buttons.element);
   const enterAddressed = () => lesson.enter(addressed(location.hash).scene ?? scenes[0].scene);
   addEventListener("popstate", () => {
-    const isOther = isReading || !buttons.isChosen(addressed(location.hash).scene); // whose text may be another one
+    const {scene, chapter} = addressed(location.hash);
+    const isOther = isDropped ? scene || chapter !== null : isReading || !buttons.isChosen(scene); // or of another text
     if (location.hash !== "#main" && isOther) enterAddressed();
   });
   enterAddressed();

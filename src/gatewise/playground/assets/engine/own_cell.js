@@ -107,8 +107,10 @@ export function cellOfFile(name, file) {
  * @param {string} text @returns {Table | null} */
 export function tableOf(text) {
   const lines = text.split(/\r?\n/).filter(line => line.trim());
+  const mark = lines[0]?.includes(";") ? ";" : ",";
+  const plain = (/** @type {string} */ cell) => cell.trim().replace(/^"(.*)"$/, "$1");
   const cells = lines.map(line =>
-    line.split(line.includes(";") ? ";" : ",").map(cell => cell.trim().replace(/^"(.*)"$/, "$1")),
+    line.split(mark).map(cell => (mark === ";" ? plain(cell).replace(/^([-+]?\d*),(\d+)$/, "$1.$2") : plain(cell))),
   );
   const isNumber = (/** @type {string} */ cell) => cell !== "" && Number.isFinite(Number(cell));
   const names = cells[0]?.every(isNumber) ? null : (cells.shift() ?? null);
@@ -131,10 +133,10 @@ function withEnds(value, ends) {
 
 /**
  * The document of a cell and its input, from that of a plain cell of another size.
- * @param {SceneDocument} doc of one unit @param {OwnCell} cell @param {Table} table @param {string} title
+ * @param {SceneDocument} doc of one unit @param {OwnCell} cell @param {Table} table @param {string} file
  * @param {string} combined what is said of the combined input @returns {SceneDocument}
  */
-export function ownDocument(doc, {hidden, features, parameters}, {rows, features: names, times}, title, combined) {
+export function ownDocument(doc, {hidden, features, parameters}, {rows, features: names, times}, file, combined) {
   const before = doc.labels.features?.length ?? 0;
   const ends = new Map([
     [1, hidden],
@@ -159,7 +161,9 @@ export function ownDocument(doc, {hidden, features, parameters}, {rows, features
   const zeros = Array.from({length: hidden}, () => 0);
   return {
     ...whole,
-    title,
+    title: file,
+    file,
+    chapters: [],
     about: [],
     edits: undefined,
     parameters: [parameters],

@@ -39,7 +39,7 @@ export function ownFileView(page) {
     const combined = pagePhrase(page, "own.combined", {hidden, features});
     lesson?.enter(
       scene?.scene ?? "",
-      () => ({chapter: null}),
+      () => ({}),
       ownDocument(/** @type {SceneDocument} */ (scene), cell, table, name, combined),
     );
   }

@@ -24,7 +24,8 @@ export function sceneButtons({scenes, enter}) {
   const buttons = scenes.map(({scene, title}) =>
     button(() => isChosen(scene) || enter(scene, opening => atFirst(opening, scene)), {}, title),
   );
-  let chosen = "";
+  /** @type {string | null} */
+  let chosen = null;
   const isChosen = (/** @type {string | null} */ scene) => chosen === (scene ?? scenes[0].scene);
   return {
     element: el(
@@ -38,7 +39,7 @@ export function sceneButtons({scenes, enter}) {
       ...buttons,
     ),
     isChosen,
-    /** @param {string} scene */
+    /** @param {string | null} scene null for none of them */
     choose(scene) {
       chosen = scene;
       buttons.forEach((chooser, n) => chooser.setAttribute("aria-pressed", String(isChosen(scenes[n].scene))));

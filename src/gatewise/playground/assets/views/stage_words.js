@@ -62,7 +62,8 @@ export function gateSentence(page, state, regarded) {
 /** A function that says whether nothing has been done on the page yet. @param {Page} page @returns {(state: State) => boolean} */
 export function untouchedOf(page) {
   const first = encodeHash(originalState(page));
-  let isUntouched = page.doc.scene === "latch";
+  const {scene, file} = /** @type {Partial<SceneDocument>} */ (page.doc);
+  let isUntouched = scene === "latch" && file === undefined;
   return state => {
     isUntouched &&= !state.playing && encodeHash(state) === first;
     return isUntouched;

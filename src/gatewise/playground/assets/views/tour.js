@@ -48,9 +48,19 @@ export function tourView(page) {
     return {key, sentence, element: el("li", {}, sentence, press)};
   });
   const title = pagePhrase(page, "tour.title");
-  const element = el("div", {class: "tour"}, el("h2", {}, title), el("ol", {}, ...stops.map(stop => stop.element)));
+  const {file} = /** @type {Partial<SceneDocument>} */ (page.doc);
+  const element = el(
+    "div",
+    {class: "tour"},
+    el("h2", {}, title),
+    file ? el("p", {class: "soft"}, file) : null,
+    el("ol", {}, ...stops.map(stop => stop.element)),
+  );
+  const place = document.getElementById("margin");
+  const label = place?.getAttribute("aria-label") ?? "";
+  place?.setAttribute("aria-label", title);
+  page.closed.addEventListener("abort", () => place?.setAttribute("aria-label", label));
   store.show(state => {
-    element.parentElement?.setAttribute("aria-label", title);
     reveal(element, state.level === "overview" && !state.backward);
     if (!page.settled || state.level !== "overview") return;
     found = highlights(page);
