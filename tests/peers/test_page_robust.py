@@ -211,6 +211,9 @@ def test_the_whole_lesson_is_printed_with_lines_to_write_on_and_answers_at_the_e
     for number, (chapter, text) in enumerate(zip(chapters, said, strict=False), 1):
         assert text.startswith(f"{number}. {chapter['title']}")
         assert all(literal(one) in text for one in (*chapter["text"], chapter["question"]))
+    assert "f = 0.5, cprev = 0.9877, i = 0.5, g = 0.537\n" in said[2]
+    assert "dh = 1, o = 0.9975, c = 0.978\n" in said[6]
+    assert not any("c = 0.7624" in text for text in said[:-1])
     assert reader.ask("document.querySelectorAll('.paper .blank').length") >= 3 * len(chapters)
     answers = reader.ask("[...document.querySelectorAll('.paper .key li')].map(one => one.textContent)")
     numbers = [

@@ -6,6 +6,7 @@ import {askedRef, beginning, chaptersOf, filledText} from "./chapter_start.js";
 import {el} from "./dom.js";
 import {pagePhrase} from "./phrases.js";
 import {originalState} from "./start.js";
+import {isHidden} from "./visibility.js";
 import {workedLines} from "./worksheet.js";
 
 const LINES = 3; // to write on, below each question
@@ -32,6 +33,17 @@ function drawnNumbers({store}) {
   return [...numbers].map(([name, values]) => `\`${name}\` = ${values.map(value => figure(value)).join("  ")}`);
 }
 
+/** The numbers that a chapter's number is computed from, which the page shows; none if it hides one of them.
+ * @param {Page} page @param {number} number */
+function shownNumbers({doc, model, store: {state}}, number) {
+  const {ask, right} = chaptersOf({doc})[number];
+  if (ask.lines || right !== undefined) return [];
+  const ref = askedRef(ask);
+  const refs = model.inputs(ref).map(name => ({...ref, name}));
+  if (refs.some(one => isHidden(state, one))) return [];
+  return [refs.map(one => `\`${one.name}\` = ${figure(model.number(one))}`).join(", ")];
+}
+
 /** The answer to a chapter: its number; of lines, each with its own. @param {Page} page @param {number} number */
 function answerText({doc, model}, number) {
   const {ask, right} = chaptersOf({doc})[number];
@@ -54,7 +66,7 @@ function paper(page) {
     prepare(own);
     const {title, text, question, edits} = chaptersOf(page)[number];
     const prose = (/** @type {string} */ one) => proseNodes(own, filledText(own, number, one));
-    const given = edits === "drawn" ? drawnNumbers(own) : [];
+    const given = edits === "drawn" ? drawnNumbers(own) : shownNumbers(own, number);
     return el(
       "section",
       {},
