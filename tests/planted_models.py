@@ -231,7 +231,7 @@ def two_outputs_with_different_memories():
     head[0, 0], head[1, 1] = 100.0, 1.0
     labels = gw.Labels(outputs=["slow", "fast"])
     network = gw.Network(lstm_of(weight, bias), head=gw.Linear(head, None), labels=labels)
-    says = (r"shows in output slow for 4[4-8] steps, 0 steps to 4[4-8] steps over the 2 outputs",)
+    says = (r"shows in output slow for 4[4-8] steps, 0 to 4[4-8] steps over the 2 outputs",)
     return PlantedModel(network, RNG(1).exponential(size=(500, 1)), says, ("output fast",), {"target": "slow"})
 
 

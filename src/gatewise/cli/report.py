@@ -64,8 +64,8 @@ def report(
     text
         File with the text read: a character or line per step. It labels the steps.
     vocab
-        File with the words of the tokens, instead of --text. A word per line, or .json with words by number or numbers
-        by word.
+        File with the words of the tokens or of the classes. A word per line, or .json with words by number or numbers
+        by word. They label the outputs, and without --text the steps.
     observed
         File with the observed outputs at each step. The report compares the model without each unit with them. Columns
         are matched by the names of the outputs. Cells may be empty.

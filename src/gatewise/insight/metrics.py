@@ -21,7 +21,11 @@ ROUNDING = 256  # machine epsilons of the largest output: a smaller difference m
 
 
 def classes_of(network: Network | None, count: int) -> Activation | str | None:
-    """Return how so many outputs stand for classes: by a softmax, a sigmoid, or a logit for each token; None if not."""
+    """Return how so many outputs stand for classes; None if they are numbers.
+
+    By a softmax, a sigmoid, or, of a model that reads tokens, a logit for each: the next tokens, or the tags of this
+    one. Outputs with a measure are numbers.
+    """
     if network is not None and network.is_in_graph:
         return network.activation  # type: ignore[attr-defined, no-any-return]
     if network is None or network.head is None or network.outputs is not None or network.skip:
@@ -29,7 +33,10 @@ def classes_of(network: Network | None, count: int) -> Activation | str | None:
     activation, table = network.head.activation, network.embedding
     if activation in (SIGMOID, SOFTMAX):
         return activation
-    return LOGITS if activation is None and table is not None and 1 < len(table) == count else None
+    if activation is not None or table is None or count < 2:
+        return None
+    measured = any(name in network.labels.measures for name in network.labels.outputs or ())
+    return None if measured and len(table) != count else LOGITS
 
 
 class Metric(NamedTuple):

@@ -72,7 +72,8 @@ def output_of(output: object, names: Sequence[str] | None, count: int) -> int:
 
 def output_phrase(name: str) -> str:
     """Return an output's name for a sentence: output q, or output ")" of a name without letters and digits."""
-    return f"output {name}" if any(letter.isalnum() for letter in name) else f'output "{name}"'
+    is_quoted = len(name) > 2 and name[0] == name[-1] and name[0] in "'\""
+    return f"output {name}" if is_quoted or any(letter.isalnum() for letter in name) else f'output "{name}"'
 
 
 def unit_of(units: Sequence[str], unit: int | str) -> int:

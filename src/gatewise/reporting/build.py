@@ -64,7 +64,9 @@ def report(
     text : str or sequence of str, optional
         What the run read: a character or a token for each step, which name the steps and are drawn.
     vocabulary : sequence or mapping of str, optional
-        The words of the tokens, instead of a text; or of the features, if one of them is 1 and the others are 0.
+        The words of the tokens; or of the features, if one of them is 1 and the others are 0. They name the steps,
+        unless there is a text, and the outputs, if there are as many. By default the names of the outputs, if there are
+        as many tokens.
     observed : array, path or DataFrame, optional
         What was observed of the outputs at each step, or a class, NaN where nothing was: see `insight.ablation`. By
         default outputs without a unit are compared with those of the whole model.

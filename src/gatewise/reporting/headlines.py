@@ -6,6 +6,7 @@ import numpy as np
 
 from gatewise.insight import Ablation, Ceiling, Horizon, Occlusion, Probe, Saturation
 from gatewise.insight.ceiling import BEFORE_SOFTMAX, WITHOUT_SKIP
+from gatewise.insight.exchanges import MOST_OUTPUTS
 from gatewise.insight.naming import duration_of, step_noun
 from gatewise.margins import TIE
 from gatewise.reporting.inputs import InputUse
@@ -36,7 +37,9 @@ def memory(answer: Horizon) -> str:
     longest = np.maximum(answer.outputs_steps, answer.outputs_ahead)
     if len(answer.outputs) > 1 and longest.min() < longest.max():
         low, high = (duration_of(int(each), answer.step_duration) for each in (longest.min(), longest.max()))
-        others = f", {low} to {high} over the {len(answer.outputs)} outputs"
+        low = low.removesuffix(f" {noun}s") if high.endswith(f" {noun}s") else low
+        some = " that vary most" if len(answer.outputs) == MOST_OUTPUTS else ""
+        others = f", {low} to {high} over the {len(answer.outputs)} outputs{some}"
     rests = f" ({counted(answer.exchanges, 'exchange')})" if answer.exchanges else ""
     return f"A change of one {noun}'s input shows in {answer.title} {when}{others}{rests}{answer.longest_trace}."
 

@@ -25,7 +25,7 @@ from gatewise.records.labels import Labels, brief_name
 from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.reporting.events import choose_events
-from gatewise.reporting.tokens import Vocabulary, tokens_of, with_named_steps
+from gatewise.reporting.tokens import Vocabulary, tokens_of, with_named_outputs, with_named_steps, with_quoted_outputs
 
 KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
 
@@ -122,8 +122,8 @@ def subject_of(
     """Return the subject of a report: a run, and the sequence, steps and output to explain."""
     trace: Any = opened.trace.stored
     lstm: LSTMTrace = trace.lstm
-    run = lstm if trace.network is None else trace
     _require_steps(lstm)
+    run = with_named_outputs(lstm if trace.network is None else trace, vocabulary)
     first = lstm.first
     outputs, output_names = _outputs_and_names(run)
     is_final = run.network is not None and run.network.reads == "last"
@@ -138,6 +138,8 @@ def subject_of(
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
     run, horizon, study = with_brief_names(run), None, None
     tokens = tokens_of(run, text, vocabulary, named_sequence)
+    run = with_quoted_outputs(run, vocabulary)
+    output_names = _outputs_and_names(run)[1]
     run = run if tokens is None else with_named_steps(run, tokens)
     with suppress(GatewiseError):
         study = HorizonStudy(run if named_sequence is None else run.sequence(named_sequence), output=output)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gatewise.errors import FileError, OptionError, ShapeError
 from gatewise.files.budget import Budget
 from gatewise.files.storage import read_text, readable, split_lines
@@ -50,11 +52,17 @@ def tokens_of(
     """Return the characters or tokens that a sequence of a report's run read, a step each; None if nothing says which.
 
     A vocabulary has the words of tokens, or of the features where one feature of each step is 1 and the others are 0.
+    The outputs of a model that predicts its next token are named after the same words.
     """
+    network = run.network
+    rows = None if network is None or network.embedding is None else len(network.embedding)
     if text is None and vocabulary is None:
+        outputs = run.labels.outputs
+        if outputs is None or len(outputs) != rows or (sequence is None and run.lstm.batch_size > 1):
+            return None
+        vocabulary = outputs
+    if text is None and _is_of_outputs_alone(run, vocabulary, rows):
         return None
-    if text is not None and vocabulary is not None:
-        raise OptionError("a report takes a text or a vocabulary, not both")
     steps = run.lstm.num_steps
     if sequence is None and run.lstm.batch_size > 1:
         raise OptionError(f"a text is that of one sequence, and this run has {run.lstm.batch_size:,}: name a sequence")
@@ -65,13 +73,44 @@ def tokens_of(
         if len(text) != steps:
             raise ShapeError(f"the text has {len(text):,} characters or tokens; this run has {steps:,} steps")
         return tuple(map(str, text))
-    places = None if run.network is None or run.tokens is None else run.tokens[:, sequence]
+    places = None if network is None or run.tokens is None else run.tokens[:, sequence]
     if places is None:
         x = run.require("the text of a run")[:, sequence]
         if not ((x == 0) | (x == 1)).all() or not (x.sum(1) == 1).all():
             raise OptionError("a vocabulary is for tokens, or for steps of which one feature is 1 and the others are 0")
         places = x.argmax(1)
     return tuple(token_names(places, vocabulary).tolist())
+
+
+def _is_of_outputs_alone(run: Any, vocabulary: Vocabulary | None, rows: int | None) -> bool:
+    """Return whether a vocabulary has as many words as a model has outputs, and another number than it reads."""
+    if run.network is None or run.network.outputs_are_states or not isinstance(vocabulary, (Sequence, Mapping)):
+        return False
+    read = run.require("a vocabulary").shape[-1] if rows is None else rows
+    return len(vocabulary) == run.network.num_outputs != read
+
+
+def with_named_outputs(run: Any, vocabulary: Vocabulary | None) -> Any:
+    """Return a run whose outputs have the words of a vocabulary, if it has one for each and they have no names."""
+    network = run.network
+    if vocabulary is None or network is None or network.outputs_are_states or run.labels.outputs is not None:
+        return run
+    if not isinstance(vocabulary, (Sequence, Mapping)) or len(vocabulary) != network.num_outputs:
+        return run
+    words = token_names(np.arange(network.num_outputs), vocabulary).tolist()
+    return run if len({*words}) < len(words) else with_labels(run, lambda labels: labels.replace(outputs=words))
+
+
+def with_quoted_outputs(run: Any, vocabulary: Vocabulary | None) -> Any:
+    """Return a run in whose outputs' names words are in quotation marks, if these are words that it reads or of a text.
+
+    Else a sentence about output the would be hard to read.
+    """
+    network, outputs = run.network, run.labels.outputs
+    table = None if network is None else network.embedding
+    if outputs is None or (vocabulary is None and (table is None or len(table) != len(outputs))):
+        return run
+    return with_labels(run, lambda labels: labels.replace(outputs=[repr(name) for name in outputs]))
 
 
 def with_named_steps(run: Any, tokens: Sequence[str]) -> Any:
