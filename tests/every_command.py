@@ -74,7 +74,7 @@ CALLS = (
     Call("plot", "net.safetensors x.csv --kind probe --values y.csv", PICTURES[-1:]),
     Call("plot", "net.safetensors x.csv --kind text --text text.txt --unit 0", PICTURES[-1:]),
     Call("plot", "basin.safetensors x.csv --attributes areas.csv", PICTURES[-1:]),
-    Call("report", "net.safetensors x.csv --text text.txt --observed y.csv --values y.csv", ("r.html",)),
+    Call("report", "net.safetensors x.csv --text text.txt --targets y.csv --values y.csv", ("r.html",)),
     Call("report", "basin.safetensors x.csv --attributes areas.csv", ("r.html",)),
     Call("report", "tokens.safetensors tokens.npy --vocab words.txt --state state.npz", ("r.html",)),
     Call("page", "--lesson lesson.json", ("page.html",)),

@@ -57,7 +57,8 @@ def undrawn(monkeypatch):
 
 @pytest.fixture(scope="module")
 def drawn():
-    return report(*rain(), title="rain.onnx", notes=["a note"], at=[4], values=np.arange(12) % 5)
+    targets = np.random.default_rng(1).normal(size=(12, 2))
+    return report(*rain(), title="rain.onnx", notes=["a note"], at=[4], values=np.arange(12) % 5, targets=targets)
 
 
 def test_what_is_found_stands_on_the_page_and_is_what_its_picture_says_to_who_cannot_see_it(drawn):
@@ -192,7 +193,8 @@ def test_names_that_would_be_markup_are_text(monkeypatch):
 def test_what_a_variant_cannot_be_asked_is_said_in_place(name, undrawn):
     cell = parameters(VARIANTS[name], np.random.default_rng(0))
     x = np.random.default_rng(1).normal(size=(5, 3))
-    found = gw.report(gw.LSTM.from_cells(cell), x, at=[2], values=x[:, 0])
+    lstm = gw.LSTM.from_cells(cell)
+    found = gw.report(lstm, x, at=[2], values=x[:, 0], targets=lstm(x)[0] + 1)
     assert len(found.findings) == len(QUESTIONS)
     said = texts(page(found))
     for one in found.findings:

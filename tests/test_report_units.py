@@ -39,7 +39,7 @@ def carried(model, x, **options):
 def test_the_unit_that_was_planted_is_named_in_the_words_of_the_data():
     network = gauge()
     observed = network(RAIN)[0] + 0.5
-    found = carried(network, RAIN, observed=observed)
+    found = carried(network, RAIN, targets=observed)
     assert found.sentence.startswith("Without unit 0 the error rises from 0.5 to ")
     assert found.sentence.endswith(" mm/d; of 2 units, no other has a tenth of that effect.")
     assert found.headline == f"{found.sentence.rpartition('; ')[0]}."
@@ -55,17 +55,17 @@ def test_of_a_named_sequence_its_own_values_are_compared():
     observed = network(RAIN)[0] + np.array([[[1.0]], [[7.0]]]).reshape(1, 2, 1)
     for sequence, error in ((0, "from 1 to"), (1, "from 7 to")):
         for values in (observed, observed[..., 0], observed[:, sequence]):
-            assert error in carried(network, RAIN, sequence=sequence, observed=values).sentence
+            assert error in carried(network, RAIN, sequence=sequence, targets=values).sentence
     last = gauge(reads="last")
     ends = last(RAIN)[0] + 3
-    assert "from 3 to" in carried(last, RAIN, sequence=1, observed=ends).sentence
+    assert "from 3 to" in carried(last, RAIN, sequence=1, targets=ends).sentence
     for wrong in (observed[:, :, [0, 0]], observed[:20], observed[:, 0]):
         with cases.refusal("observed has shape", "(40, 2) or (40, 2, 1)", by=gw.ShapeError):
-            carried(network, RAIN, observed=wrong)
+            carried(network, RAIN, targets=wrong)
     two = network.replace(head=gw.Linear(np.random.default_rng(0).normal(size=(2, 2))), labels=gw.Labels())
     both = two(RAIN)[0] + np.array([[[1.0], [7.0]]])
-    assert "from 7 to" in carried(two, RAIN, sequence=1, observed=both[:, 1]).sentence
-    assert "from 7 to" in carried(two, RAIN, sequence=1, observed=both).sentence
+    assert "from 7 to" in carried(two, RAIN, sequence=1, targets=both[:, 1]).sentence
+    assert "from 7 to" in carried(two, RAIN, sequence=1, targets=both).sentence
 
 
 def test_of_a_window_the_observed_value_at_its_end_is_compared():
@@ -73,7 +73,7 @@ def test_of_a_window_the_observed_value_at_its_end_is_compared():
     observed = np.full((40, 1), 99.0)
     run = gw.open_run(network, x, at=25)
     observed[25] = run.trace.output[-1] + 0.25
-    found = carried(network, x, at=25, observed=observed)
+    found = carried(network, x, at=25, targets=observed)
     assert "the error at step 25 rises from 0.25 to" in found.sentence
     assert found.reading[-1] == "Of the window, its last step is compared, which alone the model puts out."
 
@@ -103,7 +103,7 @@ def test_observed_columns_go_by_the_names_of_the_outputs_and_wrong_ones_are_refu
     def observed(heads, columns):
         rows = [",".join("" if np.isnan(value) else repr(float(value)) for value in row) for row in columns]
         Path("o.csv").write_text("\n".join([heads, *rows]), encoding="utf-8")
-        return carried(network, x, observed="o.csv").sentence
+        return carried(network, x, targets="o.csv").sentence
 
     assert "from 2.24 to" in observed("ET,Q", y[:, ::-1])
     assert "from 3 to" in observed("ET", y[:, 1:])
@@ -117,12 +117,12 @@ def test_observed_columns_go_by_the_names_of_the_outputs_and_wrong_ones_are_refu
             observed(heads, columns)
     for given, words in ((np.full((40, 2), np.nan), "observed has no number at a valid step"), ({}, "observed")):
         with cases.refusal(words, by=gw.GatewiseError):
-            carried(network, x, observed=given)
+            carried(network, x, targets=given)
     with cases.refusal("(40,) or (40, 1, 1)", by=gw.ShapeError):
-        carried(gauge(), x, observed=y)
+        carried(gauge(), x, targets=y)
     Path("o.csv").write_text("\n".join(["flow", *map(repr, (gauge()(x)[0][:, 0] + 2).tolist())]), encoding="utf-8")
     unnamed = gauge().replace(labels=gw.Labels())
-    assert "from 2 to" in carried(unnamed, x, observed="o.csv").sentence  # the only output, whatever its name
+    assert "from 2 to" in carried(unnamed, x, targets="o.csv").sentence  # the only output, whatever its name
 
 
 @pytest.mark.usefixtures("here")
@@ -134,7 +134,7 @@ def test_the_command_takes_what_was_observed_from_a_column_of_the_output(capsys)
     rows = [f"{day},{rain[0]},{value}" for day, rain, value in zip(days, x, flow, strict=True)]
     Path("x.csv").write_text("\n".join(["date,rain,q", *rows]), encoding="utf-8")
     np.save("x.npy", x)
-    command = "report m.safetensors x.npy --observed x.csv"
+    command = "report m.safetensors x.npy --targets x.csv"
     assert "Without unit 0 the error rises from 0.5 to " in output_of(capsys, *command.split())
 
 

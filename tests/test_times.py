@@ -638,12 +638,12 @@ def test_commands_report_a_gap_on_standard_error_and_refuse_it_if_strict(files, 
 
 
 def test_what_is_observed_beside_a_sorted_run_is_sorted_with_it(files):
-    report = gw.report("m.safetensors", "back.csv", sort_time=True, observed="y.csv")
+    report = gw.report("m.safetensors", "back.csv", sort_time=True, targets="y.csv")
     assert report.findings
     with cases.refusal("y.csv runs backwards"):
-        gw.report("m.safetensors", "x.csv", observed="y.csv")
+        gw.report("m.safetensors", "x.csv", targets="y.csv")
     with cases.refusal("y.npy cannot be sorted by time"):
-        gw.report("m.safetensors", "back.csv", sort_time=True, observed="y.npy")
+        gw.report("m.safetensors", "back.csv", sort_time=True, targets="y.npy")
 
 
 # Several basins.

@@ -19,7 +19,9 @@ PLACES = {  # of each command, the files that it is given in order
     "convert": ("model",),
     "export": ("model",),
 }
-OPTIONS = {"report": ("observed", "values", "text")}  # of each command, the files that it is given as options
+OPTIONS = {  # of each command, the options that it is given, with their files
+    "report": {"--targets": "observed", "--values": "values", "--text": "text"},
+}
 
 
 def with_example(tokens: Sequence[str]) -> list[str]:
@@ -45,8 +47,8 @@ def with_example(tokens: Sequence[str]) -> list[str]:
     if others and not others[0].startswith("-"):
         raise OptionError(f"{OPTION} {name} brings its own files. Leave out {shown(others[0])}.")
     options = []
-    for kind in OPTIONS.get(command, ()):
+    for option, kind in OPTIONS.get(command, {}).items():
         path: Path | None = getattr(files, kind)
-        if path is not None and not any(word.partition("=")[0] == f"--{kind}" for word in others):
-            options += [f"--{kind}", str(path)]
+        if path is not None and not any(word.partition("=")[0] == option for word in others):
+            options += [option, str(path)]
     return [command, *(str(getattr(files, kind)) for kind in PLACES[command]), *options, *others]

@@ -36,7 +36,7 @@ def report(
     target: Annotated[str | None, Parameter(group=ASKED)] = None,
     text: Annotated[Path | None, Parameter(group=ASKED)] = None,
     vocab: Annotated[Path | None, Parameter(group=ASKED)] = None,
-    observed: Annotated[Path | None, Parameter(group=ASKED)] = None,
+    targets: Annotated[Path | None, Parameter(group=ASKED)] = None,
     values: Annotated[Path | None, Parameter(group=ASKED)] = None,
 ) -> None:
     """Report on a model and your data, on one page.
@@ -57,8 +57,9 @@ def report(
         Which sequence of a batch, by number from 0 or name. Default: a summary of all.
     at
         Step to explain, by number from 0 or time. You can give several. Default: one or two different events, where the
-        output is furthest from its mean, or where a classifier is most sure. None is at the beginning, where the state
-        builds up. A windowed model explains the window that ends there, by default the last.
+        error is largest. Without targets, that is where the output is furthest from its mean, or a classifier most
+        sure. None is at the beginning, where the state builds up. A windowed model explains the window that ends there,
+        by default that of the largest error, or the last.
     target
         Output to explain, by number from 0 or name. Default: that of the largest event.
     text
@@ -66,9 +67,9 @@ def report(
     vocab
         File with the words of the tokens or of the classes. A word per line, or .json with words by number or numbers
         by word. They label the outputs, and without --text the steps.
-    observed
-        File with the observed outputs at each step. The report compares the model without each unit with them. Columns
-        are matched by the names of the outputs. Cells may be empty.
+    targets
+        File with what the outputs should be at each step. The report shows the error, explains where it is largest, and
+        compares the model without each unit. Columns are matched by the names of the outputs. Cells may be empty.
     values
         File with other measurements, such as storage. Each column has a number for each step. The report tests which
         units carry it. Cells may be empty.
@@ -100,7 +101,7 @@ def report(
             target=target,
             text=None if text is None else tokens_in(read_text(text), trace.num_steps),
             vocabulary=None if vocab is None else read_vocabulary(vocab),
-            observed=observed,
+            targets=targets,
             values=values,
             title=source,
             notes=notes,

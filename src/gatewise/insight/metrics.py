@@ -75,7 +75,7 @@ def metric_of(whole: NetworkTrace, run: Any, name: str | None, observed: Any, ou
     is_share = y.shape[-1] == 1 and classes == SIGMOID
     by_class = is_share or classes in (SOFTMAX, LOGITS)
     takes_class = y.shape[-1] > 1 and (classes is not None or name == "accuracy")
-    values = None if observed is None else _fitted(observed, y.shape, takes_class)
+    values = None if observed is None else fitted(observed, y.shape, takes_class)
     if values is not None and output is not None and values.shape == y.shape:
         values = np.where(np.arange(y.shape[-1]) == output, values, np.nan)
     if values is not None:
@@ -179,7 +179,7 @@ def compared_rows(run: NetworkTrace) -> Mask:
     return np.any(used, axis=0) if run.network is not None and run.network.reads == "last" else used
 
 
-def _fitted(observed: Any, shape: tuple[int, ...], takes_class: bool) -> Array:
+def fitted(observed: Any, shape: tuple[int, ...], takes_class: bool) -> Array:
     """Return what is observed, as float64, in the shape of the outputs, or with one class in the place of them."""
     values, batch = numbers("observed", observed).astype(np.float64), len(shape) - 2
     if np.isinf(values).any():

@@ -121,8 +121,11 @@ def _answers_of(output: Any, source: str, title: str, rules: TimeRules) -> Answe
     return Answers(source, {"y": numbers("y", named.values)}, AXES, named.features, named.times)
 
 
-def observed_outputs(run: OpenedRun, observed: Any) -> Any:
-    """Return what was observed of a run's outputs, in a file or an array, by their names; see `steps_of_run`."""
+def observed_outputs(run: OpenedRun, observed: Any, *, whole: bool = False) -> Any:
+    """Return what was observed of a run's outputs, in a file or an array, by their names; see `steps_of_run`.
+
+    With `whole`, that of the whole series, of which the run may be a window.
+    """
     names, answers = run.labels.outputs or (), read_answers(observed, "observed", sort_time=run.sort_time)
     if "y" not in answers.arrays:
         raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
@@ -132,19 +135,19 @@ def observed_outputs(run: OpenedRun, observed: Any) -> Any:
         y = np.stack([y[..., heads.index(name)] if name in heads else nowhere for name in names], axis=-1)
     elif len(heads) > 1 and (absent := [name for name in names if name not in heads]):
         raise OptionError(f"{answers.source} has columns {listed_names(heads)}, and none for {listed_names(absent)}")
-    return steps_of_run(run, y, answers.times, answers.source)
+    return steps_of_run(run, y, answers.times, answers.source, whole=whole)
 
 
-def steps_of_run(run: OpenedRun, values: Any, times: Any, source: str) -> Any:
-    """Return numbers with a row for each step of a run's input; of a window its part.
+def steps_of_run(run: OpenedRun, values: Any, times: Any, source: str, *, whole: bool = False) -> Any:
+    """Return numbers with a row for each step of a run's input; of a window its part, unless the `whole` is wanted.
 
     Raise OptionError if the rows have other times than the steps.
     """
     series = run.series
-    whole = run.labels.times if series is None else series.times
-    if times is not None and whole is not None and not np.array_equal(np.array(dates_of(times)), np.array(whole)):
+    expected = run.labels.times if series is None else series.times
+    if times is not None and expected is not None and not np.array_equal(np.array(dates_of(times)), np.array(expected)):
         raise OptionError(f"the times of {source} must be those of the input")
-    return values if series is None or len(values) != len(series.ends) else values[series.inside]
+    return values if whole or series is None or len(values) != len(series.ends) else values[series.inside]
 
 
 def read_case(path: Path, prefix: str) -> dict[str, Any]:

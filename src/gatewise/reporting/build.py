@@ -13,7 +13,6 @@ import numpy as np
 
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
-from gatewise.insight.metrics import metric_of
 from gatewise.margins import first_largest
 from gatewise.opening.answers import observed_outputs
 from gatewise.opening.run import run_of
@@ -23,8 +22,9 @@ from gatewise.progress import working
 from gatewise.records.places import step_slice
 from gatewise.reporting import overview
 from gatewise.reporting.findings import Finding, Report
+from gatewise.reporting.misfit import series_errors
 from gatewise.reporting.pictures import svg
-from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question, compared_run
+from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question
 from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import KINDS, ReportSubject, subject_of
 
@@ -38,7 +38,7 @@ def report(
     target: int | str | None = None,
     text: str | Sequence[str] | None = None,
     vocabulary: Sequence[str] | Mapping[int, str] | None = None,
-    observed: Any = None,
+    targets: Any = None,
     values: Any = None,
     title: str | None = None,
     notes: Sequence[str] = (),
@@ -67,9 +67,10 @@ def report(
         The words of the tokens; or of the features, if one of them is 1 and the others are 0. They name the steps,
         unless there is a text, and the outputs, if there are as many. By default the names of the outputs, if there are
         as many tokens.
-    observed : array, path or DataFrame, optional
-        What was observed of the outputs at each step, or a class, NaN where nothing was: see `insight.ablation`. By
-        default outputs without a unit are compared with those of the whole model.
+    targets : array, path or DataFrame, optional
+        What the outputs should be at each step, or a class, NaN where nothing was observed: see `insight.ablation`. The
+        report then has the error over time, which inputs and units change it, and explains the steps where it is
+        largest. By default outputs without a unit are compared with those of the whole model.
     values : array (time,), (time, column) or (time, batch, column), path or DataFrame, optional
         Numbers for each step that are no input, such as a measured storage: which units carry them is asked of each
         column. Where they have times, these must be those of the input. NaN where there is none.
@@ -96,11 +97,11 @@ def report(
 
     Notes
     -----
-    An event is where a number is furthest from its mean, or where a class (of a softmax, a sigmoid, or a head with an
-    output for each token) is predicted with the highest probability. A second event is at least half as large. Between
-    the two, the output returns to near its mean, or half-way if a horizon lies between them; of a class, another one is
-    predicted. The beginning is left out: two horizons, at most a quarter of the run; or a window of a model that was
-    trained on windows.
+    With targets, an event is where the error is largest. Else it is where a number is furthest from its mean, or where
+    a class (of a softmax, a sigmoid, or of a model that reads tokens) is predicted with the highest probability. A
+    second event is at least half as large. Between the two, the output (or its error) returns to near its mean, or
+    half-way if a horizon lies between them; of a class, another one is predicted. The beginning is left out: two
+    horizons, at most a quarter of the run; or a window of a model that was trained on windows.
 
     A question that cannot be asked of this model (of a variant, or of a trace that kept less) is answered with the
     reason. The same run gives the same bytes. Time and memory are linear in the number of steps.
@@ -118,16 +119,22 @@ def report(
     if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
+    names_step = at is not None
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
-    subjects = [subject_of(run, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary)]
+    given: dict[str, Any] = {}
+    if targets is not None:
+        of_series = observed_outputs(run, targets, whole=True)
+        if run.series is not None and len(of_series) == len(run.series.ends):
+            given["errors"] = errors = series_errors(run.series, of_series)
+            sizes = np.nan_to_num(np.abs(errors.errors)).max((1, 2))
+            run = run.window_at(first_largest(sizes)) if sizes.any() and not names_step else run
+        given["targets"] = observed_outputs(run, targets)
+    named: dict[str, Any] = {"sequence": sequence, "at": at, "target": target, "text": text, "vocabulary": vocabulary}
+    subjects = [subject_of(run, **named, **given)]
     subject = subjects[0]
     for other in run.others:  # of a graph: questions about the LSTMs that change the output less
-        subjects.append(subject_of(other, sequence=sequence, at=at, target=target, text=text, vocabulary=vocabulary))
-    if observed is not None:
-        subject = replace(subject, observed=observed_outputs(run, observed))
-        compared, numbers = compared_run(subject)
-        metric_of(compared, compared, None, numbers)  # which refuses what does not fit
+        subjects.append(subject_of(other, **named))
     if values is not None:
         place = subject.sequence if subject.has_named_sequence else None
         subject = replace(subject, values=step_values(values, run, place))

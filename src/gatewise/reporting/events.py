@@ -39,23 +39,26 @@ def choose_events(
     horizon: Horizon | None,
     named: tuple[int, ...],
     x: Array | None = None,
+    errors: Array | None = None,
 ) -> Events:
     """Return the largest event in outputs (time, batch, output) of some sequences (batch,), and another one of it.
 
     Steps that are `named` are explained instead. If the output is constant, the last step is. The other event is not
-    the same as the first in its output and in the inputs `x` (time, batch, feature) before it.
+    the same as the first in its output and in the inputs `x` (time, batch, feature) before it. If there are `errors`
+    (time, batch, output), NaN without a target, events are where these are largest.
     """
     left_out, places = _spin_up(network, valid, horizon), np.cumsum(valid, axis=0) - 1
     among = valid & sequences & (places >= left_out[0]) & (places < valid.sum(0) - left_out[1])
     if named:
         among = valid & sequences & np.isin(np.arange(len(y)), named)[:, None]
-    sizes, reasons = _sizes_of(network, y, valid, among)
+    sizes, reasons = _sizes_of(network, y, valid, among) if errors is None else _sizes_of_errors(errors)
     absolute = np.where(among[..., None], np.abs(sizes if output is None else sizes[..., [output]]), -1.0)
     t, sequence, place = (int(n) for n in np.unravel_index(first_largest(absolute), absolute.shape))
     output = place if output is None else output
     levels = sizes[valid[:, sequence], sequence, output]
     is_constant = len(levels) > 1 and np.ptp(levels) <= rounding_margin(levels, y.dtype)
-    where = "as everywhere" if is_constant else f"where {reasons[output]}"
+    everywhere = "as everywhere" if errors is None else "where its error is as large as everywhere"
+    where = everywhere if is_constant else f"where {reasons[output]}"
     if named and len(y) > 1 and not is_constant:
         where = f"the sequence in which {reasons[output]} at {'this step' if len(named) == 1 else 'these steps'}"
     if named:
@@ -96,6 +99,15 @@ def _sizes_of(network: Network | None, y: Array, valid: Mask, among: Mask) -> tu
     deviation[np.abs(deviation) <= rounding_margin(y, dtype, axis=(0, 1))] = 0.0
     reason = "it is furthest from its mean" if valid.sum() > 1 else "it is largest"
     return deviation, [reason] * y.shape[-1]
+
+
+def _sizes_of_errors(errors: Array) -> tuple[Array, list[str]]:
+    """Return the errors of each output, in root mean squares of these, as sizes of events; and where they are."""
+    known = ~np.isnan(errors)
+    size = np.abs(np.where(known, errors, 0.0)).max((0, 1))
+    relative = np.where(known, errors, 0.0) / np.where(size > 0, size, 1.0)
+    mean = np.sqrt(np.square(relative).sum((0, 1)) / np.maximum(known.sum((0, 1)), 1))
+    return relative / np.where(mean > 0, mean, 1.0), ["its error is largest"] * errors.shape[-1]
 
 
 def _second_event(

@@ -10,6 +10,7 @@ from gatewise.insight.exchanges import MOST_OUTPUTS
 from gatewise.insight.naming import duration_of, step_noun
 from gatewise.margins import TIE
 from gatewise.reporting.inputs import InputUse
+from gatewise.reporting.misfit import Misfit
 from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import ReportSubject
 from gatewise.reporting.training import Training
@@ -17,6 +18,7 @@ from gatewise.showing import counted
 
 NEAR = 0.1  # of the range below a ceiling: an output that comes no nearer does not meet it
 CLEARLY = 2.0  # times the effect of the next input
+UNEVEN = 0.5  # of the squared error: if the worst tenth of the steps makes as much, a headline says so
 DEAD = 0.25  # of the units: if more hardly move, something may be wrong
 STUCK = 0.75  # of the units: if more have a gate that never moves, the cell is saturated
 
@@ -182,3 +184,26 @@ def carrier(answer: Probe) -> str:
     """Return the unit that carries values beside the input; nothing if none is found."""
     clause, _, _ = answer.sentence.rpartition("; all together ")  # the last one: names come before it
     return f"{clause or answer.sentence.removesuffix('.')}." if answer.found > 0 else ""
+
+
+def error(answer: Misfit) -> str:
+    """Return that an error is no smaller than that of a constant, or that few steps make most of it."""
+    if answer.size >= answer.baseline > 0:
+        name = f"the targets of {answer.output}" if answer.is_bits else answer.output
+        sizes = f"its error would be {answer.baseline:.3g}{answer.unit}, and the model's is {answer.size:.3g}"
+        return f"A constant would fit {name} at least as well as the model: {sizes}."
+    return answer.sentence if answer.halves and answer.share > UNEVEN else ""
+
+
+def error_surprise(answer: Misfit) -> float:
+    """Return the surprise of an error: an uneven one, and most of all one that is larger than that of a constant."""
+    return 4.5 if answer.size >= answer.baseline > 0 else 1.2 + answer.share
+
+
+def error_stability(answer: Misfit) -> Stability:
+    """Return whether a tenth of the steps makes most of the error in both halves of the data."""
+    if not answer.halves or answer.size >= answer.baseline > 0:
+        return Stability()
+    shares = " and ".join(f"{100 * share:.0f} %" for share in answer.halves)
+    checks = f"Repeated: in the halves of the data, a tenth of the steps makes {shares}."
+    return Stability("" if min(answer.halves) > UNEVEN else "differs between halves of the data", checks)

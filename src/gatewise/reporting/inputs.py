@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,28 +50,16 @@ class InputUse(Answer):
 
 def input_use(run: Any, output: int) -> InputUse:
     """Return the movement of an output where each input is put in another order, each in runs of its own."""
-    x = input_of(run, "the use of inputs")
-    if run.network is not None and run.tokens is not None:
-        raise OptionError("a network of tokens has no inputs to exchange one by one; see why it gave its output")
-    if x.shape[-1] > MAX_INPUTS:
-        raise OptionError(f"the {x.shape[-1]} inputs are too many to exchange one by one on a page")
-    valid = np.ones(x.shape[:2], bool) if run.lstm.first.valid is None else run.lstm.first.valid
-    if valid.sum() < 2:
-        raise OptionError("a run of one step has no other step to exchange its inputs with")
+    x, valid = _exchanged(run)
     names = tuple(run.labels.feature(place) for place in range(x.shape[-1]))
-    before = raw_outputs(run)
+    before, sizes = raw_outputs(run), np.zeros((x.shape[-1], ORDERS))
     varies = np.ptp(x[valid], axis=0) > 0
-    sizes = np.zeros((x.shape[-1], ORDERS))
-    with working("exchanging inputs", int(varies.sum()) * ORDERS) as done:
-        for feature in np.flatnonzero(varies):
-            for seed in range(ORDERS):
-                other, column = np.array(x), x[..., feature][valid]
-                other[..., feature][valid] = column[np.random.default_rng(seed).permutation(len(column))]
-                after = raw_outputs(run_again(run, other), before).values
-                change = (after.astype(np.float64) - before.values)[before.used][:, output]
-                change[np.abs(change) <= before.floor] = 0
-                sizes[feature, seed] = np.sqrt(np.square(change).mean())
-                done(1)
+    for name, runs in reordered_runs(run):
+        for seed, again in enumerate(runs):
+            after = raw_outputs(again, before).values
+            change = (after.astype(np.float64) - before.values)[before.used][:, output]
+            change[np.abs(change) <= before.floor] = 0
+            sizes[names.index(name), seed] = np.sqrt(np.square(change).mean())
     spread = float(before.spread[output])
     shares = sizes / (spread or 1.0)
     mean = shares.mean(1)
@@ -100,6 +89,38 @@ def input_use(run: Any, output: int) -> InputUse:
         leak=names[leak] if is_leak else "",
     )
     return _with_words(answer, counted(int(valid.sum()), "step"), has_spread=spread > 0)
+
+
+def _exchanged(run: Any) -> tuple[Array, Mask]:
+    """Return the input of a run (time, batch, feature) and the steps that may be exchanged, or raise OptionError."""
+    x = input_of(run, "the use of inputs")
+    if run.network is not None and run.tokens is not None:
+        raise OptionError("a network of tokens has no inputs to exchange one by one; see why it gave its output")
+    if x.shape[-1] > MAX_INPUTS:
+        raise OptionError(f"the {x.shape[-1]} inputs are too many to exchange one by one on a page")
+    valid = np.ones(x.shape[:2], bool) if run.lstm.first.valid is None else run.lstm.first.valid
+    if valid.sum() < 2:
+        raise OptionError("a run of one step has no other step to exchange its inputs with")
+    return x, valid
+
+
+def reordered_runs(run: Any) -> Iterator[tuple[str, Iterator[Any]]]:
+    """Yield each input that varies, by its name, with runs in which its values are in other orders over the steps."""
+    x, valid = _exchanged(run)
+    varied = np.flatnonzero(np.ptp(x[valid], axis=0) > 0)
+
+    def runs(feature: int, done: Callable[[int], None]) -> Iterator[Any]:
+        for seed in range(ORDERS):
+            other, column = np.array(x), x[..., feature][valid]
+            order = np.random.default_rng(seed).permutation(len(column))
+            moves = (column[order] != column).any()
+            other[..., feature][valid] = column[order] if moves else np.roll(column, 1 + seed)
+            yield run_again(run, other)
+            done(1)
+
+    with working("exchanging inputs", len(varied) * ORDERS) as done:
+        for feature in varied:
+            yield run.labels.feature(int(feature)), runs(int(feature), done)
 
 
 def _explained(x: Array, before: RawOutputs, output: int, valid: Mask) -> Array:

@@ -14,12 +14,13 @@ import numpy as np
 from gatewise import insight
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.naming import at_step, output_phrase
 from gatewise.insight.occlusion import LEAST, MOST
 from gatewise.insight.reconciling import reconcile
 from gatewise.insight.silencing import has_silencing_masks
 from gatewise.margins import first_largest
 from gatewise.records.trace import Trace
-from gatewise.reporting import headlines, inputs, overview, stability, training
+from gatewise.reporting import headlines, inputs, misfit, overview, stability, training
 from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import ReportSubject
 from gatewise.showing import pictured
@@ -183,28 +184,67 @@ def _ceiling(subject: ReportSubject) -> Answer:
     return insight.ceiling(subject.run, output=subject.target if merged else None, sequence=sequence)
 
 
-def compared_run(subject: ReportSubject) -> tuple[Any, Any]:
-    """Return the run that is compared with what was observed, that of a named sequence; and what was, of it."""
-    run, observed = subject.run, subject.observed
-    if subject.has_named_sequence and run.batch_size > 1:
-        axis, shape = 0 if subject.steps == (None,) else 1, np.shape(observed)
-        has_batch = len(shape) > axis + 1 or run.batch_size != subject.outputs.shape[-1]  # else it has each output
-        if shape[axis : axis + 1] == (run.batch_size,) and has_batch:
-            observed = np.take(observed, subject.sequence, axis)
-        run = run.sequence(subject.sequence)
-    return run, observed
-
-
-def _ablation(subject: ReportSubject) -> Answer:
+def _ablation(subject: ReportSubject) -> insight.Ablation:
     """Return what silencing each unit does; of more than a page has time for, those that put out most."""
-    run, observed = compared_run(subject)
-    extent = run.num_steps * run.batch_size
-    if has_silencing_masks(run) and subject.first.engine == "native":
-        most = SILENCED // (extent * sum(cell.parameters.weight.size for cell in run.cells().values()))
+    if not subject.ablations:
+        run, targets = misfit.compared_run(subject.run, subject.targets, _named_sequence(subject))
+        extent = run.num_steps * run.batch_size
+        if has_silencing_masks(run) and subject.first.engine == "native":
+            most = SILENCED // (extent * sum(cell.parameters.weight.size for cell in run.cells().values()))
+        else:
+            most = SILENCED_STEPS // (extent * len(run.cells()))
+        output = subject.target if targets is None or subject.has_named_target else None
+        subject.ablations.append(insight.ablation(run, observed=targets, output=output, most=max(FEWEST, most)))
+    return subject.ablations[0]
+
+
+def _named_sequence(subject: ReportSubject) -> int | None:
+    return subject.sequence if subject.has_named_sequence else None
+
+
+def _misfit(subject: ReportSubject) -> Answer:
+    """Return where the output, or the classes, miss their targets, and which inputs and units change that."""
+    assert subject.errors is not None
+    series, labels, outputs = subject.series, subject.labels, subject.outputs
+    run, targets = misfit.compared_run(subject.run, subject.targets, _named_sequence(subject))
+    by_class = subject.errors.kind == "class" and not subject.has_named_target
+    output = None if by_class else subject.target
+    tests: list[str] = []
+    with suppress(GatewiseError):
+        tests += misfit.tested_inputs(run, targets, output if subject.has_named_target else None)
+    with suppress(GatewiseError):
+        tests += misfit.tested_units(_ablation(subject))
+    if series is not None:
+        outputs, when = series.outputs, lambda t: f"that of {series.when(t)}"
+        times = np.arange(len(outputs)) if series.times is None else np.array(series.times)
+    elif len(outputs) != subject.lstm.num_steps:  # at the end of each sequence
+        given = subject.errors
+        outputs, errors, values = (array.swapaxes(0, 1) for array in (outputs, given.errors, given.targets))
+        names = labels.sequences or tuple(f"sequence {place}" for place in range(len(outputs)))
+        answer = misfit.TargetErrors(values, errors, given.kind)
+        return _misfit_of(subject, answer, outputs, 0, output, np.array(names), lambda t: f"that of {names[t]}", tests)
     else:
-        most = SILENCED_STEPS // (extent * len(run.cells()))
-    output = subject.target if observed is None or subject.has_named_target else None
-    return insight.ablation(run, observed=observed, output=output, most=max(FEWEST, most))
+        times = np.arange(len(outputs)) if labels.times is None else np.array(labels.times)
+        when = partial(at_step, subject.first)
+    return _misfit_of(subject, subject.errors, outputs, subject.sequence, output, times, when, tests)
+
+
+def _misfit_of(
+    subject: ReportSubject,
+    errors: misfit.TargetErrors,
+    outputs: Any,
+    place: int,
+    output: int | None,
+    times: Any,
+    when: Callable[[int], str],
+    tests: list[str],
+) -> Answer:
+    name = "the classes" if output is None else output_phrase(subject.output_names[output])
+    measure = None if output is None else subject.labels.measures.get(subject.output_names[output])
+    unit = "" if measure is None else measure.unit
+    return misfit.misfit(
+        errors, outputs, place=place, output=output, name=name, unit=unit, times=times, when=when, tests=tests
+    )
 
 
 def _input_use(subject: ReportSubject) -> Answer:
@@ -233,6 +273,19 @@ QUESTIONS = (
         " about this input: another one may open other gates.",
         2.4,
         draw=overview.draw,
+    ),
+    Question(
+        "Where is it wrong?",
+        _misfit,
+        "The error is the output minus its target; of classes it is the surprise of the target, in bits: 0 if the model"
+        " is sure of it. Dots mark the tenth of the steps with the largest errors. An input or a unit without which the"
+        " error falls makes a part of it.",
+        3.6,
+        headlines.error,
+        surprise=headlines.error_surprise,
+        check=lambda subject, answer, ask: headlines.error_stability(answer),
+        draw=misfit.draw,
+        applies=lambda subject: subject.errors is not None,
     ),
     Question(
         "How long does a change of the input show?",

@@ -135,7 +135,7 @@ def _durations(pairs: Sequence[tuple[int, int]], step: Any) -> str:
 
 def of_units(subject: ReportSubject, answer: insight.Ablation) -> Stability:
     """Return the stability of the unit with the largest effect."""
-    if len(answer.names) < 2 or not answer.effects.any() or subject.observed is not None:
+    if len(answer.names) < 2 or not answer.effects.any() or subject.targets is not None:
         return Stability()
     run = subject.run.sequence(subject.sequence) if subject.has_named_sequence else subject.run
     before = raw_outputs(run.stored)

@@ -25,6 +25,7 @@ from gatewise.records.labels import Labels, brief_name
 from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
 from gatewise.reporting.events import choose_events
+from gatewise.reporting.misfit import TargetErrors, target_errors
 from gatewise.reporting.tokens import Vocabulary, tokens_of, with_named_outputs, with_named_steps, with_quoted_outputs
 
 KINDS = "a cell, an LSTM, a Network, a run, a trace of one of these, or the path of a file with one of them"
@@ -49,7 +50,9 @@ class ReportSubject:
     tokens: tuple[str, ...] | None = None  # of the text that the run read
     series: WindowedSeries | None = None  # the outputs of a model in windows, of which the run is one
     occlusions: dict[int | None, insight.Occlusion] = field(default_factory=dict)  # of the steps, once asked
-    observed: Any = None  # of the outputs, as `insight.ablation` takes it
+    targets: Any = None  # of the outputs, as `insight.ablation` takes them
+    errors: TargetErrors | None = None  # of the outputs, or of those of all windows
+    ablations: list[insight.Ablation] = field(default_factory=list)  # of the units, once asked
     values: dict[str, Array] = field(default_factory=dict)  # beside the input (time, sequence of the cells), by name
 
     @property
@@ -118,8 +121,14 @@ def subject_of(
     target: int | str | None,
     text: str | Sequence[str] | None = None,
     vocabulary: Vocabulary | None = None,
+    targets: Any = None,
+    errors: TargetErrors | None = None,
 ) -> ReportSubject:
-    """Return the subject of a report: a run, and the sequence, steps and output to explain."""
+    """Return the subject of a report: a run, and the sequence, steps and output to explain.
+
+    If there are `targets` of the outputs, as `insight.ablation` takes them, the steps are those of the largest
+    `errors`, which of a model in windows are those of all windows.
+    """
     trace: Any = opened.trace.stored
     lstm: LSTMTrace = trace.lstm
     _require_steps(lstm)
@@ -136,6 +145,8 @@ def subject_of(
         None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
     )
     output = None if target is None else place_of("output", target, outputs.shape[2], output_names)
+    if targets is not None and opened.series is None:
+        errors = target_errors(run, targets, named_sequence)
     run, horizon, study = with_brief_names(run), None, None
     tokens = tokens_of(run, text, vocabulary, named_sequence)
     run = with_quoted_outputs(run, vocabulary)
@@ -152,7 +163,8 @@ def subject_of(
     steps = () if at is None else _named_steps(at, first)
     if opened.series is not None or is_final:
         steps = (len(outputs) - 1,)
-    events = choose_events(run.network, outputs, valid, sequences, output, horizon, steps, first.input)
+    wrong = None if errors is None or opened.series is not None else errors.errors
+    events = choose_events(run.network, outputs, valid, sequences, output, horizon, steps, first.input, wrong)
     if horizon is not None and study is not None and horizon.output not in ("", output_names[events.output]):
         with suppress(GatewiseError):
             if events.output not in study.drawn.exchanges.varied:
@@ -178,6 +190,8 @@ def subject_of(
         output is not None,
         tokens,
         opened.series,
+        targets=targets,
+        errors=errors,
     )
 
 

@@ -87,7 +87,7 @@ def _is_of_outputs_alone(run: Any, vocabulary: Vocabulary | None, rows: int | No
     if run.network is None or run.network.outputs_are_states or not isinstance(vocabulary, (Sequence, Mapping)):
         return False
     read = run.require("a vocabulary").shape[-1] if rows is None else rows
-    return len(vocabulary) == run.network.num_outputs != read
+    return bool(len(vocabulary) == run.network.num_outputs != read)
 
 
 def with_named_outputs(run: Any, vocabulary: Vocabulary | None) -> Any:
