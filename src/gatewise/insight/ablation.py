@@ -16,7 +16,7 @@ from gatewise.insight.metrics import Metric, is_window, metric_of, moved_output
 from gatewise.insight.naming import duration_of, of_cell, output_of, output_phrase, step_duration, unit_names
 from gatewise.insight.raw_outputs import before_classes, raw_outputs
 from gatewise.insight.retention import require_range, stored_run
-from gatewise.insight.silencing import has_silencing_masks, outputs_without, run_again
+from gatewise.insight.silencing import has_silencing_masks, input_of, outputs_without, run_again
 from gatewise.layers import LSTM
 from gatewise.margins import TIE, largest_first
 from gatewise.network import Network, NetworkTrace
@@ -35,6 +35,7 @@ DONE = {
 }
 GATES = ("input_gate", "forget_gate", "output_gate")
 SEVERAL = 5  # parts, from which on they have a median
+MIN_STEPS = 10  # whose spread is a unit
 PART = 0.1 * (1 - TIE)  # of the largest effect: parts with as much are counted
 
 
@@ -169,8 +170,9 @@ def ablation(
         if callable(metric):
             raise OptionError("output goes with the metrics error and accuracy, not with a function")
         place = output_of(output, raw.names, len(raw.names))
-    if place is not None and metric is None and observed is None and (raw.noun == "logit" or raw.units[place]):
-        name = output_phrase(raw.names[place])
+    in_own_unit = place is not None and (raw.noun == "logit" or raw.units[place] or _says_little(run))
+    if place is not None and metric is None and observed is None and in_own_unit:
+        name = "the output" if len(raw.names) == 1 and not raw.units[place] else output_phrase(raw.names[place])
         if raw.noun == "logit":
             name = f"the logit of {name}"
             if run.network.is_in_graph or run.network.head.activation is not None:
@@ -206,6 +208,13 @@ def ablation(
         effects=effects[order],
         title=f"{chosen.title} ({chosen.unit.strip()})" if chosen.unit else chosen.title,
     )
+
+
+def _says_little(run: Any) -> bool:
+    """Return whether the spread of an output says little: of a few steps, or of an input that never changes."""
+    x = input_of(run, "an ablation")
+    valid = np.ones(x.shape[:2], bool) if run.lstm.first.valid is None else run.lstm.first.valid
+    return bool(valid.sum() < MIN_STEPS or not np.ptp(x[valid], axis=0).any())
 
 
 def _edits_of(run: Any, parts: Any) -> Iterator[tuple[str, tuple[Edit, ...]]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatewise.errors import GatewiseError, OptionError
 from gatewise.insight.answer import Answer
+from gatewise.insight.exchanges import MOST_OUTPUTS
 from gatewise.margins import first_largest
 from gatewise.opening.answers import observed_outputs
 from gatewise.opening.run import run_of
@@ -26,7 +27,7 @@ from gatewise.reporting.misfit import series_errors
 from gatewise.reporting.pictures import svg
 from gatewise.reporting.questions import QUESTIONS, PosedQuestion, Question
 from gatewise.reporting.stability import Stability
-from gatewise.reporting.subject import KINDS, ReportSubject, subject_of
+from gatewise.reporting.subject import KINDS, ReportSubject, before_gap, subject_of
 
 
 def report(
@@ -90,8 +91,8 @@ def report(
     Raises
     ------
     OptionError
-        If something else is given, the run has no valid step or a number that is not finite, or there is no such
-        sequence, step or output.
+        If something else is given, the run has no valid step before the first number that is not finite, or there is no
+        such sequence, step or output.
     MissingExtraError
         When the page is made of it, if matplotlib is not installed.
 
@@ -119,6 +120,7 @@ def report(
     if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
         raise OptionError(f"notes must be a list of sentences, not {notes!r}")
     run = run_of(model, x, options, "a report on", f"a report is on {KINDS}")
+    run, gap = before_gap(run)
     names_step = at is not None
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
@@ -156,7 +158,8 @@ def report(
         *(("Note", note) for note in (*notes, *run.notes)),
         *overview.provenance(run.model),
     )
-    return Report(title or "A report on an LSTM", _lead_paragraph(subject), facts, tuple(findings))
+    lead = f"{gap} {_lead_paragraph(subject)}".strip()
+    return Report(title or "A report on an LSTM", lead, facts, tuple(findings))
 
 
 def _posed_questions(subject: ReportSubject) -> Iterator[tuple[Question, PosedQuestion]]:
@@ -236,6 +239,8 @@ def _ask_question(
 def _lead_paragraph(subject: ReportSubject) -> str:
     """Return the first paragraph of a report: the output, the steps and the sequence that it explains."""
     output = overview.output_name(subject, subject.target)
+    count = len(subject.output_names)
+    output += f", one of {count:,}" if count > MOST_OUTPUTS else ""
     where = " and ".join(subject.when(t) for t in subject.steps)
     sequence = ""
     if subject.lstm.batch_size > 1:

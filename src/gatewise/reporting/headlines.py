@@ -11,6 +11,7 @@ from gatewise.insight.naming import duration_of, step_noun
 from gatewise.margins import TIE
 from gatewise.reporting.inputs import InputUse
 from gatewise.reporting.misfit import Misfit
+from gatewise.reporting.overview import Overview
 from gatewise.reporting.stability import Stability
 from gatewise.reporting.subject import ReportSubject
 from gatewise.reporting.training import Training
@@ -21,6 +22,11 @@ CLEARLY = 2.0  # times the effect of the next input
 UNEVEN = 0.5  # of the squared error: if the worst tenth of the steps makes as much, a headline says so
 DEAD = 0.25  # of the units: if more hardly move, something may be wrong
 STUCK = 0.75  # of the units: if more have a gate that never moves, the cell is saturated
+
+
+def still(answer: Overview) -> str:
+    """Return that outputs never change, or that all are equal."""
+    return answer.still
 
 
 def memory(answer: Horizon) -> str:
@@ -87,6 +93,8 @@ def uses_surprise(answer: InputUse) -> float:
 
 def uses_call(answer: InputUse, subject: ReportSubject) -> str:
     """Return the call that holds the input which a headline names."""
+    if len(answer.constant) == len(answer.names):
+        return ""
     name = answer.leak or (answer.ignored[0] if answer.ignored else answer.names[0])
     return f"gw.insight.effect({_run(subject)}, input={name!r}, scale=0, output={subject.target})"
 
@@ -94,6 +102,8 @@ def uses_call(answer: InputUse, subject: ReportSubject) -> str:
 def uses_stability(answer: InputUse) -> Stability:
     """Return whether all orders of the steps name the same input."""
     same = len({*answer.tops}) == 1
+    if len(answer.constant) == len(answer.names):
+        return Stability()
     checks = f"Repeated: {'the same input moves the output most' if same else 'different inputs lead'} in all orders."
     if not same and not (answer.leak or answer.outside or answer.ignored or answer.constant):
         return Stability("unstable over seeds", checks)
@@ -188,6 +198,8 @@ def carrier(answer: Probe) -> str:
 
 def error(answer: Misfit) -> str:
     """Return that an error is no smaller than that of a constant, or that few steps make most of it."""
+    if answer.baseline == 0 and answer.size and len(answer.times) > 1:
+        return f"The targets of {answer.output} never change."
     if answer.size >= answer.baseline > 0:
         name = f"the targets of {answer.output}" if answer.is_bits else answer.output
         sizes = f"its error would be {answer.baseline:.3g}{answer.unit}, and the model's is {answer.size:.3g}"
@@ -197,12 +209,12 @@ def error(answer: Misfit) -> str:
 
 def error_surprise(answer: Misfit) -> float:
     """Return the surprise of an error: an uneven one, and most of all one that is larger than that of a constant."""
-    return 4.5 if answer.size >= answer.baseline > 0 else 1.2 + answer.share
+    return 4.5 if answer.size >= answer.baseline else 1.2 + answer.share
 
 
 def error_stability(answer: Misfit) -> Stability:
     """Return whether a tenth of the steps makes most of the error in both halves of the data."""
-    if not answer.halves or answer.size >= answer.baseline > 0:
+    if not answer.halves or answer.size >= answer.baseline:
         return Stability()
     shares = " and ".join(f"{100 * share:.0f} %" for share in answer.halves)
     checks = f"Repeated: in the halves of the data, a tenth of the steps makes {shares}."

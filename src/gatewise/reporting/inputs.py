@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,10 @@ from gatewise.showing import counted
 
 MAX_INPUTS = 32  # that are exchanged
 MAX_BARS = 16
+WORDS = re.compile(r"[^\W\d_]{3,}( [^\W\d_]+)*")  # a name that is a word or several
 ORDERS = 3  # in which the steps of an input are put, each from a seed of its own
 MIN_STEPS = 30  # of a run, from which on it can tell that an input explains the output
+MIN_SPREAD = 10  # steps, whose spread is a unit
 LEAK = 0.9  # of the variance of an output: an input that explains as much at its own step may contain it
 OUTSIDE = 3.0  # scales: a mean this far from the center of the model's scaling is outside what it was trained on
 
@@ -54,12 +57,12 @@ def input_use(run: Any, output: int) -> InputUse:
     names = tuple(run.labels.feature(place) for place in range(x.shape[-1]))
     before, sizes = raw_outputs(run), np.zeros((x.shape[-1], ORDERS))
     varies = np.ptp(x[valid], axis=0) > 0
-    for name, runs in reordered_runs(run):
+    for feature, runs in reordered_runs(run):
         for seed, again in enumerate(runs):
             after = raw_outputs(again, before).values
             change = (after.astype(np.float64) - before.values)[before.used][:, output]
             change[np.abs(change) <= before.floor] = 0
-            sizes[names.index(name), seed] = np.sqrt(np.square(change).mean())
+            sizes[feature, seed] = np.sqrt(np.square(change).mean())
     spread = float(before.spread[output])
     shares = sizes / (spread or 1.0)
     mean = shares.mean(1)
@@ -88,7 +91,9 @@ def input_use(run: Any, output: int) -> InputUse:
         tops=tuple(first_largest(column) for column in shares.T),
         leak=names[leak] if is_leak else "",
     )
-    return _with_words(answer, counted(int(valid.sum()), "step"), has_spread=spread > 0)
+    has_own_unit = before.noun == "logit" or before.units[output] or valid.sum() < MIN_SPREAD
+    unit = before.units[output] if has_own_unit else None
+    return _with_words(answer, counted(int(valid.sum()), "step"), spread, unit)
 
 
 def _exchanged(run: Any) -> tuple[Array, Mask]:
@@ -104,8 +109,8 @@ def _exchanged(run: Any) -> tuple[Array, Mask]:
     return x, valid
 
 
-def reordered_runs(run: Any) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Yield each input that varies, by its name, with runs in which its values are in other orders over the steps."""
+def reordered_runs(run: Any) -> Iterator[tuple[int, Iterator[Any]]]:
+    """Yield the place of each input that varies, with runs in which its values are in other orders over the steps."""
     x, valid = _exchanged(run)
     varied = np.flatnonzero(np.ptp(x[valid], axis=0) > 0)
 
@@ -114,13 +119,13 @@ def reordered_runs(run: Any) -> Iterator[tuple[str, Iterator[Any]]]:
             other, column = np.array(x), x[..., feature][valid]
             order = np.random.default_rng(seed).permutation(len(column))
             moves = (column[order] != column).any()
-            other[..., feature][valid] = column[order] if moves else np.roll(column, 1 + seed)
+            other[..., feature][valid] = column[order] if moves else np.roll(column, 1)
             yield run_again(run, other)
             done(1)
 
     with working("exchanging inputs", len(varied) * ORDERS) as done:
         for feature in varied:
-            yield run.labels.feature(int(feature)), runs(int(feature), done)
+            yield int(feature), runs(int(feature), done)
 
 
 def _explained(x: Array, before: RawOutputs, output: int, valid: Mask) -> Array:
@@ -153,27 +158,32 @@ def _outside(run: Any, x: Array, valid: Mask, names: tuple[str, ...]) -> tuple[s
     )
 
 
-def _with_words(answer: InputUse, steps: str, *, has_spread: bool) -> InputUse:
-    """Return the use of inputs with its sentence, and what was tested."""
-    share = f"{answer.shares[0]:.2g} of its standard deviation" if has_spread else f"{answer.shares[0]:.3g}"
-    if not answer.shares.any():
-        sentence = f"No input moves {answer.output}"
-        if answer.constant:
-            sentence += (
-                f"; {_inputs(answer.constant)} never {'changes' if len(answer.constant) == 1 else 'change'} here"
-            )
+def _with_words(answer: InputUse, steps: str, spread: float, unit: str | None) -> InputUse:
+    """Return the use of inputs with its sentence, and what was tested.
+
+    Effects are in the `unit` of the output, or if it is None in its standard deviations, the `spread`.
+    """
+
+    def size(share: float) -> str:
+        by_spread = unit is None and spread
+        return f"{share:.2g}" if by_spread else f"{share * (spread or 1.0):.3g}{f' {unit}' if unit else ''}"
+
+    never = f"{_inputs(answer.constant)} never {'changes' if len(answer.constant) == 1 else 'change'} here"
+    tested = len(answer.constant) < len(answer.names)
+    if not tested:
+        sentence = f"The input is the same at every step, so this run cannot show what {answer.output} uses"
+    elif not answer.shares.any():
+        sentence = f"No input moves {answer.output}{f'; {never}' if answer.constant else ''}"
     else:
-        sentence = f"{answer.output[0].upper()}{answer.output[1:]} uses input {answer.names[0]} most: in another order,"
-        sentence += f" it moves {answer.output} by {share}"
+        sentence = f"{answer.output[0].upper()}{answer.output[1:]} uses {_inputs(answer.names[:1])} most: in another"
+        sentence += f" order, it moves {answer.output} by {size(answer.shares[0])}"
+        sentence += " of its standard deviation" if unit is None and spread else ""
         if len(answer.names) > 1 and answer.shares[1]:
-            sentence += f"; the next, {answer.names[1]}, by {answer.shares[1]:.2g}"
-        if answer.ignored:
-            sentence += f"; it ignores {_inputs(answer.ignored)}"
-        if answer.constant:
-            sentence += (
-                f"; {_inputs(answer.constant)} never {'changes' if len(answer.constant) == 1 else 'change'} here"
-            )
+            sentence += f"; the next, {answer.names[1]}, by {size(answer.shares[1])}"
+        sentence += f"; it ignores {_inputs(answer.ignored)}" if answer.ignored else ""
+        sentence += f"; {never}" if answer.constant else ""
     reading = [f"Tested: each input put in {ORDERS} random orders over {steps}, and the model run again."]
+    reading = reading if tested else [f"Measured: no input changes over {steps}."]
     if answer.leak:
         reading.append(f"Measured: input {answer.leak} explains {100 * answer.explained.max():.0f} % of its variance.")
     reading += [f"Measured: input {clause}." for clause in answer.outside]
@@ -182,6 +192,9 @@ def _with_words(answer: InputUse, steps: str, *, has_spread: bool) -> InputUse:
 
 
 def _inputs(names: tuple[str, ...]) -> str:
+    """Return names of inputs; those that are words, such as rain, without saying that they are inputs."""
+    if all(WORDS.fullmatch(name) for name in names):
+        return join_names(names, "and", most=5)
     return f"input{'s' if len(names) > 1 else ''} {join_names(names, 'and', most=5)}"
 
 

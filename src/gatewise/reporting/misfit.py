@@ -202,7 +202,10 @@ def tested_inputs(run: Any, targets: Any, output: int | None) -> list[str]:
     """Return a sentence about what becomes of the error where each input is put in other orders."""
     metric = metric_of(run, run, None, targets, output)
     before = float(metric.of(run_again(run).output))
-    after = {name: float(np.mean([metric.of(y.output) for y in runs])) for name, runs in reordered_runs(run)}
+    after = {
+        run.labels.feature(place): float(np.mean([metric.of(again.output) for again in runs]))
+        for place, runs in reordered_runs(run)
+    }
     moved = {name: size for name, size in after.items() if abs(size - before) > metric.floor}
     ranked = sorted(moved, key=lambda name: -abs(moved[name] - before))[:MOST_NAMED]
     if not ranked:

@@ -13,6 +13,7 @@ from gatewise.chunked.attributes import gatewise_version
 from gatewise.errors import join_names
 from gatewise.insight.answer import Answer, StepTable
 from gatewise.insight.naming import output_phrase
+from gatewise.margins import rounding_margin
 from gatewise.network import Linear
 from gatewise.opening.windows import WindowedSeries
 from gatewise.palette import PALETTE
@@ -34,6 +35,7 @@ class Overview(Answer, StepTable):
     outputs: Array
     output_names: tuple[str, ...]
     marked: tuple[int, ...]  # the explained steps
+    still: str  # a sentence, if the outputs never change or all are equal; else empty
 
 
 def overview(subject: ReportSubject) -> Overview:
@@ -70,10 +72,37 @@ def overview(subject: ReportSubject) -> Overview:
         sentence += " What follows is about the one that ends at the dot."
     explained = outputs[:, names.index(output_name(subject, subject.target))].astype(np.float64)
     low, mean, high = (reduce(explained) for reduce in (np.nanmin, np.nanmean, np.nanmax))
-    reading = (
-        f"Measured: {output_name(subject, subject.target)} is {low:.4g} to {high:.4g}, and {mean:.4g} on average.",
-    )
-    return Overview(columns, sentence, outputs, names, marked, times=times, valid=valid, reading=reading)
+    count, name = int((~np.isnan(explained)).sum()), output_name(subject, subject.target)
+    measured = f"{low:.4g} to {high:.4g}, and {mean:.4g} on average" if count > 1 else f"{mean:.4g}"
+    still, reading = _still_outputs(subject), [f"Measured: {name} is {measured}."]
+    reading += [f"Measured: {still[0].lower()}{still[1:]}"] if still else []
+    return Overview(columns, sentence, outputs, names, marked, still, times=times, valid=valid, reading=tuple(reading))
+
+
+def _still_outputs(subject: ReportSubject) -> str:
+    """Return a sentence about outputs that never change, or that all are equal; empty if there are none."""
+    values = subject.outputs if subject.series is None else subject.series.outputs
+    valid = np.ones(values.shape[:2], bool) if subject.valid is None else subject.valid
+    if subject.series is not None:
+        valid = subject.series.ends
+    rows = values[valid if valid.shape == values.shape[:2] else np.asarray(valid.any(0))[None]].astype(np.float64)
+    if len(rows) < 2:
+        return ""
+    margin = rounding_margin(rows, values.dtype, axis=0)
+    never = np.ptp(rows, axis=0) <= margin
+    count, noun = rows.shape[1], "step" if len(values) > 1 else "sequence"
+    if never.all():
+        return (
+            f"The output is {rows[0, 0]:.4g} at every {noun}."
+            if count == 1
+            else f"No output of {count:,} ever changes."
+        )
+    if count > 1 and (np.ptp(rows, axis=1) <= margin.max()).all():
+        return f"All {count:,} outputs are equal at every {noun}."
+    if not never.any():
+        return ""
+    names = join_names([output_name(subject, place) for place in np.flatnonzero(never).tolist()], "and", most=4)
+    return f"{names[0].upper()}{names[1:]} never change{'s' if never.sum() == 1 else ''}."
 
 
 def output_name(subject: ReportSubject, number: int) -> str:

@@ -272,6 +272,8 @@ QUESTIONS = (
         "The line is the model's output over this input; a dot marks each step that this page explains. All answers are"
         " about this input: another one may open other gates.",
         2.4,
+        headlines.still,
+        surprise=lambda answer: 4.6,
         draw=overview.draw,
     ),
     Question(
@@ -431,6 +433,7 @@ QUESTIONS = (
         nothing="no unit moves much less than the others",
         found_nothing=lambda answer: bool(answer.deviation.min() > STILL * answer.deviation.max()),
         notability=lambda answer: -float(answer.deviation.min()),
+        applies=lambda subject: subject.lstm.num_steps * subject.lstm.batch_size > 1,
         each_cell=True,
     ),
     Question(

@@ -145,6 +145,8 @@ def of_units(subject: ReportSubject, answer: insight.Ablation) -> Stability:
         silenced = insight.effect(run, unit=edit.units[0], layer=edit.layer, direction=edit.direction, scale=0)
         rows = silenced.difference[before.used][:, subject.target]
         halves.append([float(np.sqrt(np.square(part).mean())) for part in np.array_split(rows, min(2, len(rows)))])
+    if len(halves[0]) < 2:
+        return Stability()
     same_order = all(first > second for first, second in zip(*halves, strict=True))
     verb = "has" if same_order else "does not have"
     checks = f"Repeated: {answer.names[0]} {verb} the largest effect in both halves of the data"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,11 @@ from gatewise.insight.horizon import Horizon, HorizonStudy
 from gatewise.insight.influence import Influence
 from gatewise.insight.naming import at_step
 from gatewise.insight.retention import require_range
+from gatewise.insight.silencing import run_again
 from gatewise.network import Network, NetworkTrace
 from gatewise.opening.runs import OpenedRun
 from gatewise.opening.windows import WindowedSeries
-from gatewise.records.brief_names import with_brief_names
+from gatewise.records.brief_names import with_brief_names, with_labels
 from gatewise.records.labels import Labels, brief_name
 from gatewise.records.places import place_of, step_place, step_slice
 from gatewise.records.trace import LSTMTrace, Trace
@@ -193,6 +194,35 @@ def subject_of(
         targets=targets,
         errors=errors,
     )
+
+
+def before_gap(opened: OpenedRun) -> tuple[OpenedRun, str]:
+    """Return a run up to the first step whose input is NaN, and a sentence if it was cut there.
+
+    From that step on, every state is NaN, too. A run that is not cut is returned as it is.
+    """
+    trace: Any = opened.trace.stored
+    lstm: LSTMTrace = trace.lstm
+    run: Any = lstm if trace.network is None else trace
+    x: Any = lstm.first.input if run.network is None or run.input is None else run.input
+    is_cut = x is not None and lstm.directions == ("forward",) and opened.series is None and not lstm.edits_said()
+    if not is_cut or (run.network is not None and (run.network.is_in_graph or run.network.reads == "last")):
+        return opened, ""
+    valid = np.ones(x.shape[:2], bool) if lstm.first.valid is None else lstm.first.valid
+    bad = valid & np.isnan(x).any(-1)
+    before = valid & (np.cumsum(bad, axis=0) == 0)
+    if not bad.any() or not before.any():
+        return opened, ""
+    t, sequence = (int(n) for n in np.argwhere(bad)[0])
+    place = int(np.flatnonzero(np.isnan(x[t, sequence]))[0])
+    of = f" of sequence {sequence}" if lstm.batch_size > 1 else ""
+    labels, again = run.labels, run_again(run, mask=before)
+    again = with_labels(again, lambda _: labels)
+    sentence = (
+        f"Input {labels.feature(place)} is NaN {at_step(lstm.first, t)}{of}, and so is every later state: this report"
+    )
+    sentence += " is about what came before."
+    return replace(opened, trace=again.lstm if run.network is None else again), sentence
 
 
 def _require_steps(lstm: LSTMTrace) -> None:
