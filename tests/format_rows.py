@@ -1,4 +1,4 @@
-"""A file of every kind that docs/formats.md names: what it is read as, or in which words it is refused.
+"""A file of every kind that docs/supported.md names: what it is read as, or in which words it is refused.
 
 A new kind is an entry of `ROWS`, or of `PEER_ROWS` if a framework has to write it, and of `READ` or the page's list.
 """
@@ -22,7 +22,7 @@ from gatewise.interop import torch
 from gatewise.interop.torch.writing import write_archive
 from tests import test_numpy_files, test_torch_files, test_torch_sharded
 
-PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
+PAGE = Path(__file__).parents[1] / "docs" / "supported.md"
 LSTM = gw.LSTM(3, 4, rng=0)
 ARRAYS = {f"rnn.{name}": array for name, array in torch.state_dict(LSTM).items()}
 CHANCE = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What docs/formats.md says of files is true: each is made, and read, or refused as the page says."""
+"""What docs/supported.md says of files is true: each is made, and read, or refused as the page says."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from gatewise.interop.keras import table
 from gatewise.interop.keras.graph_reader import ACTIVATIONS, LAYERS, OPERATIONS
 from gatewise.interop.torch import aten
 
-PAGE = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "supported.md").read_text(encoding="utf-8")
 
 
 def documented(heading):

@@ -348,7 +348,7 @@ def test_a_body_reads_values_outside_and_its_unknown_operations_refuse_the_scan(
 
 
 def test_the_table_of_operators_is_in_the_documentation():
-    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "supported.md").read_text(encoding="utf-8")
     rows = page.split("| kind | operators |\n")[1].split("\n\n")[0]
     assert sorted(re.findall(r"`([\w.]+)`", rows)) == sorted(kind for kind in TABLE if "-" not in kind)
 

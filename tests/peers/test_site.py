@@ -44,7 +44,7 @@ KINDS = {
     "the page, embedded": "try/index.html",
     "a task": "see.html",
     "formulas": "engines.html",
-    "wide tables": "formats.html",
+    "wide tables": "supported.html",
     "a package": "api/gatewise.html",
     "a class": "api/gatewise.lstm.html",
     "a question": "api/gatewise.insight.horizon.html",
