@@ -124,16 +124,16 @@ def report(
     names_step = at is not None
     if run.series is not None and at is not None:
         run, at = run.window_at(_only_step(at, run.series)), None
-    given: dict[str, Any] = {}
+    of_targets: dict[str, Any] = {}
     if targets is not None:
         of_series = observed_outputs(run, targets, whole=True)
         if run.series is not None and len(of_series) == len(run.series.ends):
-            given["errors"] = errors = series_errors(run.series, of_series)
+            of_targets["errors"] = errors = series_errors(run.series, of_series)
             sizes = np.nan_to_num(np.abs(errors.errors)).max((1, 2))
             run = run.window_at(first_largest(sizes)) if sizes.any() and not names_step else run
-        given["targets"] = observed_outputs(run, targets)
+        of_targets["targets"] = observed_outputs(run, targets)
     named: dict[str, Any] = {"sequence": sequence, "at": at, "target": target, "text": text, "vocabulary": vocabulary}
-    subjects = [subject_of(run, **named, **given)]
+    subjects = [subject_of(run, **named, **of_targets)]
     subject = subjects[0]
     for other in run.others:  # of a graph: questions about the LSTMs that change the output less
         subjects.append(subject_of(other, **named))

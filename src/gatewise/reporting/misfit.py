@@ -84,9 +84,9 @@ def target_errors(run: Any, targets: Any, sequence: int | None) -> TargetErrors:
     errors = np.where(known, errors, np.nan)
     if compared is run:
         return TargetErrors(values, errors, kind)
-    whole = np.full((2, len(errors), run.batch_size, count), np.nan)
-    whole[:, :, sequence] = values[:, 0], errors[:, 0]
-    return TargetErrors(whole[0], whole[1], kind)
+    padded = np.full((2, len(errors), run.batch_size, count), np.nan)
+    padded[:, :, sequence] = values[:, 0], errors[:, 0]
+    return TargetErrors(padded[0], padded[1], kind)
 
 
 def series_errors(series: WindowedSeries, targets: Any) -> TargetErrors:
@@ -115,7 +115,7 @@ class Misfit(Answer, StepTable):
 
 
 def misfit(
-    given: TargetErrors,
+    target_errors: TargetErrors,
     outputs: Array,
     *,
     place: int,
@@ -131,18 +131,18 @@ def misfit(
     The table is about the sequence at a `place`. `when` names a step, and `tests` say which inputs and units matter.
     """
     each = slice(None) if output is None else [output]
-    known = np.asarray(~np.isnan(given.errors[..., each]).all(-1))
+    known = np.asarray(~np.isnan(target_errors.errors[..., each]).all(-1))
     if not known.any():
         raise OptionError(f"no step has a target of {name}")
-    errors = np.where(known, np.nansum(given.errors[..., each], -1), np.nan)
-    weights = np.nan_to_num(errors if given.kind != "number" else errors**2)
+    errors = np.where(known, np.nansum(target_errors.errors[..., each], -1), np.nan)
+    weights = np.nan_to_num(errors if target_errors.kind != "number" else errors**2)
     rows = weights[known]
-    is_bits = given.kind != "number"
+    is_bits = target_errors.kind != "number"
     size, unit = float(rows.mean()), " bits" if is_bits else f" {unit}".rstrip()
     size = size if is_bits else float(np.sqrt(size))
     share, least = _worst(rows)
     halves = tuple(_worst(part)[0] for part in np.array_split(rows, 2)) if len(rows) >= 2 / WORST else ()
-    baseline = _of_constant(given, known, each)
+    baseline = _of_constant(target_errors, known, each)
     subject = f"the surprise of the targets of {name}" if is_bits else f"the error of {name}"
     sentence = f"{subject[0].upper()}{subject[1:]} is {size:.3g}{unit}"
     sentence += " on average" if is_bits else " (root mean square)"
@@ -156,7 +156,7 @@ def misfit(
         sentence += f", and a tenth of the steps makes {100 * share:.0f} % of {parts}" if halves else ""
     compared = "" if not rows.any() or np.isnan(baseline) else f"; the best constant would have {baseline:.3g}{unit}"
     reading = (f"Measured: {counted(len(rows), 'step')} with a target{compared}.", *(tests if rows.any() else ()))
-    targets, series = given.targets[:, place][:, each], outputs[:, place][:, each]
+    targets, series = target_errors.targets[:, place][:, each], outputs[:, place][:, each]
     columns: dict[str, npt.NDArray[Any]] = {"time": times}
     if output is not None:
         columns |= {"output": series[:, 0], "target": targets[:, 0]}
@@ -185,15 +185,15 @@ def _worst(rows: Array) -> tuple[float, float]:
     return (float(largest.sum() / rows.sum()) if rows.any() else 0.0), float(largest[-1])
 
 
-def _of_constant(given: TargetErrors, known: Mask, each: Any) -> float:
+def _of_constant(target_errors: TargetErrors, known: Mask, each: Any) -> float:
     """Return the error that the best constant output would have; NaN of one class among others."""
-    targets = given.targets[..., each][known]
-    if given.kind == "number":
+    targets = target_errors.targets[..., each][known]
+    if target_errors.kind == "number":
         return float(targets.std())
-    shares = targets.mean(0) if given.kind == "flag" else (~np.isnan(targets)).mean(0)
-    if given.kind == "class" and len(shares) == 1:
+    shares = targets.mean(0) if target_errors.kind == "flag" else (~np.isnan(targets)).mean(0)
+    if target_errors.kind == "class" and len(shares) == 1:
         return float("nan")
-    shares = np.concatenate([shares, 1 - shares]) if given.kind == "flag" else shares
+    shares = np.concatenate([shares, 1 - shares]) if target_errors.kind == "flag" else shares
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum())
 

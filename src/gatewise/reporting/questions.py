@@ -131,8 +131,8 @@ def _attribution(subject: ReportSubject, t: int | None) -> Answer:
         if t is None and len(subject.lstm.directions) > 1:
             raise OptionError(f"integrated gradients of final states need all {steps:,} steps, too many for a page")
     points = [count for count in POINTS if count * min(steps, nearest) * cost <= 2 * WORK] or POINTS[:1]
-    given = (subject.run, subject.output_weights, t, subject.sequence)
-    answer = insight.attribution(*given, nearest=nearest if steps > nearest else None, points=points)
+    question = (subject.run, subject.output_weights, t, subject.sequence)
+    answer = insight.attribution(*question, nearest=nearest if steps > nearest else None, points=points)
     if answer.unshared:
         raise OptionError(answer.unshared)
     first, largest = answer.start - subject.first.start, first_largest(np.abs(answer.scores))
@@ -161,8 +161,8 @@ def _occlusion(subject: ReportSubject, t: int | None) -> insight.Occlusion:
 
 
 def _asked_again(subject: ReportSubject, t: int | None, **options: Any) -> insight.Occlusion:
-    given = (subject.run, subject.target, t, subject.sequence)
-    return insight.occlusion(*given, steps=_reach(subject), **options)
+    question = (subject.run, subject.target, t, subject.sequence)
+    return insight.occlusion(*question, steps=_reach(subject), **options)
 
 
 def _horizon(subject: ReportSubject) -> Answer:
@@ -218,10 +218,12 @@ def _misfit(subject: ReportSubject) -> Answer:
         outputs, when = series.outputs, lambda t: f"that of {series.when(t)}"
         times = np.arange(len(outputs)) if series.times is None else np.array(series.times)
     elif len(outputs) != subject.lstm.num_steps:  # at the end of each sequence
-        given = subject.errors
-        outputs, errors, values = (array.swapaxes(0, 1) for array in (outputs, given.errors, given.targets))
+        target_errors = subject.errors
+        outputs, errors, values = (
+            array.swapaxes(0, 1) for array in (outputs, target_errors.errors, target_errors.targets)
+        )
         names = labels.sequences or tuple(f"sequence {place}" for place in range(len(outputs)))
-        answer = misfit.TargetErrors(values, errors, given.kind)
+        answer = misfit.TargetErrors(values, errors, target_errors.kind)
         return _misfit_of(subject, answer, outputs, 0, output, np.array(names), lambda t: f"that of {names[t]}", tests)
     else:
         times = np.arange(len(outputs)) if labels.times is None else np.array(labels.times)
