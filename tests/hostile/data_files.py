@@ -281,7 +281,7 @@ def zarr_stores(chance: random.Random, folder: Path) -> None:
     try:
         run = asked(gw.open_run, network(), "x.zarr")
     except Refused as problem:
-        if kind in ORDERS:
+        if kind in ORDERS or np.isnan(expected).any():  # a filter that rounds can make NaN
             return
         silent(f"a plain store ({kind}) is refused: {problem}")
     judge_times(kind, run, f"zarr, {times}", times)
