@@ -96,7 +96,36 @@ class Plan:
         products = 4 * self.hidden_size * (self.hidden_size + self.input_size) * self.steps * self.batch
         best, fewest = None, 0
         for _ in range(max(1, min(MAX_DRAWS, MAX_PRODUCTS // products))):
-            candidate = self._draw_problem(rng)
+            recurrent = self.projection_size or self.hidden_size
+            columns = recurrent + self.input_size
+            unit = 10**self.digits
+            grid = (
+                np.arange(unit // 10, unit + 1) / unit
+            )  # 0.1, 0.2, ..., 1; none is 0, since that could hide a mistake
+            small = grid[: max(1, int(len(grid) * min(1.0, (12 / columns) ** 0.5)))]  # the longer a sum, the smaller
+
+            def draw(*shape: int, values: Array = grid, repeats: bool = True) -> Array:
+                """Return random numbers of either sign for a student; in a row each only once, unless it `repeats`."""
+                numbers: Array = rng.choice(values, shape)
+                if not repeats and shape[-1] <= len(values):
+                    numbers = rng.permuted(np.tile(values, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]
+                numbers *= rng.choice((-1.0, 1.0), shape)
+                return numbers
+
+            shapes = array_shapes(self.variant, self.input_size, self.hidden_size, recurrent)
+            arrays = {
+                name: draw(*shape, values=small if name == "weight" else grid)
+                for name, shape in shapes.items()
+                if shape
+            }
+            if self.projection_size is not None:
+                arrays["projection"] = draw(recurrent, self.hidden_size)
+            first = draw(self.batch, columns, values=grid[:-1], repeats=False)  # so that exchanged entries show
+            h, x = first[:, :recurrent], draw(self.steps, self.batch, self.input_size)
+            x[0] = first[:, recurrent:]
+            state = State(h, draw(self.batch, self.hidden_size))
+            dh, dc = np.ones((self.batch, recurrent)), np.zeros((self.batch, self.hidden_size))
+            candidate = Problem(Parameters(variant=self.variant, **arrays), x, state, dh, dc)
             flaws = _count_flaws(candidate)
             if best is None or flaws < fewest:
                 best, fewest = candidate, flaws
@@ -104,34 +133,6 @@ class Plan:
                 break
         assert best is not None
         return best
-
-    def _draw_problem(self, rng: np.random.Generator) -> Problem:
-        recurrent = self.projection_size or self.hidden_size
-        columns = recurrent + self.input_size
-        unit = 10**self.digits
-        grid = np.arange(unit // 10, unit + 1) / unit  # 0.1, 0.2, ..., 1; none is 0, since that could hide a mistake
-        small = grid[: max(1, int(len(grid) * min(1.0, (12 / columns) ** 0.5)))]  # the longer a sum, the smaller
-
-        def draw(*shape: int, values: Array = grid, repeats: bool = True) -> Array:
-            """Return random numbers of either sign for a student; in a row each only once, unless it `repeats`."""
-            numbers: Array = rng.choice(values, shape)
-            if not repeats and shape[-1] <= len(values):
-                numbers = rng.permuted(np.tile(values, (*shape[:-1], 1)), axis=-1)[..., : shape[-1]]
-            numbers *= rng.choice((-1.0, 1.0), shape)
-            return numbers
-
-        shapes = array_shapes(self.variant, self.input_size, self.hidden_size, recurrent)
-        arrays = {
-            name: draw(*shape, values=small if name == "weight" else grid) for name, shape in shapes.items() if shape
-        }
-        if self.projection_size is not None:
-            arrays["projection"] = draw(recurrent, self.hidden_size)
-        first = draw(self.batch, columns, values=grid[:-1], repeats=False)  # so that exchanged entries show
-        h, x = first[:, :recurrent], draw(self.steps, self.batch, self.input_size)
-        x[0] = first[:, recurrent:]
-        state = State(h, draw(self.batch, self.hidden_size))
-        dh, dc = np.ones((self.batch, recurrent)), np.zeros((self.batch, self.hidden_size))
-        return Problem(Parameters(variant=self.variant, **arrays), x, state, dh, dc)
 
 
 def _count_flaws(problem: Problem) -> int:

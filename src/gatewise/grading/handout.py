@@ -317,28 +317,24 @@ def write_exercise(folder: Path, students: Sequence[Student], plan: Plan) -> Non
         for part in (SHEETS, KEYS, ANSWERS):
             (temporary / part).mkdir()
         for place, student in enumerate(students):
-            quantities = _write_student(temporary, student, place, plan)
+            problem = plan.problem(student.name)
+            chain = Chain(problem.sequences(), problem.dh, problem.dc)
+            lines = split_lines(asked_quantities(chain, plan.backward), plan.worked)
+            files = {
+                f"{SHEETS}/{student.file}.html": student_page(student, problem, chain, lines, plan),
+                f"{SHEETS}/{student.file}.ipynb": sheet_notebook(student, problem, lines, plan),
+                f"{SHEETS}/{student.file}.csv": sheet_csv(lines[1]),
+                f"{KEYS}/{student.file}.json": key_json(student, place, problem, lines, plan),
+                f"{KEYS}/{student.file}.csv": sheet_csv(lines[1], filled=True),
+                f"{KEYS}/{student.file}.md": key_markdown(student, problem, plan),
+            }
+            for path, content in files.items():
+                (temporary / path).write_text(content, encoding="utf-8", newline="\n")
+            quantities = lines[1]
             done(1)
         points = csv_text([("quantity", "points"), *((quantity.name, 1) for quantity in quantities)])
         storage.write_text(temporary / WEIGHTS, points)
         storage.write_text(temporary / "README.md", _teacher_readme(plan))
-
-
-def _write_student(folder: Path, student: Student, place: int, plan: Plan) -> list[Quantity]:
-    problem = plan.problem(student.name)
-    chain = Chain(problem.sequences(), problem.dh, problem.dc)
-    lines = split_lines(asked_quantities(chain, plan.backward), plan.worked)
-    files = {
-        f"{SHEETS}/{student.file}.html": student_page(student, problem, chain, lines, plan),
-        f"{SHEETS}/{student.file}.ipynb": sheet_notebook(student, problem, lines, plan),
-        f"{SHEETS}/{student.file}.csv": sheet_csv(lines[1]),
-        f"{KEYS}/{student.file}.json": key_json(student, place, problem, lines, plan),
-        f"{KEYS}/{student.file}.csv": sheet_csv(lines[1], filled=True),
-        f"{KEYS}/{student.file}.md": key_markdown(student, problem, plan),
-    }
-    for path, content in files.items():
-        (folder / path).write_text(content, encoding="utf-8", newline="\n")
-    return lines[1]
 
 
 def _teacher_readme(plan: Plan) -> str:

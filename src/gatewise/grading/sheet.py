@@ -318,7 +318,17 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
     if not source.stat().st_size:
         raise FileError(f"cannot read {source}: it is empty")
     if suffix == ".npz":
-        sheet = _read_archive(source)
+        # The arrays in an .npz file that hold numbers; each other one is a fault of the sheet.
+        arrays, faults = {}, []
+        for name in npz_names(source):
+            try:
+                array = read_npz(source, [name], most=MAX_BYTES)[name]
+                if says := _reason_against(array):
+                    raise FileError(f"{quoted(name)} {says}")
+                arrays[name] = array
+            except FileError as problem:
+                faults.append(Fault("", short(name), str(problem).removeprefix(f"cannot read {source}: ")))
+        sheet = replace(_sheet_of_arrays(arrays, str(source)), faults=tuple(faults))
     elif suffix == ".json":
         sheet = _read_json_sheet(source, part)
     elif suffix == ".ipynb":
@@ -333,20 +343,6 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
         why = str(sheet.faults[0]) if sheet.faults else "there is no quantity in it"
         raise FileError(f"cannot read {source}: {why}")
     return sheet
-
-
-def _read_archive(source: Path) -> Sheet:
-    """Return the arrays in an .npz file that hold numbers; each other one is a fault of the sheet."""
-    arrays, faults = {}, []
-    for name in npz_names(source):
-        try:
-            array = read_npz(source, [name], most=MAX_BYTES)[name]
-            if says := _reason_against(array):
-                raise FileError(f"{quoted(name)} {says}")
-            arrays[name] = array
-        except FileError as problem:
-            faults.append(Fault("", short(name), str(problem).removeprefix(f"cannot read {source}: ")))
-    return replace(_sheet_of_arrays(arrays, str(source)), faults=tuple(faults))
 
 
 def _read_workbook(source: Path) -> Sheet:

@@ -78,7 +78,8 @@ def _quantity_table(trace: Trace) -> str:
 def _quantity_summary(trace: Trace, name: str, title: str) -> tuple[list[Any], int]:
     """Return the mean, least and greatest value of a quantity, an HTML strip of some units, and the steps read."""
     values, sample_size = _sample_quantity(trace, trace.stored.quantity(name))
-    low, mean, high = _spread(values)
+    finite = values[~np.isnan(values)]
+    low, mean, high = (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (np.nan,) * 3
     return [mean, low, high, strip(values[:, 0], title) if values.size else ""], sample_size
 
 
@@ -109,12 +110,6 @@ def _sample_quantity(trace: Trace, array: Array) -> tuple[Array, int]:
     if trace.valid is not None:
         values[~trace.valid[:: trace.keep.every][times][:, sequences]] = np.nan
     return values, len(times)
-
-
-def _spread(values: Array) -> tuple[float, float, float]:
-    """Return the least value, the mean and the greatest value, without NaN."""
-    finite = values[~np.isnan(values)]
-    return (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (np.nan,) * 3
 
 
 def _quantity_label(quantity: str) -> str:

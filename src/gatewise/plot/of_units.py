@@ -78,7 +78,25 @@ def saturation(record: Saturation, ax: Any) -> Any:
     for place, (name, panel) in enumerate(zip(GATES, axes, strict=True)):
         panel.plot([0, 1], [1, 0], color=drawing.ink(), alpha=0.5, linewidth=0.8, linestyle="--")
         _draw_points(panel, record.closed[place], record.open[place], dead, drawing.hue(name))
-        _name_points(panel, record.closed[place], record.open[place], units)
+        # Write the names of units beside their points; units on one side and of nearly one height share a line.
+        closed = record.closed[place]
+        opened = record.open[place]
+        share, line = np.maximum(closed, opened), 0.15 / drawing.inches(panel.yaxis)
+        letters = max(6, int(9 * drawing.inches(panel.xaxis)))
+        most = [unit for unit in largest_first(share, MOST_NAMES) if share[unit]]
+        lines: dict[tuple[bool, int], list[int]] = {}
+        for unit in range(len(units)) if len(units) <= NAMED else most:
+            lines.setdefault((closed[unit] > 0.5, round(opened[unit] / line)), []).append(unit)
+        for (left, number), some in lines.items():
+            label = ", ".join(units[unit] for unit in some[:2]) + (
+                f" and {len(some) - 2} more" if len(some) > 2 else ""
+            )
+            look: dict[str, Any] = {"ha": "right" if left else "left", "va": "center", "fontsize": "x-small"}
+            where = (closed[some[0]], number * line)
+            label = drawing.shorten(label, letters)
+            panel.annotate(label, where, (-8 if left else 8, 0), textcoords="offset points", **look).set_in_layout(
+                False
+            )
         panel.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), title=name.replace("_", " "))
         panel.set_aspect("auto" if drawing.inches(panel.xaxis) < 1 else "equal")
     axes[1].set_xlabel(f"share of steps below {record.low:g}")
@@ -97,22 +115,6 @@ def _draw_points(ax: Any, closed: Any, opened: Any, dead: Any, colour: str) -> N
             ax.scatter(*places, s=np.minimum(size * counts, LARGEST), **kind, **look)
     if dead.any():
         ax.legend(loc="upper right", frameon=False, handletextpad=0.2)
-
-
-def _name_points(ax: Any, closed: Any, opened: Any, units: Any) -> None:
-    """Write the names of units beside their points; units on one side and of nearly one height share a line."""
-    share, line = np.maximum(closed, opened), 0.15 / drawing.inches(ax.yaxis)
-    letters = max(6, int(9 * drawing.inches(ax.xaxis)))
-    most = [unit for unit in largest_first(share, MOST_NAMES) if share[unit]]
-    lines: dict[tuple[bool, int], list[int]] = {}
-    for unit in range(len(units)) if len(units) <= NAMED else most:
-        lines.setdefault((closed[unit] > 0.5, round(opened[unit] / line)), []).append(unit)
-    for (left, number), some in lines.items():
-        label = ", ".join(units[unit] for unit in some[:2]) + (f" and {len(some) - 2} more" if len(some) > 2 else "")
-        look: dict[str, Any] = {"ha": "right" if left else "left", "va": "center", "fontsize": "x-small"}
-        where = (closed[some[0]], number * line)
-        label = drawing.shorten(label, letters)
-        ax.annotate(label, where, (-8 if left else 8, 0), textcoords="offset points", **look).set_in_layout(False)
 
 
 @picture

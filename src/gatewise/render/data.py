@@ -258,7 +258,21 @@ def _block_json(block: Block, walk: Walkthrough) -> Object:
     """Return one block of a walkthrough's section as a JSON object that names its type."""
     match block:
         case WorkedEquation():
-            return _equation_json(block, walk)
+            # A worked equation of a walkthrough as a JSON object: its formula, and the numbers in it.
+            used = dict.fromkeys(node for node in nodes(block.right) if isinstance(node, Symbol))
+            return {
+                "type": "equation",
+                "left": _symbol_json(block.left),
+                "right": _formula_json(block.right),
+                "symbols": {text.formula(symbol): numbers(block.env[symbol]) for symbol in used},
+                "value": numbers(block.value),
+                "over": block.over,
+                "across": block.across,
+                "openness": block.openness,
+                "products": list(block.products),
+                "shapes": layout.shapes(block, walk.rows),
+                "worked": _entries_json(block, walk),
+            }
         case NumberTable():
             return {
                 "type": "table",
@@ -274,27 +288,23 @@ def _block_json(block: Block, walk: Walkthrough) -> Object:
         case Definition(name, right):
             return {"type": "definition", "name": name, "right": _formula_json(right)}
         case Expanded():
-            return _products_json(block, walk)
+            # Every product of a sum, with its weight and value, and their total, as a JSON object.
+            terms = block.terms
+            return {
+                "type": "expanded",
+                "left": _symbol_json(block.left),
+                "entry": block.unit,
+                "name": walk.names[block.over][block.unit],
+                "over": block.over,
+                "of": terms.of,
+                "terms": [
+                    {"name": term.name, **{key: numbers(getattr(term, key)) for key in ("weight", "value", "product")}}
+                    for term in terms
+                ],
+                "total": numbers(terms.total),
+            }
         case Sentence(words):
             return {"type": "sentence", "text": _write_words(words)}
-
-
-def _equation_json(equation: WorkedEquation, walk: Walkthrough) -> Object:
-    """Return a worked equation of a walkthrough as a JSON object: its formula, and the numbers in it."""
-    used = dict.fromkeys(node for node in nodes(equation.right) if isinstance(node, Symbol))
-    return {
-        "type": "equation",
-        "left": _symbol_json(equation.left),
-        "right": _formula_json(equation.right),
-        "symbols": {text.formula(symbol): numbers(equation.env[symbol]) for symbol in used},
-        "value": numbers(equation.value),
-        "over": equation.over,
-        "across": equation.across,
-        "openness": equation.openness,
-        "products": list(equation.products),
-        "shapes": layout.shapes(equation, walk.rows),
-        "worked": _entries_json(equation, walk),
-    }
 
 
 def _entries_json(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
@@ -307,24 +317,6 @@ def _entries_json(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
                 right = text.formula(line.right, most=None)
                 entries.append({"entry": place, "name": entry.head, "right": right, "value": numbers(line.value)})
     return entries
-
-
-def _products_json(expanded: Expanded, walk: Walkthrough) -> Object:
-    """Return every product of a sum, with its weight and value, and their total, as a JSON object."""
-    terms = expanded.terms
-    return {
-        "type": "expanded",
-        "left": _symbol_json(expanded.left),
-        "entry": expanded.unit,
-        "name": walk.names[expanded.over][expanded.unit],
-        "over": expanded.over,
-        "of": terms.of,
-        "terms": [
-            {"name": term.name, **{key: numbers(getattr(term, key)) for key in ("weight", "value", "product")}}
-            for term in terms
-        ],
-        "total": numbers(terms.total),
-    }
 
 
 def _write_words(words: Words) -> str:

@@ -349,7 +349,10 @@ class _Picture:
         self.bus = max(self.bottom, self.top + HEAD_HEIGHT + height_of(self.strips["h_prev"])) + 24
         self.below = self.bus + 30
         self.height = self.below + HEAD_HEIGHT + max(height_of(self.strips["h"]), self._height_of_input()) + 4
-        self.tags = self._output_operations()
+        # The names of the operations that the picture shows between hidden state and output.
+        tags = [formula(self.symbol(Symbol("R")))] if self.form.projected else []
+        tags += ["clip"] if self.variant.projection_clip is not None else []
+        self.tags = [*tags, "zoneout"] if "zoneout_hidden" in self.form.dropout else tags
         self.right = 420 if self.tags or "zoneout_cell" in self.form.dropout else 400
         self.width = self.right + (28 if self.right > 400 else 12)
 
@@ -376,12 +379,6 @@ class _Picture:
     def _height_of_input(self) -> float:
         x = self.strips["x"]
         return 17 * len(x.values) if len(x.values) <= MAX_NUMBERED else height_of(x)
-
-    def _output_operations(self) -> list[str]:
-        """Return the names of the operations that the picture shows between hidden state and output."""
-        tags = [formula(self.symbol(Symbol("R")))] if self.form.projected else []
-        tags += ["clip"] if self.variant.projection_clip is not None else []
-        return [*tags, "zoneout"] if "zoneout_hidden" in self.form.dropout else tags
 
     # What is drawn.
 

@@ -10,7 +10,6 @@ from rich.cells import cell_len
 
 from gatewise.render import text
 from gatewise.render.layout import (
-    BlockGroup,
     Definitions,
     Equations,
     Line,
@@ -395,26 +394,38 @@ def _document_lines(walk: Walkthrough) -> Iterator[str]:
             )
         yield from ("", rf"\section*{{{place}.\enspace {escape(section.title)}}}")
         for block in grouped(section.blocks):
-            yield from _block_latex(block, walk)
-
-
-def _block_latex(block: BlockGroup, walk: Walkthrough) -> Iterator[str]:
-    """Yield the LaTeX of one block of a walkthrough's section."""
-    match block:
-        case Equations():
-            yield from _equations_latex(block, walk)
-        case Definitions():
-            yield from displayed(list(map(defined, block)))
-        case Facts(items):
-            yield r"\lies\begin{tabular}{@{}p{.3\linewidth}p{.6\linewidth}@{}}\raggedright"
-            yield from (rf"{escape(name)} & \raggedright {escape(value)} \tabularnewline" for name, value in items)
-            yield r"\end{tabular}\par"
-        case NumberTable():
-            yield from _number_table_latex(block)
-        case Expanded():
-            yield from _products_latex(block, walk)
-        case Sentence(said):
-            yield rf"\says{{{prose(said)}}}"
+            # The LaTeX of one block of a walkthrough's section.
+            match block:
+                case Equations():
+                    yield from _equations_latex(block, walk)
+                case Definitions():
+                    yield from displayed(list(map(defined, block)))
+                case Facts(items):
+                    yield r"\lies\begin{tabular}{@{}p{.3\linewidth}p{.6\linewidth}@{}}\raggedright"
+                    yield from (
+                        rf"{escape(name)} & \raggedright {escape(value)} \tabularnewline" for name, value in items
+                    )
+                    yield r"\end{tabular}\par"
+                case NumberTable():
+                    yield from _number_table_latex(block)
+                case Expanded():
+                    # The LaTeX table of every product in a sum, with their shares.
+                    terms = block.terms
+                    yield rf"\says{{{escape(text.caption(block, walk))}}}"
+                    weights, values = (
+                        _column_cells(aligned([getattr(term, part) for term in terms])) for part in ("weight", "value")
+                    )
+                    *products, total = _column_cells(aligned([*(term.product for term in terms), terms.total]))
+                    parts = shares([term.product for term in terms])
+                    lines = []
+                    for term, share, *cells in zip(terms, parts, weights, values, products, strict=True):
+                        lines.append(
+                            " & ".join([label(term.name), *cells, "" if share is None else escape(percent(share))])
+                        )
+                    lines.append(rf"sum & \multicolumn{{3}}{{r}}{{{total}}} &")
+                    yield from _tables_latex(r"lr@{${}\times{}$}r@{${}={}$}rr", "", lines)
+                case Sentence(said):
+                    yield rf"\says{{{prose(said)}}}"
 
 
 def displayed(rows: Sequence[str]) -> list[str]:
@@ -492,17 +503,3 @@ def _columns_by_page_width(table: NumberTable, texts: Sequence[Sequence[str]], m
         keep.append(k)
         room -= width
     yield keep
-
-
-def _products_latex(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
-    """Yield the LaTeX table of every product in a sum, with their shares."""
-    terms = expanded.terms
-    yield rf"\says{{{escape(text.caption(expanded, walk))}}}"
-    weights, values = (_column_cells(aligned([getattr(term, part) for term in terms])) for part in ("weight", "value"))
-    *products, total = _column_cells(aligned([*(term.product for term in terms), terms.total]))
-    parts = shares([term.product for term in terms])
-    lines = []
-    for term, share, *cells in zip(terms, parts, weights, values, products, strict=True):
-        lines.append(" & ".join([label(term.name), *cells, "" if share is None else escape(percent(share))]))
-    lines.append(rf"sum & \multicolumn{{3}}{{r}}{{{total}}} &")
-    yield from _tables_latex(r"lr@{${}\times{}$}r@{${}={}$}rr", "", lines)

@@ -88,7 +88,15 @@ def _block_markdown(block: BlockGroup, walk: Walkthrough, worked: bool) -> Itera
                 yield prose(title)
             yield _number_table_markdown(block)
         case Expanded():
-            yield from _products_markdown(block, walk)
+            # The caption and the Markdown table of every product in a sum.
+            terms = block.terms
+            yield prose(text.caption(block, walk))
+            cells = []
+            for term, share in zip(terms, shares([term.product for term in terms]), strict=True):
+                percentage = "" if share is None else percent(share)
+                cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), percentage])
+            cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
+            yield _table_markdown(["", "weight", "value", "product", "share"], cells)
         case Sentence(words):
             yield prose(words)
 
@@ -111,18 +119,6 @@ def _number_table_markdown(table: NumberTable) -> str:
     if omitted:
         cells.insert(-1, [f"… {omitted} more rows …", *("" for _ in table.columns)])
     return _table_markdown(["", *map(_name, table.columns)], cells)
-
-
-def _products_markdown(expanded: Expanded, walk: Walkthrough) -> Iterator[str]:
-    """Yield the caption and the Markdown table of every product in a sum."""
-    terms = expanded.terms
-    yield prose(text.caption(expanded, walk))
-    cells = []
-    for term, share in zip(terms, shares([term.product for term in terms]), strict=True):
-        percentage = "" if share is None else percent(share)
-        cells.append([_name(term.name), *map(number, (term.weight, term.value, term.product)), percentage])
-    cells.append(["**sum**", "", "", f"**{number(terms.total)}**", ""])
-    yield _table_markdown(["", "weight", "value", "product", "share"], cells)
 
 
 def _table_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

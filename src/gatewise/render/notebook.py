@@ -123,17 +123,14 @@ class Script:
         self.walked: dict[str, Any] = {}  # and what it is in the walk
         self.forward: list[_Line] = []  # from all that goes in to the last states
         self.gradients: dict[Symbol, str] = {}  # of the parameters
-        self.dropped = self._masks_by_weights()
-        self.shared = self._arrays_of_all_steps()
-        links = self.steps[0].program.links
-        self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
-
-    def _masks_by_weights(self) -> dict[Symbol, Symbol]:
-        """Return the weights that DropConnect masks, each with its mask, by symbols of the notation."""
+        # The weights that DropConnect masks, each with its mask, by symbols of the notation.
         form = self.steps[0].form
         base = "U" if form.apart else "W"
         pairs = {Symbol(base, k): Symbol("D", k) for k in form.weighted_gates if "weight" in form.dropout}
-        return {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
+        self.dropped = {self.of(weights): self.of(mask) for weights, mask in pairs.items()}
+        self.shared = self._arrays_of_all_steps()
+        links = self.steps[0].program.links
+        self.links = {self.of(into): (self.of(source), by) for into, (source, by) in links.items()}
 
     def _arrays_of_all_steps(self) -> dict[Symbol, Any]:
         """Return the parameters and masks that are the same at every step, in the order in which code uses them."""

@@ -27,7 +27,7 @@ from gatewise.render.text import (
 )
 from gatewise.symbolic.formula import Formula, NumberRow
 from gatewise.walkthrough.numbers import GLUE, aligned, number, percent
-from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Section, Sentence, Walkthrough, WorkedEquation
+from gatewise.walkthrough.parts import Expanded, Facts, NumberTable, Sentence, Walkthrough, WorkedEquation
 from gatewise.walkthrough.setting import in_brief
 
 MIN_WIDTH, MAX_WIDTH = 40, 100
@@ -93,40 +93,39 @@ class _TerminalWriter:
             if begins:
                 heading = f" {self.letters(short(section.time or '', most))} "
                 yield from (Text(f"{heading:{self.letters('─')}^{self.width}}", style="bold"), Text(""))
-            yield from self._section_lines(place, section)
+            # The lines of a section for a terminal: its title, and its blocks.
+            yield from self._wrapped(f"{place}. {section.title}", 0, len(f"{place}. "), "bold cyan")
+            for block in layout.grouped(section.blocks):
+                # The lines of one block of a walkthrough's section for a terminal.
+                match block:
+                    case layout.Equations():
+                        yield from self._equation_lines(block)
+                    case layout.Definitions():
+                        for definition in block:
+                            right = glued(definition.right).replace("⊙", "·")  # of single numbers
+                            yield from self._wrapped(f"{definition.name}(a) = {right}", 3, 7)
+                    case Facts(items):
+                        names = [clean(name) for name, _ in items]
+                        width = max(map(cell_len, names))
+                        for name, (_, value) in zip(names, items, strict=True):
+                            yield from self._wrapped(f"{pad_right(name, width)}  {clean(value)}", 3, width + 5)
+                    case NumberTable():
+                        # A table of numbers as lines of a terminal, under its title.
+                        if block.title:
+                            yield from self._wrapped(clean(write_words(block.title, glued)), 3, 3)
+                        for piece in layout.pieces(block):
+                            yield from self._table_rows(block, piece)
+                        yield Text("")
+                    case Expanded():
+                        yield from self._products_lines(block)
+                    case Sentence(text):
+                        yield from self._wrapped(clean(write_words(text, glued)), 3, 3, "italic")
 
     def _glued(self, node: Formula) -> str:
         return self.letters(glued(node))
 
     def _short(self, name: str) -> str:
         return self.letters(short(name))
-
-    def _section_lines(self, place: int, section: Section) -> Iterator[Text]:
-        """Yield the lines of a section for a terminal: its title, and its blocks."""
-        yield from self._wrapped(f"{place}. {section.title}", 0, len(f"{place}. "), "bold cyan")
-        for block in layout.grouped(section.blocks):
-            yield from self._block_lines(block)
-
-    def _block_lines(self, block: layout.BlockGroup) -> Iterator[Text]:
-        """Yield the lines of one block of a walkthrough's section for a terminal."""
-        match block:
-            case layout.Equations():
-                yield from self._equation_lines(block)
-            case layout.Definitions():
-                for definition in block:
-                    right = glued(definition.right).replace("⊙", "·")  # of single numbers
-                    yield from self._wrapped(f"{definition.name}(a) = {right}", 3, 7)
-            case Facts(items):
-                names = [clean(name) for name, _ in items]
-                width = max(map(cell_len, names))
-                for name, (_, value) in zip(names, items, strict=True):
-                    yield from self._wrapped(f"{pad_right(name, width)}  {clean(value)}", 3, width + 5)
-            case NumberTable():
-                yield from self._table_lines(block)
-            case Expanded():
-                yield from self._products_lines(block)
-            case Sentence(text):
-                yield from self._wrapped(clean(write_words(text, glued)), 3, 3, "italic")
 
     def _broken_text(self, text: str, indent: int, hanging: int) -> list[str]:
         return wrap(" " * indent, self.letters(text), hanging, self.width)
@@ -207,14 +206,6 @@ class _TerminalWriter:
 
     # Tables: where a line is too short, blocks of columns; very wide ones show their first and last columns, long ones
     # their first and last rows.
-
-    def _table_lines(self, table: NumberTable) -> Iterator[Text]:
-        """Yield a table of numbers as lines of a terminal, under its title."""
-        if table.title:
-            yield from self._wrapped(clean(write_words(table.title, glued)), 3, 3)
-        for piece in layout.pieces(table):
-            yield from self._table_rows(table, piece)
-        yield Text("")
 
     def _table_rows(self, table: NumberTable, piece: TableRows) -> Iterator[Text]:
         """Yield rows of a table under its heads as lines of text, in blocks of columns where it is too wide."""

@@ -25,7 +25,21 @@ def carry_edits(program: Program, into: Symbol, step: int, steps: int) -> Iterat
             yield from _wrong_gradients(carry, step, steps) if into.d else _wrong_states(carry, step)
             for other in carries:
                 if other != carry and program.axes[other.source] == program.axes[carry.source]:
-                    yield from _exchanged_states(other.source, step)
+                    # The mistakes that take a neighbour's cell state for its hidden state, or the other way around.
+                    name = "cell state" if other.source.base == "c" else "hidden state"
+                    clauses = (
+                        f"the {name} of the step before is used",
+                        "the cell state and the hidden state of the step before are",
+                    )
+                    if other.source.d:
+                        clauses = (
+                            f"the gradient of the {name} is used",
+                            "the gradients of the cell state and the hidden state are",
+                        )
+                    for clause in (f"{clauses[0]} for {{}}", f"{clauses[1]} exchanged in {{}}"):
+                        yield EquationEdit(
+                            _EXCHANGED, clause, _at_step(other.source, step + (1 if other.source.d else -1)), LIKELY
+                        )
 
 
 def _at_step(symbol: Symbol, step: int) -> Symbol:
@@ -49,16 +63,6 @@ def _wrong_gradients(carry: Carry, step: int, steps: int) -> Iterator[EquationEd
     yield EquationEdit(_GRADIENT, f"the gradient at the last step {instead}", last, LIKELY)
     clause = "the gradient of the loss at the last step is added again in {}"
     yield EquationEdit("loss at every step", clause, add(after, last), LIKELY)
-
-
-def _exchanged_states(source: Symbol, step: int) -> Iterator[EquationEdit]:
-    """Yield the mistakes that take a neighbour's cell state for its hidden state, or the other way around."""
-    name = "cell state" if source.base == "c" else "hidden state"
-    clauses = f"the {name} of the step before is used", "the cell state and the hidden state of the step before are"
-    if source.d:
-        clauses = f"the gradient of the {name} is used", "the gradients of the cell state and the hidden state are"
-    for clause in (f"{clauses[0]} for {{}}", f"{clauses[1]} exchanged in {{}}"):
-        yield EquationEdit(_EXCHANGED, clause, _at_step(source, step + (1 if source.d else -1)), LIKELY)
 
 
 def _wrong_inputs(step: int, steps: int) -> Iterator[EquationEdit]:
