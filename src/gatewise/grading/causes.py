@@ -335,7 +335,6 @@ class _QuantitySearch:
         return values[:, 0] if without_batch else values
 
     def _candidate_effects(self) -> list[tuple[Effect, list[Mistake]]]:
-        """Return the effects of possible mistakes on the lines that lead to the quantity, each with its mistakes."""
         size = max(1, self.quantity.key.size) * len(self.lines)
         effects = self.search.catalogue.effects_on(self.lines, self.search.work // size)
         self.search.work = max(MAX_WORK // 20, self.search.work - len(effects) * size)
@@ -357,7 +356,6 @@ class _QuantitySearch:
         yield from self._writing_slips(quantity.name, self.expected)
 
     def _writing_slips(self, name: str, part: Array) -> Iterator[tuple[Cause, float]]:
-        """Yield the slips in writing a part of a quantity's sum, or all of it."""
         rest = self.expected - part
         written = part, self.answer.values - rest, self.wrong, self.answer.tolerance, self.margin
         for kind, says, value, growth in writing_slips(*written, self.quantity.rank > 1):

@@ -299,7 +299,6 @@ class Chain:
             yield self._make_quantity(line, step, [steps[step].equation(line) for steps in self.bound])
 
     def _make_quantity(self, assignment: Assignment, step: int | None, equations: Sequence[WorkedEquation]) -> Quantity:
-        """Return a quantity of a sheet from its equation, worked in each sequence of the batch."""
         first, values = equations[0], [np.asarray(equation.value, np.float64) for equation in equations]
         key = sum(values) if assignment.sums else values[0] if self.batch == 1 else np.stack(values)
         return Quantity(

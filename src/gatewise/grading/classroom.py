@@ -122,7 +122,6 @@ def _section(title: str, content: str) -> str:
 
 
 def _html(value: str) -> str:
-    """Return text from data as inert HTML, which keeps to its own direction."""
     return f"<bdi>{text_html(value)}</bdi>"
 
 

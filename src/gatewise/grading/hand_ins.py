@@ -223,7 +223,6 @@ def choose(paths: Sequence[Path], key: Key, chain: Chain) -> tuple[HandIn, list[
 
 
 def _read(path: Path, key: Key, chain: Chain, no_numbers: KeyAndAnswers) -> HandIn:
-    """Return a file that a student handed in, read if it can be."""
     if path.is_symlink():
         return HandIn(no_numbers, path.name, fault="a link was handed in, not a file")
     try:

@@ -93,7 +93,6 @@ def given_arrays(problem: Problem, plan: Plan) -> dict[str, Array]:
 
 
 def _nonlinearity_formulas(quantities: Sequence[Quantity]) -> str:
-    """Return MathML of the nonlinearities that a student's sheet uses, each as a formula."""
     calls = [node for quantity in quantities for node in nodes(quantity.right) if isinstance(node, FunctionCall)]
     activations = {call.name: call.activation for call in calls if call.activation is not None}
     return " ".join(
@@ -166,7 +165,6 @@ def _table_rows(
 def _split_tables(
     names: Sequence[str], rows: Sequence[TableRow], kind: str, label: str, words: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield rows of a student's sheet as an HTML table, or as several narrower tables."""
     headed = any(head for head, _ in rows)
     for start in range(0, len(names), MAX_COLUMNS):
         part = slice(start, start + MAX_COLUMNS)
@@ -223,7 +221,6 @@ def sheet_csv(quantities: Sequence[Quantity], *, filled: bool = False) -> str:
 
 
 def _key_number(value: float) -> str:
-    """Return a number of a key with six decimals, or with four digits if it is small."""
     return f"{value:.6f}" if abs(value) >= 1e-3 or not value else f"{value:.3e}"
 
 

@@ -256,7 +256,6 @@ def judge_rounded_or_cut(chain: Chain, answers: Mapping[str, SheetAnswer], asked
 
 
 def _is_coarse(answer: SheetAnswer, target: Array, exact: Array, rounding: Array) -> bool:
-    """Return whether numbers have too few digits to tell those of `target`, unless they are `exact` to `rounding`."""
     inexact = np.isfinite(answer.values) & (np.abs(answer.values - exact) > rounding)
     size = np.where(np.isfinite(answer.values), np.maximum(np.abs(target), np.abs(answer.values)), 0.0)
     largest, tolerance = np.max(size, initial=0.0), (1 + SIZE_TOLERANCE) * answer.tolerance

@@ -156,7 +156,6 @@ def _split_unit(piece: SheetPiece) -> SheetPiece:
 
 
 def _split_rows(path: Path, text: str, separator: str | None) -> list[_SheetRow]:
-    """Return the rows of a text sheet that are not empty, each as cells and as raw text."""
     if text.count("\n") > MAX_LINES or text.count("\r") > MAX_LINES or max(map(text.count, ",;\t|[(")) > MAX_CELLS:
         raise FileError(f"cannot read {path}: a sheet may have at most {MAX_LINES:,} lines and {MAX_CELLS:,} cells")
     declared = _SEPARATOR.match(text)
@@ -261,7 +260,6 @@ def _labels_columns(cells: Sequence[str]) -> bool:
 
 
 def _open_brackets(text: str) -> int:
-    """Return the number of brackets that are not closed."""
     return sum(text.count(mark) for mark in "[(") - sum(text.count(mark) for mark in "])")
 
 
@@ -350,7 +348,6 @@ def text_of(notebook: str) -> str:
 
 
 def _joined_lines(text: Any) -> str:
-    """Return the text of a cell or an output, which may be saved as a list of lines."""
     return "".join(map(str, text)) if isinstance(text, list) else str(text or "")
 
 

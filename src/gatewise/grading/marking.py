@@ -14,7 +14,7 @@ from gatewise import showing
 from gatewise.errors import OptionError, one_of
 from gatewise.grading import sheet as sheets
 from gatewise.grading.causes import CauseSearch
-from gatewise.grading.chain import Chain, Quantity, rounding
+from gatewise.grading.chain import Chain, rounding
 from gatewise.grading.edits.edit import LIKELY
 from gatewise.grading.judging import Judge, judge_reversed, judge_rounded_or_cut, verdicts_on_reversed
 from gatewise.grading.matching import match_answers, padded_with_blanks, shape_fault
@@ -227,7 +227,6 @@ def _line_number(fault: Fault) -> int:
 
 
 def _count_repeats_once(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return the verdicts on a sheet, where a line with the mistake of an earlier one follows from the same slip."""
     counted, first_lines = [], dict[Hashable, str]()
     for verdict in verdicts:
         families = [cause.family for cause in verdict.causes if cause.family is not None]
@@ -267,34 +266,30 @@ def _explain_verdicts(judge: Judge) -> list[Verdict]:
 
 
 def _with_causes(verdict: Verdict, judge: Judge, searches: Sequence[CauseSearch]) -> Verdict:
-    """Return a verdict with causes, searched with the person's own numbers and then with right ones."""
     quantity = judge.chain.by_name[verdict.name]
     if judge.answers[verdict.name].values.shape != quantity.key.shape:
-        return _explain_wrong_shape(judge, searches[0], quantity, verdict)
+        # A verdict with the cause of a wrong shape: a mistake, a missing batch sum, or rows for columns.
+        search = searches[0]
+        chain, name, answer = judge.chain, quantity.name, judge.answers[quantity.name]
+        causes = search.causes_of_shape(quantity, answer)
+        if causes.causes:
+            return replace(verdict, **causes._asdict())
+        expected, slack = judge.follows_from(quantity)
+        if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
+            value = np.sum([value for _, value in search.gradients_of_steps(quantity)], axis=0)
+            corrected_answer = replace(answer, values=answer.values.sum(0))
+            kind, says = "sum over the batch missing", f"the sum over the batch is missing from {name}"
+        elif answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape:
+            value, slack, corrected_answer = expected.T, slack.T, replace(answer, values=answer.values.T)
+            kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
+        else:
+            return verdict
+        if answer.agrees(value, slack + rounding(value)):
+            return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
+        answer_in_shape = replace(corrected_answer, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
+        return Judge(chain, {**judge.answers, name: answer_in_shape}).judged[name]
     for search in searches:
         causes = search.causes(quantity)
         if causes.causes or quantity.place not in judge.tainted:
             break
     return replace(verdict, **causes._asdict())
-
-
-def _explain_wrong_shape(judge: Judge, search: CauseSearch, quantity: Quantity, verdict: Verdict) -> Verdict:
-    """Return a verdict with the cause of a wrong shape: a mistake, a missing batch sum, or rows for columns."""
-    chain, name, answer = judge.chain, quantity.name, judge.answers[quantity.name]
-    causes = search.causes_of_shape(quantity, answer)
-    if causes.causes:
-        return replace(verdict, **causes._asdict())
-    expected, slack = judge.follows_from(quantity)
-    if quantity.summed and answer.values.shape == (chain.batch, *quantity.key.shape):
-        value = np.sum([value for _, value in search.gradients_of_steps(quantity)], axis=0)
-        corrected_answer = replace(answer, values=answer.values.sum(0))
-        kind, says = "sum over the batch missing", f"the sum over the batch is missing from {name}"
-    elif answer.values.ndim == 2 and answer.values.shape[::-1] == quantity.key.shape:
-        value, slack, corrected_answer = expected.T, slack.T, replace(answer, values=answer.values.T)
-        kind, says = "rows and columns exchanged", f"the rows and columns of {name} are exchanged"
-    else:
-        return verdict
-    if answer.agrees(value, slack + rounding(value)):
-        return replace(verdict, causes=(Cause(kind, says, LIKELY, value),))
-    answer_in_shape = replace(corrected_answer, tolerance=np.full(quantity.key.shape, answer.tolerance.max()))
-    return Judge(chain, {**judge.answers, name: answer_in_shape}).judged[name]

@@ -120,7 +120,6 @@ def _without_headings(chain: Chain, sheet: Sheet) -> Sheet:
 
 
 def _is_given(name: str) -> bool:
-    """Return whether a name is that of something that an exercise gives."""
     return name.partition("[")[0] in INPUTS or name[:2] in ("W_", "b_")
 
 
@@ -144,7 +143,6 @@ def shape_fault(name: str, answer: SheetAnswer, quantity: Quantity) -> Fault:
 
 
 def _describe_unknown(name: str, allowed_names: list[str], known_names: list[str]) -> str:
-    """Return the fault of a sheet's name that means no asked quantity, with a suggestion if one resembles it."""
     short_name = name if len(name) <= 40 else f"{name[:40]}…"
     if _is_given(name):
         return f"{short_name!r} is given, not asked"

@@ -93,7 +93,6 @@ def python_name(name: str) -> str:
 
 
 def _without_latex(name: str) -> str:
-    """Return a person's name of a quantity on one line, without LaTeX markup."""
     line = " ".join(name.replace("\N{COMBINING TILDE}", "~").replace("\N{MINUS SIGN}", "-").split())
     line = line.replace("$", "").replace("ₜ", "_t").replace("\N{MICRO SIGN}", "μ")
     if "\\" in line:
@@ -103,7 +102,6 @@ def _without_latex(name: str) -> str:
 
 
 def _split_step(name: str) -> tuple[str, int | None]:
-    """Return a person's name of a quantity without its step, and the step."""
     matches = list(_STEP.finditer(name))
     if len(matches) != 1:
         return name, None
@@ -112,7 +110,6 @@ def _split_step(name: str) -> tuple[str, int | None]:
 
 
 def _find_quantity(name: str, spellings: dict[str, set[str]]) -> str | None:
-    """Return the quantity, or gradient with respect to it, that a person's name without a step means."""
     gradient = _GRADIENT.fullmatch(name) or _SUFFIX.fullmatch(name)
     tries = [("d", gradient[1])] if gradient else [("", name), ("d", name[1:])] if name[:1] in "dD" else [("", name)]
     for mark, inner in tries:
@@ -125,7 +122,6 @@ def _find_quantity(name: str, spellings: dict[str, set[str]]) -> str | None:
 
 
 def _without_separators(name: str) -> str:
-    """Return a name without the separators of its parts."""
     return re.sub(r"[\s_\-{},\\]", "", _LAST_STEP.sub("tm1", name))
 
 

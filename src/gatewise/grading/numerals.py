@@ -110,7 +110,6 @@ def parse_numbers(text: str) -> Nested:
 
 
 def _parse_brackets(text: str) -> tuple[Nested, str]:
-    """Return the numerals in a sheet's text that begins with a bracket, as nested lists, and the text behind."""
     result: list[Nested] = []
     path = [result]
     for match in _BRACKETS.finditer(text):

@@ -113,7 +113,6 @@ def _read_variant(sheet: Sheet, switches: Mapping[str, Any]) -> Variant:
 
 
 def _parameter_names(variant: Variant) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Yield the names of a cell's parameters in an exercise's file, each with its array and position there."""
     rows = [row for row in named_rows(variant, DEFAULT.order) if row[1] != "projection"]
     order = list(array_declarations(variant))
     for name, array, position in sorted(rows, key=lambda row: max(order.index(row[1]), 1)):  # W and b gate by gate
@@ -130,7 +129,6 @@ def _named_parameters(p: Parameters) -> Iterable[tuple[str, Array]]:
 
 
 def _assemble_parameters(sheet: Sheet, written: Mapping[str, Array], variant: Variant) -> Iterable[tuple[str, Array]]:
-    """Yield the arrays of Parameters, assembled from the named numbers in an exercise's file."""
     first = next(iter(variant.own))
     shape = _require_array(sheet, written, f"W_{first}").shape
     if len(shape) != 2:

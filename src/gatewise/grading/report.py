@@ -111,7 +111,17 @@ def describe_fault(fault: Fault, lang: str = "en") -> str:
 def explain(verdict: Verdict, decimals: int | None = None) -> str:
     """Return sentences about the possible mistakes that made a line of a sheet wrong; it asks for so many decimals."""
     if not verdict.causes:
-        return _explain_without_cause(verdict, decimals)
+        if verdict.digits is None:
+            if not verdict.more:
+                return "No known mistake gives these numbers."
+            few = "Too few numbers are written to tell what went wrong."
+            return few if verdict.gaps else "Several mistakes could give these numbers."
+        if decimals is None:
+            return f"There aren't enough digits to tell what went wrong. Give {counted(verdict.digits, 'decimal')}."
+        if verdict.digits <= decimals:
+            return f"The sheet asks for {counted(decimals, 'decimal')}. They would tell what went wrong."
+        more = "Only more digits than the sheet asks for can tell what went wrong."
+        return f"{more} Give {counted(verdict.digits, 'decimal')}."
     first, *others = (clean(str(cause)) for cause in verdict.causes)
     opening = {
         "likely": "Likely cause:",
@@ -125,20 +135,6 @@ def explain(verdict: Verdict, decimals: int | None = None) -> str:
     if verdict.more:
         more = f" So {'does' if verdict.more == 1 else 'do'} {counted(verdict.more, 'other mistake')}."
     return f"{opening[verdict.causes[0].tier]} {listed}. {gives} exactly these numbers.{more}"
-
-
-def _explain_without_cause(verdict: Verdict, decimals: int | None) -> str:
-    if verdict.digits is None:
-        if not verdict.more:
-            return "No known mistake gives these numbers."
-        few = "Too few numbers are written to tell what went wrong."
-        return few if verdict.gaps else "Several mistakes could give these numbers."
-    if decimals is None:
-        return f"There aren't enough digits to tell what went wrong. Give {counted(verdict.digits, 'decimal')}."
-    if verdict.digits <= decimals:
-        return f"The sheet asks for {counted(decimals, 'decimal')}. They would tell what went wrong."
-    more = "Only more digits than the sheet asks for can tell what went wrong."
-    return f"{more} Give {counted(verdict.digits, 'decimal')}."
 
 
 def format_pair(written: float, right: float) -> tuple[str, str]:
@@ -344,7 +340,6 @@ def _as_json(value: Any) -> Any:
 
 
 def _equation_with_name(row: VerdictRow) -> str:
-    """Return a line's equation, preceded by its name if the equation does not begin with it."""
     return row.equation if row.equation.startswith(f"{row.name} = ") else f"{row.name}: {row.equation}"
 
 

@@ -82,7 +82,6 @@ def read_roster(path: str | os.PathLike[str]) -> list[Student]:
 
 
 def _name_columns(heads: Sequence[str]) -> list[int]:
-    """Return the columns of a roster that hold the parts of a name, in their order."""
     words = [head.casefold() for head in heads]
     full = [k for k, word in enumerate(words) if word in FULL_NAME]
     return full[:1] or [k for k, word in enumerate(words) if word in (*FIRST_NAME, *LAST_NAME)] or [0]

@@ -346,7 +346,6 @@ def read(path: str | os.PathLike[str], part: str = "answers") -> Sheet:
 
 
 def _read_workbook(source: Path) -> Sheet:
-    """Return the numbers in all worksheets of an Excel workbook."""
     filled = SheetBuilder()
     for number, (name, text) in enumerate(worksheets(source)):
         filled.place = f"{short(name)}, line" if number else "line"
@@ -355,7 +354,6 @@ def _read_workbook(source: Path) -> Sheet:
 
 
 def _read_notebook(source: Path) -> Sheet:
-    """Return the numbers in the notebook of an exercise."""
     try:
         text = layouts.text_of(read_text(source))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

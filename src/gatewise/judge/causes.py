@@ -183,8 +183,6 @@ def _about_weights(trial: Trial, order: str) -> Iterator[Candidate]:
 
 
 def _changed(trial: Trial, sentence: str, change: Callable[[Parameters], Parameters]) -> Iterator[Candidate]:
-    """Yield the edit that changes the parameters of every cell, and each layer's alone if there are several."""
-
     def answers(layers: tuple[int, ...]) -> Answers:
         lstm = trial.case.lstm
         rows = [
@@ -260,7 +258,6 @@ class _ClipsCell(Moment):
 
     @cached_property
     def c_new(self) -> Array:
-        """The new cell state."""
         clip = self.p.variant.gate_clip or np.inf
         clipped: Array = np.clip(self.c_raw, -clip, clip)
         return clipped
@@ -343,7 +340,6 @@ def _forgetting(case: Case, lost: tuple[bool, bool]) -> Answers:
 
 
 def _run(case: Case, begin: Callable[..., Callable[..., Any]]) -> Answers:
-    """Return the answers of a run whose steps the caller computes."""
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
     with np.errstate(all="ignore"):
         y, final = run_layers(case, case.x, start, case.valid, lambda x: x, begin)
@@ -367,19 +363,16 @@ class _EditedStep:
 
     @property
     def h(self) -> Array:
-        """The hidden state at the end of the step."""
         array: Array = self[H]
         return array
 
     @property
     def c(self) -> Array:
-        """The cell state at the end of the step."""
         array: Array = self[C]
         return array
 
 
 def _parameters_by_symbol(cell_program: Program, p: Parameters) -> dict[Symbol, Any]:
-    """Return the values of the parameters' symbols of a cell's program."""
     values: dict[Symbol, Any] = {}
     for symbol in cell_program.of_kind(PARAMETER):
         found = place_of_symbol(cell_program.form, symbol, p.recurrent_size)
@@ -428,7 +421,6 @@ def _equation_edits(cell_program: Program, recurrent: int, columns: int) -> list
 def _first_steps(
     case: Case, cell_program: Program, claims: Answers, allowed: AllowedBy
 ) -> Iterator[tuple[dict[Symbol, Any], Array, Array]]:
-    """Yield the values of the first step of each direction, and what an engine's h is there and may be off."""
     start = case.lstm.zero_state(case.x.shape[1]) if case.state is None else case.state
     column = 0
     for number, (cell, direction) in enumerate(zip(case.lstm.layers[0], case.lstm.directions, strict=True)):
@@ -465,8 +457,6 @@ def _explains_first_step(
 
 
 def _run_program(case: Case, cell_program: Program, changes: Mapping[Symbol, Formula]) -> Answers:
-    """Return the answers of a run in which some equations have other right sides."""
-
     def begin(number: int, position: int, p: Parameters, x: Array, _: Array) -> Callable[..., _EditedStep]:
         parameters = _parameters_by_symbol(cell_program, p)
 

@@ -291,7 +291,6 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _verdict(subject: Subject, path: Path, data: bytes, seed: int) -> CaseVerdict:
-    """Return the verdict on one model."""
     design = Design(feature=path.name, values=FILE, seed=seed)
     try:
         model = import_onnx().load_model_from_string(data)

@@ -100,7 +100,6 @@ def _in_columns(line: str) -> list[str]:
 
 
 def _literal(value: Any) -> str:
-    """Return the value of an attribute as Python."""
     if isinstance(value, bytes):
         return repr(value.decode())
     if isinstance(value, float):
@@ -111,12 +110,10 @@ def _literal(value: Any) -> str:
 
 
 def _short(value: float) -> float:
-    """Return the shortest decimal of a float32."""
     return float(str(np.float32(value)))
 
 
 def _arrays(arrays: dict[str, AnyArray]) -> str:
-    """Return arrays by name as Python."""
     parts = []
     for name, array in arrays.items():
         listed = _without_nan(_listed(array))

@@ -156,7 +156,6 @@ class CaseJudge:
         return self._explained(trial, claims, verdict, u) if explain else verdict
 
     def _explained(self, trial: Trial, claims: Answers, verdict: CaseVerdict, u: float) -> CaseVerdict:
-        """Return the verdict on wrong answers with their cause."""
         design, (steps, batch) = trial.design, trial.case.x.shape[:2]
         for left_out, where, _, answers, allowed in self._left_out(trial, [*claims], u):
             if excess(answers, claims, allowed) <= 1:
@@ -251,7 +250,6 @@ def _splits(trial: Trial) -> bool:
 def _compared(
     trial: Trial, truth: Answers, claims: Answers, u: float
 ) -> tuple[tuple[Difference, ...], dict[str, Array]]:
-    """Return the difference of an engine's answers from a truth, and what rounding allows them."""
     deviations = rounding_deviations(trial.case, trial.truth, [*claims], u, seed=0)
     return compare_with_truth(truth, deviations, claims, u)[0], _allowances(truth, deviations, u)
 
@@ -262,7 +260,6 @@ def _allowances(answers: Answers, deviations: Answers, u: float) -> Answers:
 
 
 def _allowed(trial: Trial, answers: Answers, names: list[str], u: float) -> Answers:
-    """Return the difference that rounding allows each answer, as `gatewise verify` does."""
     return _allowances(answers, rounding_deviations(trial.case, trial.truth, names, u, seed=0), u)
 
 

@@ -135,7 +135,6 @@ def _filled(lang: str, translation: str, match: re.Match[str], sections: tuple[s
 
 @lru_cache(8)
 def _patterns(lang: str, sections: tuple[str, ...]) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Return the patterns of English texts in some sections, and their translations with the same slots."""
     patterns, words = [], words_in(lang)
     groups = [words[section] for section in sections if section != TERMS]
     if TERMS in sections:

@@ -95,15 +95,14 @@ def computed_values(run: SequenceRun, wiring: Wiring, write: Write) -> Object:
         "inputs": {
             "x": write(run.x) if run.tokens is None else run.tokens.tolist(),
             "valid": None if run.valid is None else run.valid.tolist(),
-            "state": [[_initial_state(cell, run.sequence, write) for cell in row] for row in run.cells],
+            "state": [
+                [{"h": write(cell.initial.h[run.sequence]), "c": write(cell.initial.c[run.sequence])} for cell in row]
+                for row in run.cells
+            ],
             "dropout": _dropout_masks(run, wiring.cells, write),
         },
         "labels": _label_lists(run),
     }
-
-
-def _initial_state(cell: Trace, sequence: int, write: Write) -> Object:
-    return {"h": write(cell.initial.h[sequence]), "c": write(cell.initial.c[sequence])}
 
 
 def _dropout_masks(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], write: Write) -> list[list[Object]] | None:
@@ -120,7 +119,6 @@ def _dropout_masks(run: SequenceRun, layers: Sequence[Sequence[WiredCell]], writ
 
 
 def _sentences_about(run: SequenceRun) -> list[str]:
-    """Return sentences for a page about the model, the run and the numbers."""
     dtype, lstm = run.first.parameters.dtype, run.lstm
     counts = [counted(lstm.num_layers, "layer"), counted(run.num_units, "unit")]
     counts += [counted(run.num_parameters, "parameter"), counted(lstm.num_steps, "step")]

@@ -64,13 +64,11 @@ def lesson_document(path: str | os.PathLike[str], lang: str) -> Object:
 
 
 def _chapter(program: Object, problem: Problem) -> Object:
-    """Return the rules of a chapter about a problem's cell."""
     sizes, step = size_of_axes(problem.parameters), range(len(problem.x))
     given = {line["symbol"]: line for line in program["given"] if line["kind"] != "gradient"}
     computed = {line["left"]: line for line in (*program["forward"], *program["backward"]) if not line["sums"]}
 
     def entry(place: Object) -> Object:
-        """Return the rules of where an entry of a quantity is."""
         line = (given | computed)[place["name"]]
         steps = {"parameter": None, "state": range(1)}.get(line.get("kind"), step)
         return {"step": steps, "at": [range(sizes[axis]) for axis in line["axes"]]}

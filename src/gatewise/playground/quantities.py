@@ -104,7 +104,6 @@ def quantities_of_merge() -> Object:
 
 
 def _records_of_head(head: Head) -> Object:
-    """Return the records and roles of the quantities of a network's head."""
     lines = head_equations(head)
     of_roles = {"read": READ, "skipped": SKIPPED, "output": OUTPUT, "output_gradient": d(OUTPUT), "output_bias": B_Y}
     known = dict.fromkeys((*head_inputs(head), *(line.left for line in lines)))

@@ -159,7 +159,6 @@ def _words_about_program(program: Program, recurrent: int, inputs: int) -> Objec
 
 
 def _is_of(symbol: Symbol, key: str) -> bool:
-    """Return whether the sentence of a walkthrough's section is about a quantity."""
     bases = {"d_cell_state": ("c", "c_raw", "c_new"), "d_previous": ("c_prev",), "d_weights": ("W", "U")}
     return symbol.base in bases.get(key, (symbol.base,))
 
@@ -252,7 +251,6 @@ _SUMS = {letter: _OF_GATES[letter] for letter in "uw"}
 
 
 def _names_of_head(head: Head) -> dict[str, str]:
-    """Return the names of a head's quantities."""
     symbols = (*head_inputs(head), *(line.left for line in head_equations(head)))
     return {text.formula(symbol): _name_in_head(symbol) for symbol in symbols}
 

@@ -131,7 +131,6 @@ def _lstm_trace_sentence(trace: LSTMTrace) -> str:
 
 
 def _table_of_cell_runs(trace: LSTMTrace) -> str:
-    """Return the HTML table of the cells of an LSTM's trace, each with one quantity over time."""
     rows: list[list[Any]] = []
     for (layer, direction), cell in list(trace.cells().items())[:MOST_CELLS]:
         name = next((name for name in ("forget_gate", *cell.keep.quantities) if name in cell.keep.quantities), None)
@@ -162,7 +161,6 @@ def lstm_html(lstm: LSTM) -> str:
 
 
 def _lstm_sizes(lstm: LSTM) -> str:
-    """Return the sizes of an LSTM as text of its HTML in a notebook."""
     sentence = f"{counted(lstm.input_size, 'feature')} {ARROW} {counted(lstm.output_size, 'output')}; "
     sentence += f"{counted(lstm.num_layers, 'layer')}, {' and '.join(lstm.directions)}"
     merges = ", ".join(dict.fromkeys(lstm.merge)) if lstm.bidirectional else ""
@@ -179,7 +177,6 @@ def _variants_paragraph(variants: list[Variant]) -> str:
 
 
 def _cells_of_lstm(lstm: LSTM) -> tuple[str, str]:
-    """Return the HTML of the cell variants of an LSTM, and the HTML table of its cells."""
     cells = list(lstm.cells().items())
     rows = []
     for (layer, direction), cell in cells[:MOST_CELLS]:
@@ -246,7 +243,6 @@ def found_html(entry: StoredLSTM) -> str:
 
 
 def _unknown_properties(entry: StoredLSTM) -> list[str]:
-    """Return the open questions about a stored LSTM that its file does not answer."""
     unknown = [] if entry.batch_first is not None else ["whether its input has the batch first, or time"]
     if "Keras" in entry.convention:
         unknown += [] if entry.masked is not None else ["whether a mask arrives at the LSTM"]
@@ -285,7 +281,6 @@ def table_html(record: Table) -> str:
 
 
 def _table_rows(record: Table) -> str:
-    """Return the HTML table of the first rows and columns of an answer, for a notebook."""
     columns = {name: np.asarray(values) for name, values in record.columns.items()}
     count = len(next(iter(columns.values()), ()))
     names = list(columns)[:MOST_COLUMNS]

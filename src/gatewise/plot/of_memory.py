@@ -169,7 +169,6 @@ def influence(record: Influence, ax: Any) -> Any:
 
 
 def _influence_curves(record: Influence) -> list[tuple[str, Array, dict[str, Any]]]:
-    """Return the curves of the picture of influence, each with its name, values and matplotlib style."""
     if record.cell_state is None or record.along_cell is None:
         return [("∂ output / ∂ input", record.inputs, {"color": drawing.ink(), "zorder": 3})]
     total = {"color": drawing.hue("cell_state"), "zorder": 4}

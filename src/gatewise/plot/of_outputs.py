@@ -108,14 +108,12 @@ def attribution(record: Attribution, ax: Any, *, kind: str | None = None, steps:
 
 
 def _draw_tokens(tokens: Any, values: Array, name: str, title: str, valid: Any, ax: Any) -> Any:
-    """Draw a text whose tokens have the colours of their values."""
     values = values if valid is None else np.where(valid, values, np.nan)
     limits = drawing.symmetric_limits(values)
     return text(Text({"token": tokens, name: values}, title, tuple(tokens.tolist()), values, limits, valid), ax)
 
 
 def _draw_feature_shares(ax: Any, record: Attribution, label: str) -> None:
-    """Draw the share of each input feature at each step as a heatmap."""
     if record.by_step is None:
         raise OptionError(f"{record.method} has shares of steps alone, not of features; kind='series' draws them")
     values = record.by_step if record.valid is None else np.where(record.valid[:, None], record.by_step, np.nan)
@@ -314,7 +312,6 @@ def effect(record: Effect, ax: Any) -> Any:
 
 
 def _short_name(name: str) -> str:
-    """Return the name of a part with an arrow for its direction."""
     return name.replace(" of layer ", ", layer ").replace(" (forward)", " →").replace(" (backward)", " ←")
 
 

@@ -145,7 +145,6 @@ def probe(record: Probe, ax: Any) -> npt.NDArray[Any]:
 
 
 def _draw_predictions(ax: drawing.Axes, record: Probe) -> None:
-    """Draw the values of a probe over time, and its predictions of them from held-out states."""
     place = int((~np.isnan(record.values)).any(0).argmax())
     times = drawing.set_time_axis(ax, record.times)
     true, predicted = record.values[:, place], record.predicted[:, place]
@@ -246,7 +245,6 @@ def _legend_groups(record: FixedPoints) -> list[tuple[str, str, list[int]]]:
 
 
 def _draw_circles(axes: Any) -> None:
-    """Draw the unit circle, the circles of a few time constants, and the axes of the complex plane."""
     from matplotlib.patches import Circle
 
     axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=drawing.ink(), zorder=2))

@@ -83,11 +83,8 @@ def svg(
             figure.set_size_inches(WIDTH, 1 + 1.5 * rows)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return _svg_element(out.getvalue(), sentence, key)
-
-
-def _svg_element(document: str, sentence: str, key: str | None) -> str:
-    """Return the svg element of matplotlib's document, in the ink and font of the HTML page, with unique ids."""
+    # The svg element of matplotlib's document, in the ink and font of the HTML page, with unique ids.
+    document = out.getvalue()
     head, body = document[document.index("<svg") : document.rindex("</svg>")].split(">", 1)
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = _UNPRINTABLE.sub("?", body)

@@ -89,7 +89,6 @@ def _reduction_notes(record: Gates, room: int, halves: bool) -> str:
 
 
 def _half_blocks(pair: Array, width: int, record: Gates) -> Text:
-    """Return one or two rows of a terminal picture as coloured half blocks, with hatched invalid steps."""
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text
@@ -108,7 +107,6 @@ def _half_blocks(pair: Array, width: int, record: Gates) -> Text:
 
 
 def _mixed_colour(stops: npt.NDArray[np.int_], amount: float) -> list[float]:
-    """Return the RGB colour of an amount from 0 to 1, between the stops of a scale, for the terminal."""
     place = np.nan_to_num(amount) * (len(stops) - 1)
     first = min(int(place), len(stops) - 2)
     mixed: list[float] = (stops[first] + (place - first) * (stops[first + 1] - stops[first])).round().tolist()
@@ -123,7 +121,6 @@ def _shade_row(row: Array, width: int, marks: str) -> str:
 
 
 def _time_labels(times: npt.NDArray[np.generic], width: int, console: Console) -> str:
-    """Return the times of the first and the last step, under those columns of a terminal picture."""
     first, last = (_plain(str(time), console)[:20] for time in (times[0], times[-1]))
     if len(times) < 2 or len(first) + len(last) >= width:
         return first[:width]
@@ -131,7 +128,6 @@ def _time_labels(times: npt.NDArray[np.generic], width: int, console: Console) -
 
 
 def _can_show(text: str, console: Console) -> bool:
-    """Say whether the terminal's encoding has all letters of a text."""
     try:
         text.encode(console.encoding)
     except (UnicodeEncodeError, LookupError):
@@ -140,6 +136,5 @@ def _can_show(text: str, console: Console) -> bool:
 
 
 def _plain(text: str, console: Console) -> str:
-    """Return text that a terminal can show, without control characters."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return printable if _can_show(printable, console) else printable.encode("ascii", "replace").decode()

@@ -255,7 +255,6 @@ def _section_json(section: Section, walk: Walkthrough) -> Object:
 
 
 def _block_json(block: Block, walk: Walkthrough) -> Object:
-    """Return one block of a walkthrough's section as a JSON object that names its type."""
     match block:
         case WorkedEquation():
             # A worked equation of a walkthrough as a JSON object: its formula, and the numbers in it.
@@ -308,7 +307,6 @@ def _block_json(block: Block, walk: Walkthrough) -> Object:
 
 
 def _entries_json(equation: WorkedEquation, walk: Walkthrough) -> list[Object]:
-    """Return an equation as JSON objects, one with the numbers of each entry that is walked through in it."""
     entries = []
     for entry in layout.worked([equation], walk, most=None):
         if isinstance(entry, layout.Entry):

@@ -135,7 +135,6 @@ def _bar_svg(value: Any, quantity: StripValues, x: float, y: float) -> str:
 
 
 def _strip_svg(strip: StripValues, x: float, y: float) -> str:
-    """Return the SVG of a bar for each value, or mean of neighbours, and in numbers the mean and the range of all."""
     values = np.asarray(strip.values, np.float64)
     bars = values
     if len(values) > MAX_BARS:
@@ -383,7 +382,6 @@ class _Picture:
     # What is drawn.
 
     def _wires_svg(self) -> Iterator[str]:
-        """Yield the wires of the cell's picture as SVG, each in the hue of its quantity."""
         line, top, bus, o = self.line, self.top, self.bus, COLUMNS["o"]
         yield wire([(0, line), (self.width, line)], "cell_state")
         yield wire([(o, line), (o, self.product - 9)], "cell_state", head=False)

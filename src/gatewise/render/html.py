@@ -182,7 +182,6 @@ class Lines:
         return f'<div class="formulas" {style}>{in_symbols}</div>\n{lines}'
 
     def _entry_html(self, entry: Entry) -> str:
-        """Return the lines of one unit, or of another entry, as HTML, beside its name."""
         lines = "".join(map(self._line_html, entry.lines))
         if entry.head is None:
             return f'<div class="entry"><div class="lines">{lines}</div></div>\n'
@@ -212,7 +211,6 @@ class Lines:
         return f'<details class="line"><summary>{summary}</summary><div class="unfolded">{expanded}</div></details>\n'
 
     def _steps_html(self, steps: Sequence[Computation | UnfoldedTerms]) -> str:
-        """Return the steps by which an equation's numbers are computed, as lists in HTML."""
         written = []
         for kind, same_kind in groupby(steps, type):
             if kind is Computation:
@@ -225,7 +223,6 @@ class Lines:
         return "".join(written)
 
     def _terms_html(self, terms: UnfoldedTerms) -> str:
-        """Return the terms of a sum as an HTML list, with bars of their shares."""
         values = [term.computation.value for term in terms.terms]
         results = number_column([number(value) for value in (*values, *([] if terms.total is None else [terms.total]))])
         bars = [""] * len(values) if terms.total is None else share_bars(values)
@@ -372,7 +369,6 @@ class _PageWriter:
         )
 
     def _step_html(self, time: str | None, key: str, sections: Sequence[tuple[str, Section]]) -> str:
-        """Return the sections of a step as HTML, under its name and the picture of the cell at it."""
         level = "h2" if time is None else "h3"
         markup = "\n".join(
             self._section_html(place, each, section, level) for place, (each, section) in enumerate(sections, 1)
@@ -390,7 +386,6 @@ class _PageWriter:
         return f'<{tag} class="step" aria-labelledby="{key}"{state}>\n{heading}\n{picture}\n{markup}\n</{tag}>'
 
     def _figure_html(self, at: int, key: str, notes_below: Sequence[Words] = ()) -> str:
-        """Return the picture of a step as an HTML figure, with sentences below it."""
         caption = "".join(f"<p>{words_html(words)}</p>" for words in notes_below)
         below = f"<figcaption>{caption}</figcaption>" if caption else ""
         return f'<figure class="cell">{diagram(self.walk, at, key)}{below}</figure>'
@@ -401,7 +396,6 @@ class _PageWriter:
         return [f"The cell at {step_name(self.walk, 0)}, the first of {count} steps."] if count > 1 else []
 
     def _section_html(self, place: int, key: str, section: Section, level: str) -> str:
-        """Return a section of the walkthrough as HTML, under its title and in the hue of its quantity."""
         self.title = clean(section.title)
         blocks = map(self._block_html, grouped(section.blocks))
         heading = (
@@ -412,7 +406,6 @@ class _PageWriter:
         return "\n".join([f'<section class="station{hue}" aria-labelledby="{key}">', heading, *blocks, "</section>"])
 
     def _block_html(self, block: BlockGroup) -> str:
-        """Return one block of a walkthrough's section as HTML."""
         match block:
             case Equations():
                 return self.lines.equations(block)

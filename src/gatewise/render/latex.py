@@ -65,7 +65,6 @@ class _LatexWriter(text.TextWriter):
     dot, comma, colon, gap = r"\cdot", r", \allowbreak ", "{:}", " "
 
     def write(self, node: Formula) -> str:
-        """Return a formula as LaTeX."""
         match node:
             case Symbol():
                 return _symbol_latex(node)
@@ -210,7 +209,6 @@ def _width(node: Formula) -> int:
 
 
 def _tall(node: tree.Quotient) -> bool:
-    """Return whether a quotient is written on two levels."""
     return max(_width(node.over), _width(node.under)) <= MAX_FRACTION_LETTERS
 
 
@@ -315,7 +313,6 @@ def escape(name: str) -> str:
 
 
 def _letter_latex(c: str) -> str:
-    """Return one letter of a name as LaTeX, a command where pdfTeX's fonts lack it."""
     if c in _TEXT:
         return _TEXT[c]
     if unicodedata.category(c) == "Zs":
@@ -467,7 +464,6 @@ def _phantom_digits(figure_text: str) -> str:
 
 
 def _tables_latex(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]:
-    """Yield a LaTeX table of rows, in several where a page could not hold it."""
     for start in range(0, len(rows), MAX_TABLE_LINES):
         yield rf"\lies\begin{{tabular}}{{@{{}}{columns}@{{}}}}"
         yield rf"{head} \\ \hline\rule{{0pt}}{{2.3ex}}%" if head else r"\hline\rule{0pt}{2.3ex}%"
@@ -476,7 +472,6 @@ def _tables_latex(columns: str, head: str, rows: Sequence[str]) -> Iterator[str]
 
 
 def _number_table_latex(table: NumberTable) -> Iterator[str]:
-    """Yield a walkthrough's table of numbers as LaTeX tables, none wider than a page."""
     if table.title:
         yield rf"\says{{{prose(table.title)}}}"
     lines_of_table, omitted = rows(table)

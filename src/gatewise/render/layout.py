@@ -222,7 +222,6 @@ def unfolded(line: Line, names: Mapping[str, tuple[str, ...]]) -> list[Computati
 
 
 def _factor_steps(symbols: Formula, numbers: Formula) -> Iterator[Computation]:
-    """Yield the factors of a product that are numbers, each as a step with its symbol."""
     if isinstance(symbols, tree.Product) and isinstance(numbers, tree.Product):
         for symbol, factor in zip(factors(symbols), factors(numbers), strict=True):
             if isinstance(factor, Number) and not isinstance(symbol, Number):

@@ -73,7 +73,6 @@ def _name(words: Words) -> str:
 
 
 def _block_markdown(block: BlockGroup, walk: Walkthrough, worked: bool) -> Iterator[str]:
-    """Yield the Markdown paragraphs of one block of a walkthrough's section."""
     match block:
         case Equations():
             yield _display_math([row for equation in block for row in latex.symbols(equation, walk.rows)])

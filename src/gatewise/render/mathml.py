@@ -135,7 +135,6 @@ def _mo(sign: str) -> Element:
 
 
 def _join(sign: str, parts: Sequence[Nodes]) -> Nodes:
-    """Return nodes with a sign between each two parts."""
     first, *others = parts
     return (*first, *(node for part in others for node in (_mo(sign), *part)))
 

@@ -241,7 +241,6 @@ class Script:
             self.gradients[replace(equation.left, d=False)] = line.name
 
     def _add_nonlinearities(self) -> None:
-        """Add to a notebook's code the nonlinearities and their slopes, and show a table of their values."""
         a, y = Symbol("a"), Symbol("y")
         at = np.array(TABLE_ARGUMENTS, np.float64)
         for activation, name in self.functions.items():
@@ -262,7 +261,6 @@ class Script:
                 self._add_output(f"{short}_slope", f"{short}_slope({name}(a))", slopes)
 
     def _add_running_product(self) -> None:
-        """Add to a notebook's code the forget gates' running product, from the last step to the first."""
         gate, carried = self.of(F), Symbol("carried")
         for at in range(self.last, -1, -1):
             names = {gate: self.name(gate, at)}
@@ -277,7 +275,6 @@ class Script:
     # The check: the loss as a function of all that goes in, and its central differences.
 
     def _add_gradient_check(self) -> None:
-        """Add to a notebook's code the comparison of every gradient with central differences of the loss."""
         steps = range(self.last + 1)
         checks = [self._parameter_check(symbol, name) for symbol, name in self.gradients.items()]
         x, dx = self.of(X), self.of(d(X))

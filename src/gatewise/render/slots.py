@@ -106,7 +106,6 @@ def _equation_templates(equations: Iterable[Assignment], ranks: Ranks) -> dict[s
 
 
 def _line_templates(line: Assignment, ranks: Ranks) -> dict[str, Any]:
-    """Return one equation as templates of MathML and of text, in symbols, and with slots for numbers."""
     templates = {"math": _Math().templates(line.right), "text": text.formula(line.right), "put": None, "told": None}
     over = [node for node in nodes(line.right) if isinstance(node, tree.FunctionCall) and node.name in OVER_A_VECTOR]
     if not isinstance(line.right, tree.Concatenation) and all(node.name == "mean" for node in over):
@@ -146,7 +145,6 @@ def with_slots(formula: Formula, ranks: Ranks) -> Formula:
 
 
 def _matrix_product_pairs(product: tree.MatMul) -> Pairs:
-    """Return the product of a matrix and a vector as the pairs of numbers that a template multiplies."""
     left, turned = product.left, isinstance(product.left, tree.Transpose)
     if isinstance(left, tree.Transpose):
         left = left.matrix
@@ -182,7 +180,6 @@ class _Math(mathml.MathWriter):
     """Writes formulas as MathML with further elements, whose tags begin with $, for what is put in later."""
 
     def templates(self, node: Formula) -> list[Template]:
-        """Return a formula as templates."""
         return _templates_of(self.write(node))
 
     def write(self, node: Formula) -> Nodes:
@@ -253,7 +250,6 @@ class _Text(text.TextWriter):
     found: list[Template] = field(default_factory=list)
 
     def templates(self, node: Formula) -> list[Template]:
-        """Return a formula as templates."""
         return self._split_placeholders(self.write(node))
 
     def _split_placeholders(self, written: str) -> list[Template]:
@@ -281,6 +277,5 @@ class _Text(text.TextWriter):
         return self._placeholder(_element_template(_sum_element(node, self._term_templates)))
 
     def _term_templates(self, sign: str, rest: Formula) -> tuple[Template, ...]:
-        """Return a term of a sum as text templates behind its sign."""
         written = self.product(rest, bracketed=True) if isinstance(rest, tree.Product) else self.write(rest)
         return tuple(self._split_placeholders(f"({written})" if needs_brackets_after(sign, rest) else written))

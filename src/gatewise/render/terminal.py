@@ -144,7 +144,6 @@ class _TerminalWriter:
         yield from self._worked_lines(group, width)
 
     def _worked_lines(self, group: Sequence[WorkedEquation], width: int) -> Iterator[Text]:
-        """Yield equations with the numbers of each unit in them as lines of text, its name at the margin."""
         entries = list(layout.worked(group, self.walk))
         heads = [self._short(entry.head) for entry in entries if not isinstance(entry, Rest) and entry.head is not None]
         margin = 3 + max(map(cell_len, heads), default=0) + 2
@@ -208,7 +207,6 @@ class _TerminalWriter:
     # their first and last rows.
 
     def _table_rows(self, table: NumberTable, piece: TableRows) -> Iterator[Text]:
-        """Yield rows of a table under its heads as lines of text, in blocks of columns where it is too wide."""
         names = [self._short(write_words(name, glued)) for name, _ in piece.rows]
         texts = [aligned([values[k] for _, values in piece.rows], table.digits) for k in range(len(table.columns))]
         heads = [self._short(write_words(head, glued)) for head in table.columns]

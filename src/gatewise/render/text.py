@@ -83,7 +83,9 @@ class TextWriter:
         """Return a formula as text."""
         match node:
             case Symbol():
-                return _symbol_text(node)
+                sub = node.sub if node.sub.isalnum() or "," in node.sub else f"{{{node.sub}}}"
+                name = ("d" if node.d else "") + node.base + (f"_{sub}" if node.sub else "")
+                return name if node.time is None else f"{name}[{node.time}]"
             case Number(value):
                 return number(value)
             case tree.NumberRow(values):
@@ -172,12 +174,6 @@ class TextWriter:
         written = self.product(rest, bracketed=True) if isinstance(rest, tree.Product) else self.write(rest)
         written = f"({written})" if needs_brackets_after(sign, rest) else written
         return sign, written.replace(" ", GLUE) if sign == "+" and len(written) < WIDTH // 3 else written
-
-
-def _symbol_text(symbol: Symbol) -> str:
-    sub = symbol.sub if symbol.sub.isalnum() or "," in symbol.sub else f"{{{symbol.sub}}}"
-    name = ("d" if symbol.d else "") + symbol.base + (f"_{sub}" if symbol.sub else "")
-    return name if symbol.time is None else f"{name}[{symbol.time}]"
 
 
 # Names come from files and from people: they may be long, wide, or an order to the terminal.

@@ -123,7 +123,6 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
 
 
 def _gate(form: Form, k: str) -> Iterator[Assignment]:
-    """Yield the equations of the backward pass from a gate to its weighted sum."""
     gate, a, raw = form.computed(Symbol(k)), Symbol("a", k), form.unclipped(k)
     yield Assignment(d(a), times(d(gate), slope(form.variant.activation(k), gate)))
     if form.variant.gate_clip is not None:
@@ -145,7 +144,6 @@ def _standardised(
 
 
 def _cell_state(form: Form) -> Iterator[Assignment]:
-    """Yield the equations of the backward pass from the cell state to the gates, with clips, zoneout and edits."""
     variant, cell = form.variant, form.cell
     through: Formula = times(d(form.produced), O, slope(variant.activation("c"), _output(form)))
     if form.haste:

@@ -99,7 +99,6 @@ def _inputs(form: Form, arriving: Symbol) -> Iterator[ProgramInput]:
 
 
 def _parameters(form: Form) -> Iterator[tuple[Symbol, tuple[str, ...]]]:
-    """Yield the symbol of each parameter of a cell's program, with its axes."""
     for name, array, _ in named_rows(form.variant):
         symbol = symbol_named(name)
         if array == "weight" and form.apart:

@@ -67,7 +67,6 @@ def forward(form: Form) -> tuple[Assignment, ...]:
 
 
 def _masked(form: Form) -> tuple[Formula, Formula]:
-    """Return the formulas of h and x in the combined input, each under its dropout mask if it has one."""
     h = times(H_PREV, D_H) if "recurrent" in form.dropout else H_PREV
     x = times(X, D_X) if "input" in form.dropout else X
     return h, x
@@ -179,7 +178,6 @@ def _edited(form: Form, symbol: Symbol, axis: str = UNITS) -> Iterator[Assignmen
 
 
 def _cell_state(form: Form) -> Iterator[Assignment]:
-    """Yield the equations of the new cell state, with its clip, zoneout and edits."""
     new = form.cell
     yield Assignment(form.raw_cell, add(times(F, C_PREV), times(I, G)))
     if form.variant.cell_clip is not None:

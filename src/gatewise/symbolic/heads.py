@@ -169,7 +169,6 @@ def head_backward(head: Head) -> tuple[Assignment, ...]:
 
 
 def _layers(head: Head) -> Iterator[_Layer]:
-    """Yield the symbols of each dense layer of a head."""
     read, axis = READ, READ_AXIS
     for number in range(1, len(head.layers)):
         weight, bias, sums, output = (Symbol(base, str(number)) for base in "Vbar")

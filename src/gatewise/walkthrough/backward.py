@@ -170,7 +170,6 @@ def step_sections(step: BoundStep) -> list[Section]:
 
 
 def _arriving_section(step: BoundStep, equations: tuple[Assignment, ...]) -> Section:
-    """Return the section of the gradients that arrive at a step, its output's too if the loss depends on it."""
     at_h = (DY, DH_NEXT) if step.has_dy else (DH,)
     blocks: list[Block] = [
         NumberTable("", step.names[step.form.hidden], tuple((symbol, tuple(step.scope[symbol])) for symbol in at_h)),
@@ -208,7 +207,6 @@ def share_of_cell_gradient(step: BoundStep) -> Any:
 
 
 def _products_blocks(step: BoundStep, equation: WorkedEquation) -> list[Block]:
-    """Return every product in the gradients of the expanded units' hidden states, as a walkthrough's blocks."""
     if not step.expanded or not equation.products:
         return []
     entries = step.units if step.p.projection is None else range(step.p.recurrent_size)
@@ -278,7 +276,6 @@ class BackwardWalk:
         return step.M.f[0] if step.form.keeps_by_gate else share_of_cell_gradient(step)
 
     def _loss_sections(self) -> list[Section]:
-        """Return the walkthrough's section that says what the loss is, and what a d before a symbol means."""
         loss: Words = ("The loss is the sum of the last ", H, ", so its gradient with respect to each entry is 1.")
         if self.steps[0].has_dy:
             of_outputs = ("The loss is given by its gradients: ", DY, " with respect to the output of every step, ")
@@ -353,7 +350,6 @@ class BackwardWalk:
         return carried[at]
 
     def _gradient_check_sections(self) -> list[Section]:
-        """Return the walkthrough's section that compares all gradients with central differences of the loss."""
         steps, title = self.steps, "The check: central differences of the loss"
         if not self.whole and len(steps) > MIN_CHECKED_STEPS:
             words = f"Checking {len(steps):,} steps takes long; --every-step, or every_step=True, includes it."

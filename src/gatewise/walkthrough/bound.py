@@ -172,7 +172,6 @@ class BoundStep:
 
 @lru_cache(256)
 def _axes_of_products(program: Program) -> dict[Symbol, list[tuple[str, str]]]:
-    """Return the axis that each matrix product is summed over, and backward its gate, by the quantity it is in."""
     sums: dict[Symbol, list[tuple[str, str]]] = {}
     for left, line in program.assignments.items():
         sums[left] = []

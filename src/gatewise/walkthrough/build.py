@@ -163,13 +163,11 @@ def _forward_sections(steps: Sequence[BoundStep], place: int) -> list[Section]:
 
 
 def _in_notation(maker: Maker, notation: Notation) -> list[Section]:
-    """Return the sections of a maker in the symbols of a notation."""
     with np.errstate(all="ignore"):  # infinity and NaN go through as they are
         return [written.write_section(section, notation) for section in maker()]
 
 
 def _worked_steps(count: int, at: int | None, brief: bool, every_step: bool) -> Sequence[int]:
-    """Return the numbers of the steps that a walkthrough works through."""
     if at is not None:
         return (at,)
     if brief:
@@ -189,7 +187,6 @@ def _walkthrough_title(count: int, worked: Sequence[int], *, backward: bool, bri
 
 
 def _place_of_step(trace: Trace | None, sequence: Any, at: Any, places: Sequence[int]) -> int:
-    """Return the place of a step in the order in which they ran, given that place or, in a trace, its time."""
     if trace is None:
         return index_of("step", at, len(places), "this walk")
     trace.step(at, sequence)  # which says what is no step of this sequence
@@ -197,7 +194,6 @@ def _place_of_step(trace: Trace | None, sequence: Any, at: Any, places: Sequence
 
 
 def _output_gradients(dy: npt.ArrayLike, trace: Trace | None, sequence: Any, steps: Sequence[Step]) -> Array:
-    """Return the gradient with respect to the output of each step, in the order in which the steps ran."""
     rows = numbers("dy", dy)
     shape = (len(steps) if trace is None else len(trace), steps[0].parameters.recurrent_size)
     if shape == (1, *rows.shape):

@@ -51,7 +51,6 @@ def sections(bound: BoundStep) -> list[Section]:
 
 
 def _input_section(bound: BoundStep) -> Section:
-    """Return the walkthrough's section of a step's input, previous hidden state and previous cell state."""
     step, names = bound.step, bound.names
     blocks: list[Block] = [NumberTable(("The input ", X), names[FEATURES], ((X, tuple(step.x)),))]
     h, c = (H_PREV, tuple(step.previous.h)), (C_PREV, tuple(step.previous.c))
@@ -65,7 +64,6 @@ def _input_section(bound: BoundStep) -> Section:
 
 
 def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
-    """Return the walkthrough's section of the combined input, or of h and x, each under its dropout mask."""
     blocks: list[Block] = [Sentence(words) for words in dropout_masks_of(bound.program)]
     blocks += bound.equations(equations)
     if bound.form.apart:
@@ -76,7 +74,6 @@ def _combined_input_section(bound: BoundStep, equations: Equations) -> Section:
 
 
 def _sums_section(bound: BoundStep, equations: Equations) -> Section:
-    """Return the walkthrough's section of the sums of all gates, which Haste's layer norm standardises together."""
     blocks = bound.equations(equations)
     for line in equations:
         base, k = line.left.base, line.left.sub

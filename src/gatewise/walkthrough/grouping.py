@@ -31,7 +31,6 @@ def of_section(program: Program, key: str) -> tuple[Assignment, ...]:
 
 
 def _group_by_section(assignments: Iterable[Assignment], key: Callable[[Assignment], str]) -> BySection:
-    """Return assignments grouped by the key of the walkthrough's section that shows each."""
     sections: dict[str, list[Assignment]] = {}
     for line in assignments:
         sections.setdefault(key(line), []).append(line)
@@ -39,7 +38,6 @@ def _group_by_section(assignments: Iterable[Assignment], key: Callable[[Assignme
 
 
 def _forward_section(line: Assignment) -> str:
-    """Return the key of the walkthrough's section that shows an assignment of the forward pass."""
     base, sub = line.left.base, line.left.sub
     if base == "z":
         return "combined_input"
@@ -51,7 +49,6 @@ def _forward_section(line: Assignment) -> str:
 
 
 def _backward_section(line: Assignment) -> str:
-    """Return the key of the walkthrough's section that shows an assignment of the backward pass."""
     left = line.left
     if line.sums:
         return "d_weights"

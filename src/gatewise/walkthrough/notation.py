@@ -97,7 +97,6 @@ class Notation:
         return lru_cache(1 << 10)(self._rename_symbol)
 
     def _rename_symbol(self, symbol: Symbol) -> Symbol:
-        """Return the symbol that a notation, such as PyTorch's, has for one of gatewise's."""
         if symbol.sub == COMPUTED:  # below what the quantity is called itself
             plain = self.symbol(replace(symbol, sub=""))
             return replace(plain, sub=f"{plain.sub},{COMPUTED}" if plain.sub else COMPUTED)

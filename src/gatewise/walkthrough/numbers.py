@@ -38,7 +38,6 @@ def number(value: Any, digits: int = DIGITS) -> str:
 
 @lru_cache(1 << 14, typed=True)  # a number is shown several times, and equal ones of two precisions may differ as text
 def _number_text(value: np.floating[Any], digits: int) -> str:
-    """Return a NumPy number as text with up to `digits` decimals, or in scientific notation."""
     if not math.isfinite(value):
         return str(float(value))
     if value == 0:

@@ -194,7 +194,6 @@ def in_brief(walk: Walkthrough) -> Iterator[Section]:
 
 
 def _left_out_section(before: int, after: int, times: Sequence[str]) -> list[Section]:
-    """Return the walkthrough's section that says how to see the steps that are not worked through."""
     by = 1 if after > before else -1
     hint = "--at STEP, or at=STEP, shows one of them; --every-step, or every_step=True, shows all."
     count = abs(after - before) - 1

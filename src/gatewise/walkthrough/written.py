@@ -19,7 +19,6 @@ def write_section(section: Section, notation: Notation) -> Section:
 
 
 def _write_block(block: Block, notation: Notation) -> Block:
-    """Return a block of a walkthrough with its symbols and matrices as a notation writes them."""
     match block:
         case WorkedEquation():
             return write_equation(block, notation)
@@ -35,7 +34,6 @@ def _write_block(block: Block, notation: Notation) -> Block:
 
 
 def _write_words(words: Words, notation: Notation) -> Words:
-    """Return text with its symbols as they are in a notation."""
     if isinstance(words, tuple):
         return tuple(part if isinstance(part, str) else notation.symbol(part) for part in words)
     return words if isinstance(words, str) else notation.symbol(words)

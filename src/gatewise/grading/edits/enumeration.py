@@ -66,7 +66,6 @@ def _wrong_gradients(carry: Carry, step: int, steps: int) -> Iterator[EquationEd
 
 
 def _wrong_inputs(step: int, steps: int) -> Iterator[EquationEdit]:
-    """Yield the mistakes that give a step of the LSTM the input of another step."""
     for other in range(steps):
         if other != step:
             clause = f"the input of step {other} is used for {{}}"

@@ -256,7 +256,6 @@ def _term_name(term: Formula) -> str:
 
 
 def _formula_text(formula: Formula) -> str:
-    """Return a formula as text for the words of a mistake, a sum in brackets."""
     formula = formula.body if isinstance(formula, tree.Slope) else formula
     formula_text = text.formula(formula)
     return f"({formula_text})" if isinstance(formula, tree.Sum) else formula_text
@@ -360,7 +359,6 @@ def change_derivatives(context: EditContext, equation: Assignment, path: Path, n
 
 
 def _wrong_arguments(context: EditContext, equation: Assignment, output: Formula) -> Iterator[tuple[Formula, str]]:
-    """Yield the wrong arguments that people use in a derivative instead of the output, each with its clause."""
     match output:
         case tree.FunctionCall(name, (argument,)):
             yield argument, _COMPUTED.format(argument_name(argument), f"its {name}")

@@ -115,7 +115,6 @@ def message(trial: Trial, *, outputs: tuple[str, ...] = OUTPUTS, stored: bool = 
 
 
 def _has_default_constants(attributes: dict[str, Any]) -> bool:
-    """Whether the constants of the activations are ONNX's defaults, so that they can be left out."""
     given = {letter: list(attributes.get(f"activation_{letter}", [])) for letter in ("alpha", "beta")}
     for name in attributes["activations"]:
         for letter, default in ACTIVATIONS[name][1].items():
