@@ -88,19 +88,24 @@ export function arrowMarks(places) {
   );
 }
 
-/** Names at the ends of a level; a negative one stands below it, since a pipe comes up beside it. @param {Gauge} gauge
- * @param {ReturnType<typeof levelMark>} level */
-export function ticksOf({x, width}, level) {
-  const texts = [0, 1].map(() => svg("text", {class: "tick", x: x - 6, "text-anchor": "end"}));
+const CLEAR = 24; // between the middle of a pipe and that of a number above or below it
+
+/** Numbers at the ends of a level, and 0 between them unless the pipe lies there. A negative one stands below the level,
+ * since another pipe comes up beside it. @param {Gauge} gauge @param {ReturnType<typeof levelMark>} level */
+export function ticksOf({x, y, width, height}, level) {
+  const texts = [0, 1, 2].map(() => svg("text", {class: "tick", "text-anchor": "end"}));
   return {
     elements: texts,
     /** @param {LevelRange} range */
     update(range) {
-      [range.high, range.low].forEach((value, k) => {
-        const isBelow = value < 0;
-        setText(texts[k], figure(value, 2));
-        texts[k].setAttribute("x", String(isBelow ? x + width : x - 6));
-        texts[k].setAttribute("y", String(level.placeIn(range, value) + (isBelow ? 15 : 5)));
+      const isClear = Math.abs(level.placeIn(range, 0) - y - height / 2) > CLEAR;
+      const values = [range.high, range.low, ...(range.low < 0 && isClear ? [0] : [])];
+      texts.forEach((text, k) => {
+        const value = values[k];
+        setText(text, value === undefined ? "" : figure(value, 2));
+        if (value === undefined) return;
+        text.setAttribute("x", String(value < 0 ? x + width : x - 6));
+        text.setAttribute("y", String(level.placeIn(range, value) + (value < 0 ? 17 : 5)));
       });
     },
   };
