@@ -137,6 +137,21 @@ def test_a_file_that_the_page_cannot_read_is_said_with_the_command_that_can(read
     reader.sees(".own-file [role=status]", "The table has 3 columns, but the model expects 2 features.")
 
 
+def test_a_file_may_be_dropped_anywhere_on_the_page(reader, pages, tmp_path):
+    of_gatewise(tmp_path / "model.safetensors")
+    x = np.random.default_rng(7).normal(size=(STEPS, FEATURES))
+    files = [str(tmp_path / "model.safetensors"), str(table(tmp_path / "rain.csv", x))]
+    reader.open(pages("teaching"))
+    for number, paths in enumerate((files[:1], files[1:])):
+        dragged = {"items": [], "files": paths, "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            reader.tab.call("Input.dispatchDragEvent", type=kind, x=300, y=500, data=dragged)
+        if number == 0:
+            reader.sees(".own-file [role=status]", f"add a .csv file with {FEATURES} columns")
+    reader.sees("[role=rowheader]", f"unit {UNITS - 1}")
+    reader.tab.quiet()
+
+
 # ONNX, file by file: the weights that node reads in it are those of gatewise, or none.
 
 READ = ("raw", "typed", "constant", "identity", "an input with a value")

@@ -49,13 +49,20 @@ export function ownFileView(page) {
     multiple: true,
     onchange: () => open(/** @type {HTMLInputElement} */ (input).files),
   });
-  const drop = (/** @type {Event} */ event) => {
+  // A file that misses the panel is meant for it, too: else it would replace the page.
+  const isOfFiles = (/** @type {DragEvent} */ {dataTransfer}) => dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", event => isOfFiles(event) && event.preventDefault(), {signal: page.closed});
+  const drop = (/** @type {DragEvent} */ event) => {
+    if (!isOfFiles(event)) return;
     event.preventDefault();
-    open(/** @type {DragEvent} */ (event).dataTransfer?.files);
+    const opener = document.querySelector("[aria-controls='own-model'][aria-expanded='false']");
+    if (opener instanceof HTMLElement) opener.click();
+    open(event.dataTransfer?.files);
   };
+  document.addEventListener("drop", drop, {signal: page.closed});
   const element = el(
     "div",
-    {class: "own-file", ondrop: drop, ondragover: (/** @type {Event} */ event) => event.preventDefault()},
+    {class: "own-file"},
     el("label", {}, pagePhrase(page, "own.choose", {most: MOST_UNITS}), el("br"), input),
     told,
   );
