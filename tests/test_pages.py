@@ -9,7 +9,6 @@ import json
 import re
 import shlex
 import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -68,14 +67,6 @@ def write_holder(folder: Path) -> None:
     np.savetxt(folder / "x.csv", bits, delimiter=",", header="bit,write,release", comments="", fmt="%g")
 
 
-def import_quietly(folder: Path) -> None:
-    """Import NeuralHydrology, of whose strings Python warns where they are compiled."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import neuralhydrology.modelzoo.customlstm  # noqa: F401
-
-
 def write_amplifier(folder: Path) -> None:
     """Write a model of an amplifier with a knob, as Automated-GuitarAmpModelling does."""
     rng = np.random.default_rng(0)
@@ -90,7 +81,7 @@ def write_amplifier(folder: Path) -> None:
 
 SETTINGS = {
     "audio": Setting(prepare=write_amplifier),
-    "comparison": Setting(packages=("torch", "captum", "neuralhydrology"), prepare=import_quietly, peers=True),
+    "comparison": Setting(packages=("torch", "captum"), peers=True),
     "README": Setting(prepare=write_holder),
     "formats": Setting(
         packages=("matplotlib", "onnxruntime"),
