@@ -14,6 +14,7 @@
 
 #include "around.hpp"
 #include "gil.hpp"
+#include "program_stream.hpp"
 #include "run_records.hpp"
 #include "team.hpp"
 
@@ -152,8 +153,6 @@ private:
     CellWeights<T> weights{};
 };
 
-template <class T> constexpr int NUMPY_TYPE = sizeof(T) == 4 ? NPY_FLOAT32 : NPY_FLOAT64;
-
 template <class T> Dense<T> dense(const In<T>& weight, const In<T>& bias, int64_t depth) {
     if (weight.ndim() != 2) throw nb::value_error("weight has two axes");
     const int64_t size = int64_t(weight.shape(0));
@@ -240,18 +239,18 @@ public:
         stream.set(layer, checked("h", h, {stream.batch(), at(layer).recurrent}), checked("c", c, {stream.batch(), at(layer).hidden}));
     }
 
-private:
-    // Two threads in one stream at once are a caller's error, and must lead to nothing worse than an exception. The flag
-    // is read and set with the GIL held.
-    struct Busy {
-        explicit Busy(bool& flag) : flag(flag) {
-            if (flag) throw std::runtime_error("a stream is used by one thread at a time");
-            flag = true;
+    static std::vector<std::shared_ptr<const Packed<T>>> packed_layers(const std::vector<const PyCell<T>*>& cells) {
+        if (cells.empty()) throw nb::value_error("a stream has at least one layer");
+        std::vector<std::shared_ptr<const Packed<T>>> layers;
+        for (const auto* cell : cells) {
+            if (!layers.empty() && cell->packed->cell().input != layers.back()->cell().recurrent)
+                throw nb::value_error("the input size of each layer of a stream is the output size of the layer below it");
+            layers.push_back(cell->packed);
         }
-        ~Busy() { flag = false; }
-        bool& flag;
-    };
+        return layers;
+    }
 
+private:
     bool run(const T* from, int64_t time, T* to, bool predicts, Poll poll) {
         return predicts ? around.push(stream, from, time, to, poll) : stream.push(from, time, to, poll);
     }
@@ -271,17 +270,6 @@ private:
                 stream.set(layer, before[size_t(2 * layer)].data(), before[size_t(2 * layer + 1)].data());
             throw;
         }
-    }
-
-    static std::vector<std::shared_ptr<const Packed<T>>> packed_layers(const std::vector<const PyCell<T>*>& cells) {
-        if (cells.empty()) throw nb::value_error("a stream has at least one layer");
-        std::vector<std::shared_ptr<const Packed<T>>> layers;
-        for (const auto* cell : cells) {
-            if (!layers.empty() && cell->packed->cell().input != layers.back()->cell().recurrent)
-                throw nb::value_error("the input size of each layer of a stream is the output size of the layer below it");
-            layers.push_back(cell->packed);
-        }
-        return layers;
     }
 
     // Dense layers from so many features to so many outputs, or to any number of them.
@@ -306,6 +294,18 @@ private:
     int64_t input, output;
 };
 
+template <class T>
+void make_program(PyProgram<T>* self, const std::string& kernel, In<T> memory, const std::vector<std::vector<const PyCell<T>*>>& lstms,
+                                      const std::vector<std::tuple<In<T>, In<T>, bool>>& matrices, const std::vector<In<int64_t>>& places,
+                                      const std::vector<InstructionRow>& instructions, const std::vector<PortRow>& inputs,
+                                      const std::vector<PortRow>& outputs, const std::tuple<int64_t, int64_t, int64_t>& carried,
+                                      int64_t batch, nb::object converter) {
+    Plan<T> plan;
+    for (const auto& cells : lstms) plan.lstms.push_back(PyStream<T>::packed_layers(cells));
+    new (self) PyProgram<T>(kernel_named(kernel), std::move(plan), memory, matrices, places, instructions, inputs,
+                                          outputs, carried, batch, converter);
+}
+
 template <class T> void apply(const std::string& kernel, const std::string& name, double slope, double shift, In<T> a, Out<T> y) {
     const Kernel& chosen = kernel_named(kernel);
     const int64_t count = int64_t(a.size());
@@ -328,7 +328,7 @@ template <class T> void linear(In<T> x, In<T> weight, In<T> bias, Out<T> y) {
 }
 
 // N: the constructor of a cell has an argument for each of the NUMBERS.
-template <class T, size_t... N> void bind(nb::module_& m, const char* cell, const char* stream, std::index_sequence<N...>) {
+template <class T, size_t... N> void bind(nb::module_& m, const char* cell, const char* stream, const char* program_name, std::index_sequence<N...>) {
     using namespace nb::literals;
     nb::class_<PyCell<T>> cell_class(m, cell);
     cell_class
@@ -346,6 +346,15 @@ template <class T, size_t... N> void bind(nb::module_& m, const char* cell, cons
         .def_prop_ro("is_finite", &PyStream<T>::is_finite)
         .def("get", &PyStream<T>::get, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert())
         .def("set", &PyStream<T>::set, "layer"_a, "h"_a.noconvert(), "c"_a.noconvert());
+    nb::class_<PyProgram<T>>(m, program_name)
+        .def("__init__", &make_program<T>, "kernel"_a, "memory"_a.noconvert(), "lstms"_a, "matrices"_a.noconvert(), "places"_a.noconvert(), "instructions"_a, "inputs"_a, "outputs"_a, "carried"_a, "batch"_a, "converter"_a, nb::sig("def __init__(self, **parts: object) -> None"))
+        .def("push", &PyProgram<T>::push, nb::sig("def push(self, *inputs: object) -> object"), "See gatewise.network.graph_stream.GraphStream.push.")
+        .def("run", &PyProgram<T>::run, "steps"_a.none(), "inputs"_a.noconvert(), nb::sig("def run(self, steps: int | None, inputs: Sequence[object]) -> object"))
+        .def_prop_ro("is_finite", &PyProgram<T>::is_finite)
+        .def("get", &PyProgram<T>::get, "lstm"_a, "h"_a.noconvert(), "c"_a.noconvert())
+        .def("set", &PyProgram<T>::set, "lstm"_a, "h"_a.noconvert(), "c"_a.noconvert())
+        .def("get_carried", &PyProgram<T>::get_carried, "numbers"_a.noconvert())
+        .def("set_carried", &PyProgram<T>::set_carried, "numbers"_a.noconvert());
     m.def("apply", &apply<T>, "kernel"_a, "name"_a, "slope"_a, "shift"_a, "a"_a.noconvert(), "y"_a.noconvert());
     m.def("linear", &linear<T>, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert(), "y"_a.noconvert());
 }
@@ -373,6 +382,6 @@ NB_MODULE(_native, m) {
     m.def("kernels", &kernel_names);
     m.def("threads", &threads);
     m.def("set_threads", &set_threads, nb::arg("count"));
-    bind<float>(m, "CellFloat32", "StreamFloat32", std::make_index_sequence<std::size(NUMBERS<float>)>());
-    bind<double>(m, "CellFloat64", "StreamFloat64", std::make_index_sequence<std::size(NUMBERS<double>)>());
+    bind<float>(m, "CellFloat32", "StreamFloat32", "ProgramFloat32", std::make_index_sequence<std::size(NUMBERS<float>)>());
+    bind<double>(m, "CellFloat64", "StreamFloat64", "ProgramFloat64", std::make_index_sequence<std::size(NUMBERS<double>)>());
 }

@@ -8,6 +8,7 @@
 
 #include "around.hpp"
 #include "check_numbers.hpp"
+#include "program.hpp"
 #include "team.hpp"
 
 using namespace gatewise;
@@ -187,6 +188,50 @@ template <class T> void check_around(Dice& dice, std::shared_ptr<const Packed<T>
     check_close("what a stream through a network gives", y, expected);
 }
 
+// A program of a matrix, an LSTM and another matrix, with a state that adds up its outputs, gives what its parts give.
+template <class T> void check_program(Dice& dice, const Kernel& kernel, std::shared_ptr<const Packed<T>> cell, const Subject<T>& s) {
+    const int64_t B = s.batch, F = dice.from(1, 40), I = s.cell.input, R = s.cell.recurrent, O = dice.from(1, 70);
+    if (!B) return;
+    const Array<T> w[] = {dice.array<T>({I, F}, 1), dice.array<T>({O, R}, 1)}, b[] = {dice.array<T>({I}, 1), dice.array<T>({O}, 1)};
+    const Array<T> x = dice.array<T>({s.time, B, F}, 2);
+    const auto first = std::make_unique<const Matrix<T>>(kernel, w[0].data(), b[0].data(), I, F);
+    const auto last = std::make_unique<const Matrix<T>>(kernel, w[1].data(), b[1].data(), O, R);
+    Array<T> read({s.time, B, I}), h({s.time, B, R}), y({s.time, B, O}), total({B, O}), expected({s.time, B, O});
+    (*first)(x.data(), s.time * B, read.data());
+    Stream<T>({cell}, B).push(read.data(), s.time, h.data(), nullptr);
+    (*last)(h.data(), s.time * B, y.data());
+    Array<Number<T>> sums({s.time, B, O});
+    for (int64_t row = 0; row < s.time * B; ++row)
+        for (int64_t k = 0; k < O; ++k) {
+            Number<T> sum(b[1](k));
+            for (int64_t r = 0; r < R; ++r) sum += Number<T>(w[1](k, r)) * Number<T>(h[row * R + r]);
+            sums[row * O + k] = sum;
+        }
+    check_close("what a matrix gives", y, sums);
+    for (int64_t t = 0; t < s.time; ++t)
+        for (int64_t n = 0; n < B * O; ++n) expected[t * B * O + n] = total[n] += y[t * B * O + n];
+    Plan<T> plan;
+    const int64_t at_x = B * O, at_read = at_x + B * F, at_h = at_read + B * I, at_y = at_h + B * R, at_sum = at_y + B * O;
+    plan.memory.resize(size_t(at_sum + B * O));
+    plan.lstms.push_back({cell});
+    plan.matrices.push_back(std::make_unique<const Matrix<T>>(kernel, w[0].data(), b[0].data(), I, F));
+    plan.matrices.push_back(std::make_unique<const Matrix<T>>(kernel, w[1].data(), b[1].data(), O, R));
+    plan.instructions = {{Code::matrix, 0, at_x, 0, at_read, B, 0, 0, 0}, {Code::lstm, 0, at_read, 0, at_h, 0, 0, 0, 0},
+                         {Code::matrix, 1, at_h, 0, at_y, B, 0, 0, 0}, {Code::add, 0, 0, at_y, at_sum, B * O, 0, 0, 0}};
+    plan.inputs = {{at_x, 1, B * F, true}}, plan.outputs = {{at_sum, 1, B * O, true}};
+    plan.batch = B, plan.state = 0, plan.following = at_sum, plan.carried = B * O;
+    Program<T> program(kernel, std::move(plan));
+    Array<T> actual({s.time, B, O});
+    for (int64_t t = 0; t < s.time;) {
+        const int64_t steps = dice.from(1, std::min<int64_t>(s.time - t, 9));
+        const T* const from[] = {x.data() + t * B * F};
+        T* const to[] = {actual.data() + t * B * O};
+        program.push(from, steps, to, nullptr);
+        t += steps;
+    }
+    check_same("what a program gives", actual, expected);
+}
+
 template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Subject<T>& s, const Plain<T>& plain) {
     const auto cell = std::make_shared<const Packed<T>>(kernel, weights_of(s));
     set_threads(1);
@@ -218,6 +263,7 @@ template <class T> void check_kernel(Dice& dice, const Kernel& kernel, const Sub
     if (!s.reverse && !s.valid && !s.recurrent_mask && !s.zoneout_cell && !s.zoneout_hidden) {
         check_stream(dice, cell, s, actual);
         check_around(dice, cell, s);
+        check_program(dice, kernel, cell, s);
     }
 
     for (int threads = 2; threads <= 3; ++threads) {

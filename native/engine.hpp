@@ -26,6 +26,28 @@ private:
     int64_t size = 0;
 };
 
+// The functions of a kernel for numbers of one type.
+template <class T> const Functions<T>& functions_of(const Kernel& kernel) {
+    if constexpr (sizeof(T) == 4) return kernel.float32;
+    else return kernel.float64;
+}
+
+// A matrix (size, depth) and a bias (size), packed for one kernel.
+template <class T> class Matrix {
+public:
+    Matrix(const Kernel&, const T* weight, const T* bias, int64_t size, int64_t depth);
+    void operator()(const T* x, int64_t rows, T* y) const { functions.affine({rows, depth, size, weight.get(), bias.get(), x, y}); }
+
+private:
+    const Functions<T>& functions;
+
+public:
+    const int64_t size, depth;
+
+private:
+    Buffer<T> weight, bias;
+};
+
 // One cell as the caller gives it: gate order i f g o, columns [h; x], C order.
 template <class T> struct CellWeights : Switches<T> {
     int64_t input, hidden, recurrent;
@@ -107,6 +129,8 @@ private:
     Buffer<T> between[2];
 };
 
+extern template class Matrix<float>;
+extern template class Matrix<double>;
 extern template class Packed<float>;
 extern template class Packed<double>;
 extern template class Stream<float>;

@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 
 #include <chrono>
+#include <stdexcept>
 #include <thread>
 
 namespace gatewise {
@@ -59,5 +60,16 @@ template <class Work> void without_gil(Work work) {
     }
     if (!completed) throw nb::python_error();
 }
+
+// Two threads in one stream at once are a caller's error, and must lead to nothing worse than an exception. The flag
+// is read and set with the GIL held.
+struct Busy {
+    explicit Busy(bool& flag) : flag(flag) {
+        if (flag) throw std::runtime_error("a stream is used by one thread at a time");
+        flag = true;
+    }
+    ~Busy() { flag = false; }
+    bool& flag;
+};
 
 }  // namespace gatewise

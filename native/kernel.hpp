@@ -155,6 +155,16 @@ struct Outer {
     T* workspace;                                // outer_workspace() numbers, private to this thread
 };
 
+// y = W x + b for rows of numbers.
+template <class T>
+struct Affine {
+    int64_t rows, depth, size;
+    const T* weight;                             // groups of `size` columns, of this depth
+    const T* bias;                               // (padded size)
+    const T* x;                                  // (rows, depth)
+    T* y;                                        // (rows, size): out
+};
+
 template <class T>
 struct Functions {
     int64_t lanes;
@@ -164,6 +174,7 @@ struct Functions {
     void (*gather)(const Backward<T>&);          // what the parameters' gradients need besides the products of outer()
     void (*outer)(const Outer<T>&);
     void (*apply)(const Activation<T>&, const T* a, T* y, int64_t count);  // a nonlinearity by itself: y = φ(a)
+    void (*affine)(const Affine<T>&);
     int64_t (*forward_workspace)(const Cell<T>&, int64_t rows, int64_t steps);  // of a thread that has so many sequences
     int64_t (*backward_workspace)(const Cell<T>&, int64_t rows, int64_t steps);
     int64_t (*outer_workspace)();

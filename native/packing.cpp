@@ -52,10 +52,7 @@ template <class T> bool is_plain(const CellWeights<T>& weights) {
 }  // namespace
 
 template <class T>
-Packed<T>::Packed(const Kernel& kernel, const CellWeights<T>& weights) : functions([&]() -> const Functions<T>& {
-    if constexpr (sizeof(T) == 4) return kernel.float32;
-    else return kernel.float64;
-}()) {
+Packed<T>::Packed(const Kernel& kernel, const CellWeights<T>& weights) : functions(functions_of<T>(kernel)) {
     const int64_t I = weights.input, H = weights.hidden, R = weights.recurrent, L = functions.lanes, tiles = (H + L - 1) / L;
     const int coupled = place_of_coupled(weights.coupling);
     packed.input = I, packed.hidden = H, packed.recurrent = R;
@@ -106,8 +103,19 @@ template <class T> void Packed<T>::pack_backward(const CellWeights<T>& weights) 
     });
 }
 
+template <class T>
+Matrix<T>::Matrix(const Kernel& kernel, const T* from, const T* added, int64_t size, int64_t depth)
+    : functions(functions_of<T>(kernel)), size(size), depth(depth) {
+    const int64_t lanes = functions.lanes, padded = (size + lanes - 1) / lanes * lanes;
+    pack(weight, from, depth, size, 1, depth, lanes);
+    std::fill_n(bias.at_least(padded), padded, T(0));
+    std::copy_n(added, size, bias.get());
+}
+
 template class Buffer<float>;
 template class Buffer<double>;
+template class Matrix<float>;
+template class Matrix<double>;
 template class Packed<float>;
 template class Packed<double>;
 

@@ -9,6 +9,7 @@ template <class T> void backward(const Backward<T>&);
 template <class T> void gather(const Backward<T>&);
 template <class T> void outer(const Outer<T>&);
 template <class T> void apply(const Activation<T>&, const T*, T*, int64_t);
+template <class T> void affine(const Affine<T>&);
 template <class T> int64_t forward_workspace(const Cell<T>&, int64_t, int64_t);
 template <class T> int64_t backward_workspace(const Cell<T>&, int64_t, int64_t);
 template <class T> int64_t outer_workspace();
@@ -19,7 +20,7 @@ template <class T> int64_t outer_workspace();
 template <class T>
 constexpr Functions<T> functions = {
     GATEWISE_BYTES / sizeof(T), forward<T>,           backward<T>,           gather<T>,          outer<T>,
-    apply<T>,                   forward_workspace<T>, backward_workspace<T>, outer_workspace<T>,
+    apply<T>,                   affine<T>,            forward_workspace<T>,  backward_workspace<T>, outer_workspace<T>,
 };
 
 extern const Kernel kernel;

@@ -203,6 +203,31 @@ class StreamFloat32:
         c: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
     ) -> None: ...
 
+class ProgramFloat32:
+    def __init__(self, **parts: object) -> None: ...
+    def push(self, *inputs: object) -> object:
+        """See gatewise.network.graph_stream.GraphStream.push."""
+
+    def run(self, steps: int | None, inputs: Sequence[object]) -> object: ...
+    @property
+    def is_finite(self) -> bool: ...
+    def get(
+        self,
+        lstm: int,
+        h: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu")],
+        c: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu")],
+    ) -> None: ...
+    def set(
+        self,
+        lstm: int,
+        h: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
+        c: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)],
+    ) -> None: ...
+    def get_carried(self, numbers: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu")]) -> None: ...
+    def set_carried(
+        self, numbers: Annotated[NDArray[numpy.float32], dict(order="C", device="cpu", writable=False)]
+    ) -> None: ...
+
 @overload
 def apply(
     kernel: str,
@@ -427,4 +452,29 @@ class StreamFloat64:
         layer: int,
         h: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
         c: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
+    ) -> None: ...
+
+class ProgramFloat64:
+    def __init__(self, **parts: object) -> None: ...
+    def push(self, *inputs: object) -> object:
+        """See gatewise.network.graph_stream.GraphStream.push."""
+
+    def run(self, steps: int | None, inputs: Sequence[object]) -> object: ...
+    @property
+    def is_finite(self) -> bool: ...
+    def get(
+        self,
+        lstm: int,
+        h: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")],
+        c: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")],
+    ) -> None: ...
+    def set(
+        self,
+        lstm: int,
+        h: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
+        c: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)],
+    ) -> None: ...
+    def get_carried(self, numbers: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu")]) -> None: ...
+    def set_carried(
+        self, numbers: Annotated[NDArray[numpy.float64], dict(order="C", device="cpu", writable=False)]
     ) -> None: ...

@@ -157,6 +157,16 @@ def stream(cells: Sequence[Parameters], batch: int | None, converter: Callable[[
     return kind([packed(p) for p in cells], 1 if batch is None else batch, batch is not None, converter)
 
 
+def program(dtype: np.dtype[Any], lstms: Sequence[Sequence[Parameters]], **parts: Any) -> Any:
+    """Return a native program of one step of a network: see `native/program.hpp` for its parts.
+
+    Its ``push(*inputs)`` reads C-contiguous arrays of this type directly, a step or a block of steps of each; for any
+    other inputs it returns ``converter(program, inputs)``.
+    """
+    kind = _native.ProgramFloat32 if dtype == np.float32 else _native.ProgramFloat64
+    return kind(kernel=kernel(), lstms=[[packed(p) for p in cells] for cells in lstms], **parts)
+
+
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """Return W x + b for C-contiguous rows; each row is summed alone, so that no bit depends on the other rows."""
     y = np.empty((len(x), len(weight)), x.dtype)

@@ -68,6 +68,8 @@ class StepGraph:
         The axis of the batch of each input and output.
     run : GraphRun
         A run of one step of zeros, which tells the shape of every value.
+    examples : tuple of (mapping of str to array, tuple of array)
+        Inputs of whole runs, and the outputs of the network, which single steps must give too.
     """
 
     graph: Graph
@@ -76,6 +78,7 @@ class StepGraph:
     states: tuple[Carried, ...]
     batch: Mapping[str, int | None]
     run: GraphRun
+    examples: tuple[tuple[Mapping[str, AnyArray], tuple[AnyArray, ...]], ...] = ()
 
     @property
     def initial(self) -> dict[str, AnyArray]:
@@ -95,8 +98,7 @@ def step_graph(graph: Graph, batch_size: int = 1) -> StepGraph:
     if not timed:
         raise OptionError("gatewise cannot tell which axis of the network's inputs is time, or its size is fixed")
     stepped = _Steps(causal, axes, batch_size).rewritten(pairs)
-    _compare(causal, axes, stepped, batch_size)
-    return stepped
+    return _compared(causal, axes, stepped, batch_size)
 
 
 # Inputs.
@@ -643,9 +645,9 @@ def _folded(
 # The comparison.
 
 
-def _compare(graph: Graph, axes: Mapping[str, Sequence[str]], stepped: StepGraph, batch: int) -> None:
-    """Refuse a step graph that is not what whole runs compute, at two lengths; its last step is that of each."""
-    count = len(stepped.outputs)
+def _compared(graph: Graph, axes: Mapping[str, Sequence[str]], stepped: StepGraph, batch: int) -> StepGraph:
+    """Return a step graph with examples; refuse one that is not what whole runs compute, at two lengths."""
+    count, examples = len(stepped.outputs), []
     for steps in LENGTHS:
         feeds = example(graph, axes, steps, batch, np.random.default_rng(steps))
         whole = dict(zip(graph.output_names, run(graph, feeds), strict=True))
@@ -658,15 +660,21 @@ def _compare(graph: Graph, axes: Mapping[str, Sequence[str]], stepped: StepGraph
             values = run(stepped.graph, {**parts, **states})
             results.append(values[:count])
             states = dict(zip(states, values[count:], strict=True))
-        for place, (name, axis) in enumerate(stepped.outputs.items()):
+        ours = []
+        for place, axis in enumerate(stepped.outputs.values()):
             rows = [row[place] for row in results]
-            ours = rows[-1] if axis is None else np.concatenate(rows, axis)
-            theirs = whole[name]
-            largest = float(np.abs(theirs).max(initial=1)) if theirs.dtype.kind == "f" else 0
-            if ours.shape != theirs.shape or not np.allclose(
-                ours, theirs, rtol=0, atol=CLOSE * largest, equal_nan=True
-            ):
-                raise OptionError(
-                    f"the output {shown(name, 60)!r} of single steps is not that of a whole run: it depends on later"
-                    " steps, or on how many there are"
-                )
+            ours.append(rows[-1] if axis is None else np.concatenate(rows, axis))
+        examples.append((feeds, tuple(whole[name] for name in stepped.outputs)))
+        require_whole_run(stepped, ours, examples[-1][1])
+    return replace(stepped, examples=tuple(examples))
+
+
+def require_whole_run(stepped: StepGraph, ours: Sequence[AnyArray], whole: Sequence[AnyArray]) -> None:
+    """Refuse outputs of single steps that are not those of a whole run; what has no steps is that of its last."""
+    for name, mine, theirs in zip(stepped.outputs, ours, whole, strict=True):
+        largest = float(np.abs(theirs).max(initial=1)) if theirs.dtype.kind == "f" else 0
+        if mine.shape != theirs.shape or not np.allclose(mine, theirs, rtol=0, atol=CLOSE * largest, equal_nan=True):
+            raise OptionError(
+                f"the output {shown(name, 60)!r} of single steps is not that of a whole run: it depends on later"
+                " steps, or on how many there are"
+            )

@@ -129,7 +129,7 @@ def _places(sizes: tuple[int, ...], kernel: Any, strides: Any, dilations: Any) -
         yield at, (..., *(slice(p * d, p * d + s * (n - 1) + 1, s) for p, d, s, n in ranges))
 
 
-def _windows(x: AnyArray, kernel: Any, strides: Any, dilations: Any) -> AnyArray:
+def conv_windows(x: AnyArray, kernel: Any, strides: Any, dilations: Any) -> AnyArray:
     """Return the windows that a kernel meets in (batch, channel, …): a view (batch, channel, window…, place…)."""
     axes = tuple(range(2, x.ndim))
     spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
@@ -182,7 +182,7 @@ def conv(
     batch, outputs, count, places = len(x), grouped.shape[1], math.prod(sizes), math.prod(w.shape[2:])
     if batch * count * x.shape[1] * places <= MAX_COLUMNS:
         # One product of all windows side by side is many times faster than one for each place of the kernel.
-        windows = _grouped(_windows(x, w.shape[2:], strides, dilations), groups)
+        windows = _grouped(conv_windows(x, w.shape[2:], strides, dilations), groups)
         columns = windows.reshape(batch, groups, w.shape[1], count, places).transpose(1, 0, 3, 2, 4)
         rows = columns.reshape(groups, batch * count, w.shape[1] * places)
         products = rows @ grouped.reshape(groups, outputs, w.shape[1] * places).swapaxes(1, 2)
