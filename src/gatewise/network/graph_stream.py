@@ -326,8 +326,8 @@ class _NumpySteps:
         with np.errstate(all="ignore"):
             for step in range(1 if steps is None else steps):
                 for port, array in zip(ports, fed, strict=True):
-                    whole = steps is None or port.time is None
-                    self._values[self._places[port.name]] = array if whole else array.take([step], port.time)
+                    undivided = steps is None or port.time is None
+                    self._values[self._places[port.name]] = array if undivided else array.take([step], port.time)
                 rows.append(self._run())
         results = []
         for place, time in enumerate(self.step.outputs.values()):

@@ -650,7 +650,7 @@ def _compared(graph: Graph, axes: Mapping[str, Sequence[str]], stepped: StepGrap
     count, examples = len(stepped.outputs), []
     for steps in LENGTHS:
         feeds = example(graph, axes, steps, batch, np.random.default_rng(steps))
-        whole = dict(zip(graph.output_names, run(graph, feeds), strict=True))
+        runs = dict(zip(graph.output_names, run(graph, feeds), strict=True))
         states, results = stepped.initial, []
         for step in range(steps):
             parts = {
@@ -664,14 +664,14 @@ def _compared(graph: Graph, axes: Mapping[str, Sequence[str]], stepped: StepGrap
         for place, axis in enumerate(stepped.outputs.values()):
             rows = [row[place] for row in results]
             ours.append(rows[-1] if axis is None else np.concatenate(rows, axis))
-        examples.append((feeds, tuple(whole[name] for name in stepped.outputs)))
+        examples.append((feeds, tuple(runs[name] for name in stepped.outputs)))
         require_whole_run(stepped, ours, examples[-1][1])
     return replace(stepped, examples=tuple(examples))
 
 
-def require_whole_run(stepped: StepGraph, ours: Sequence[AnyArray], whole: Sequence[AnyArray]) -> None:
+def require_whole_run(stepped: StepGraph, ours: Sequence[AnyArray], expected: Sequence[AnyArray]) -> None:
     """Refuse outputs of single steps that are not those of a whole run; what has no steps is that of its last."""
-    for name, mine, theirs in zip(stepped.outputs, ours, whole, strict=True):
+    for name, mine, theirs in zip(stepped.outputs, ours, expected, strict=True):
         largest = float(np.abs(theirs).max(initial=1)) if theirs.dtype.kind == "f" else 0
         if mine.shape != theirs.shape or not np.allclose(mine, theirs, rtol=0, atol=CLOSE * largest, equal_nan=True):
             raise OptionError(

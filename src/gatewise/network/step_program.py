@@ -201,9 +201,9 @@ class _Writer:
         elif op in PAIRS:
             self._set(node, self._pair(op, node.inputs[0], node.inputs[1], shape))
         elif op in FUNCTIONS:
-            given = [settings[name] for name in FUNCTIONS[op]] + [0.0, 0.0]
+            numbers = [settings[name] for name in FUNCTIONS[op]] + [0.0, 0.0]
             code = "scale" if op == "affine" else op
-            self._set(node, self._function(code, self._of(node.inputs[0]), given[0], given[1]))
+            self._set(node, self._function(code, self._of(node.inputs[0]), numbers[0], numbers[1]))
         elif op == "scaled_tanh":
             y = self._function("scale", self._of(node.inputs[0]), settings["beta"])
             self._set(node, self._function("scale", self._function("tanh", y), settings["alpha"]))
@@ -285,9 +285,9 @@ class _Writer:
         if not x.size or not weight.size:
             raise OptionError("a product of no numbers has no native form")
         bias = np.zeros(len(weight)) if bias is None else bias
-        kept = [np.ascontiguousarray(item, self.dtype) for item in (weight, bias)]
+        arrays = [np.ascontiguousarray(item, self.dtype) for item in (weight, bias)]
         number = sum(1 for _, _, other in self.matrices if other == small)
-        self.matrices.append((kept[0], kept[1], small))
+        self.matrices.append((arrays[0], arrays[1], small))
         read, y = self._in_a_row(x), self._own((len(x), len(weight)))
         code = "small_matrix" if small else "matrix"
         self._add(code, read, self._in_a_row(y), len(x), x.shape[1], item=number)
@@ -359,9 +359,9 @@ class _Writer:
         number = len(self.lstms) - 1
         self._add("lstm", read, self._in_a_row(y), 0, item=number)
         self._set(node, y)
-        wanted = {name for other in self.graph.nodes for name in other.inputs}
-        wanted |= set(self.graph.outputs[: len(self.step.outputs)])
-        if not wanted.isdisjoint(node.outputs[1:]):
+        reads = {name for other in self.graph.nodes for name in other.inputs}
+        reads |= set(self.graph.outputs[: len(self.step.outputs)])
+        if not reads.isdisjoint(node.outputs[1:]):
             cell = lstm.layers[-1][0]
             h, c = (self._own((1, x.shape[1], size)) for size in (cell.recurrent_size, cell.hidden_size))
             self._add("state", 0, self._in_a_row(h), 0, other=self._in_a_row(c), item=number)
