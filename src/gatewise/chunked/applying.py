@@ -22,6 +22,7 @@ from gatewise.insight.saturation import GATES
 from gatewise.layers import LSTM
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
+from gatewise.network.graph_network import GraphNetwork
 from gatewise.records.keep import DIRECTIONS
 from gatewise.records.labelled_arrays import coordinates
 from gatewise.records.times import TimeRules, TimeStep
@@ -30,7 +31,7 @@ from gatewise.showing import counted
 
 
 def apply(
-    model: LSTM | Network,
+    model: LSTM | Network | GraphNetwork,
     data: Any,
     *,
     keep: str | Sequence[str] | None = None,
@@ -39,6 +40,7 @@ def apply(
     layer: int | Sequence[int] = -1,
     direction: str | None = None,
     output: bool = True,
+    lstm: str | None = None,
     ask: str | None = None,
     lengths: Any = None,
     mask: Any = None,
@@ -59,7 +61,7 @@ def apply(
 
     Parameters
     ----------
-    model : LSTM or Network
+    model : LSTM, Network or GraphNetwork
     data : xarray.DataArray, or path of a zarr store
         With the dimensions ``time`` and ``feature``, in any order; all others, with any names, count sequences. For a
         network with an embedding it holds tokens, without ``feature``. In chunks, all times of a sequence are in one.
@@ -75,7 +77,9 @@ def apply(
         Which direction's. By default two of them make a dimension ``direction``.
     output : bool
         Whether the model's output is in the result, as ``y``. Of a plain LSTM it is the hidden state of the last layer
-        once more.
+        once more. If a `GraphNetwork` has several outputs, each is ``y_`` with its name.
+    lstm : str, optional
+        The name of the LSTM of a `GraphNetwork` whose quantities are kept: the only one by default.
     ask : {"timescales", "saturation", "ceiling"}, optional
         Ask this of each sequence by itself, as `gatewise.insight` does, and return the numbers of its answers instead.
         They are NaN for a sequence with no valid step, or one whose run is not finite.
@@ -147,6 +151,10 @@ def apply(
     windows is not measured here, for that would compute them; `open_run` and ``gatewise trace`` do. An infinite number
     is refused.
 
+    A `GraphNetwork` runs sequence by sequence, whether it is causal or not, over the valid steps of each, which must be
+    one stretch. An output that it has once for a sequence has no time. Inputs of the file that are initial states are
+    zeros; it may have no other inputs without steps. ``padding`` and ``engine`` stay as they are.
+
     While it is computed, a chunk takes memory for its
     data and its results, and for at most 2^23 numbers more, or what one sequence needs.
 
@@ -169,7 +177,7 @@ def apply(
         raise OptionError("key chooses a variable of a store, but the data are not the path of a store")
     if sort_time and (lengths is not None or mask is not None):
         raise OptionError("sort_time does not go with lengths or a mask, whose steps would keep their order")
-    inputs = LabelledInput.of(model, data, dims)
+    inputs = LabelledInput.of(model, data, dims, lstm)
     rules = TimeRules(sort=sort_time, step=TimeStep.of(inputs.model.time_step))
     inputs, notes = inputs.in_time_order(source, rules)
     if inputs.model.windows is None or continuous:
@@ -189,6 +197,8 @@ def apply(
         selection = SequenceQuestion.of(ask, cells, options, final=inputs.model.reads == "last")
         if not KINDS[ask].of_a_cell and (layer != -1 or direction is not None):
             raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
+    if padding != PADDINGS[0] and isinstance(model, GraphNetwork):
+        raise OptionError("padding='framework' goes with an LSTM or a Network: a graph runs over the valid steps alone")
     trial = inputs.trial(selection, engine)
     warn_of_data(inputs.unit_notes(source))
     inputs = inputs.with_attributes(attributes, trial.labels.features).select_features(trial.labels.features)
@@ -197,7 +207,7 @@ def apply(
     task = _chunk_task(selection, trial, engine, inputs, names, inputs.evaluation(state, continuous))
     variables = _apply_in_chunks(task, inputs, [(inputs.data, inputs.core), *validity, *states])
     result = _result_dataset(variables, task, trial, inputs)
-    result = describe_variables(result, data, selection, trial.labels, of_network=isinstance(model, Network))
+    result = describe_variables(result, data, selection, trial.labels, of_network=not isinstance(model, LSTM))
     return result.drop_encoding().assign_attrs(provenance(model, call))
 
 

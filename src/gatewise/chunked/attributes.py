@@ -11,6 +11,7 @@ from typing import Any
 from gatewise.chunked.questions import LONG_NAMES, Selection, SequenceQuestion
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.network.graph_network import GraphNetwork
 from gatewise.records.labelled_arrays import TIME, output_attributes, quantity_attributes
 from gatewise.records.labels import Labels
 
@@ -23,7 +24,7 @@ def gatewise_version() -> str:
     return str(sys.modules["gatewise"].__version__)
 
 
-def provenance(model: LSTM | Network, call: str) -> dict[str, str | int]:
+def provenance(model: LSTM | Network | GraphNetwork, call: str) -> dict[str, str | int]:
     """Return the attributes of a result: how it was made, by which version, and from which file's model."""
     source = {} if model.provenance is None else model.provenance.attributes()
     software = f"gatewise {gatewise_version()}"
@@ -50,7 +51,7 @@ def describe_variables(result: Any, data: Any, selection: Selection, labels: Lab
     """Return a result whose variables have units and long names, and whose coordinates have the data's attributes."""
     of_output = output_attributes(labels, of_network=of_network)
     for name, variable in result.data_vars.items():
-        variable.attrs = of_output if name == "y" else quantity_attributes(str(name))
+        variable.attrs = of_output if name == "y" or str(name).startswith("y_") else quantity_attributes(str(name))
         if isinstance(selection, SequenceQuestion) and name in LONG_NAMES:
             units = {} if selection.name == "ceiling" else {"units": "1"}
             variable.attrs = {**of_output, **units, "long_name": LONG_NAMES[str(name)]}

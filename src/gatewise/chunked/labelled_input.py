@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.arrays import Mask, numbers
+from gatewise.chunked.graph_model import GraphModel
 from gatewise.chunked.questions import Selection
 from gatewise.errors import OptionError, ShapeError, importing, shown
 from gatewise.interop.containers.zarr_stores import open_variable
@@ -18,6 +19,8 @@ from gatewise.layers import LSTM
 from gatewise.layers.arguments import is_nested, nesting
 from gatewise.layers.stack import States
 from gatewise.network import Network, Run, Windows
+from gatewise.network.graph_network import GraphNetwork
+from gatewise.network.step_graph import step_graph
 from gatewise.opening.columns import AttributeTable, column_names
 from gatewise.records.named_numbers import feature_names, features_by_name, is_table, measures_along, unit_notes
 from gatewise.records.times import RawTimes, TimeRules, check_times, time_breaks
@@ -38,10 +41,12 @@ class LabelledInput:
     lags: tuple[tuple[int, int], ...] = ()  # of each feature that is made of these data: `Windows.sources`
 
     @classmethod
-    def of(cls, model: object, data: object, dims: Mapping[str, str] | None) -> LabelledInput:
+    def of(cls, model: object, data: object, dims: Mapping[str, str] | None, lstm: str | None = None) -> LabelledInput:
         """Return a `DataArray` as the input of a model, its dimensions and numbers checked."""
-        if not isinstance(model, (LSTM, Network)):
-            raise OptionError(f"the model must be an LSTM or a Network, not {type(model).__name__}")
+        if not isinstance(model, (LSTM, Network, GraphNetwork)):
+            raise OptionError(f"the model must be an LSTM, a Network or a GraphNetwork, not {type(model).__name__}")
+        if lstm is not None and not isinstance(model, GraphNetwork):
+            raise OptionError("lstm names one of the LSTMs of a GraphNetwork")
         if not isinstance(data, xarray().DataArray):
             raise OptionError(
                 f"the data must be an xarray.DataArray, not {type(data).__name__}; of a Dataset with a variable for"
@@ -51,8 +56,9 @@ class LabelledInput:
         if not isinstance(dims or {}, Mapping) or not set(dims or {}) <= set(DIMS):
             raise OptionError(f"dims must map {' and '.join(DIMS)} to dimensions of the data, not be {dims!r}")
         names |= dims or {}
-        network = model if isinstance(model, Network) else Network(model)
-        tokens = network.embedding is not None
+        network = GraphModel(model, lstm) if isinstance(model, GraphNetwork) else model
+        network = network if isinstance(network, Network) else Network(network)
+        tokens = network.has_tokens if isinstance(network, GraphModel) else network.embedding is not None
         required = [names["time"]] if tokens else [names["time"], names["feature"]]
         for name in required:
             if name not in data.dims:
@@ -63,6 +69,8 @@ class LabelledInput:
         if data.dtype.kind not in ("iu" if tokens else "fiub"):
             content = "tokens, which are integers" if tokens else "real numbers"
             raise OptionError(f"the data must hold {content}, not {data.dtype}")
+        if isinstance(model, GraphNetwork) and len(data.chunksizes.get(names["time"], ())) > 1:
+            step_graph(model.graph)  # which names the node that needs all steps at once
         for name in required:
             require_whole("the data", data, name)
         return cls(data, network, names["time"], None if tokens else names["feature"])
@@ -127,10 +135,14 @@ class LabelledInput:
     @property
     def by_itself(self) -> bool:
         """Whether something before the LSTM mixes the sequences of a batch, in their last bits."""
+        if isinstance(self.model, GraphModel):
+            return True
         return not all(layer.row_by_row for branch in self.model.branches for layer in branch.layers)
 
     def trial(self, selection: Selection, engine: str) -> Run:
         """Return a run of one step, which shows the variables of the labelled result, or fails as the whole would."""
+        if isinstance(self.model, GraphModel):
+            return self.model.example_run(engine, selection.options)
         value = 1 if self.model.masked == 0 else 0
         if self.feature is None:
             return self.model.trace(np.full((1, 1), value), engine=engine, **selection.options)

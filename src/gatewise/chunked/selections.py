@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.arrays import Array, Mask
+from gatewise.chunked.graph_model import GraphModelRun
 from gatewise.network import Run
 from gatewise.records.trace import Trace
 
@@ -83,8 +84,8 @@ class QuantitySelection:
                 array = _valid_numbers(cell.quantity(name), kept_valid)
                 yield VariablePart(name, place, True, ("projected" if projected else "unit",), array)
         if self.output:
-            part = _output_part(run, every)
-            yield part._replace(array=_valid_numbers(part.array, kept_valid)) if part.timed else part
+            for part in _output_parts(run, every):
+                yield part._replace(array=_valid_numbers(part.array, kept_valid)) if part.timed else part
 
 
 def _valid_numbers(array: Array, valid: Mask | None) -> Array:
@@ -92,6 +93,16 @@ def _valid_numbers(array: Array, valid: Mask | None) -> Array:
     if valid is None or valid.all():
         return array
     return np.where(valid.reshape(*valid.shape, *[1] * (array.ndim - 2)), array, np.nan)
+
+
+def _output_parts(run: Run, every: int) -> Iterator[VariablePart]:
+    """Yield the outputs of a model's run: ``y``, or of a graph that has several, ``y_`` and the name of each."""
+    if not isinstance(run, GraphModelRun) or len(run.outputs) == 1:
+        yield _output_part(run, every)
+        return
+    for name, y in run.outputs.items():
+        timed = y.ndim == 3
+        yield VariablePart(f"y_{name}", (), timed, (f"output_{name}",), y[::every] if timed else y)
 
 
 def _output_part(run: Run, every: int) -> VariablePart:

@@ -17,7 +17,9 @@ from gatewise.errors import CapacityError, FileError
 from gatewise.interop.provenance import CHANGED, ReadFile
 from gatewise.layers import LSTM
 from gatewise.network import Network
+from gatewise.network.graph_network import GraphNetwork
 from gatewise.opening.costs import bytes_kept
+from gatewise.opening.graph_runs import graph_network_of
 from gatewise.opening.models import OpenedModel
 from gatewise.opening.states import file_state, initial_state, read_state_arrays, without_batch
 from gatewise.records.keep import Keep
@@ -26,15 +28,20 @@ CHUNK = 2**27  # bytes of what a chunk keeps, about
 SHARE = 4  # chunks for each worker at least, so that none has nothing left to do for long
 
 
-def model_for(opened: OpenedModel, dims: dict[str, str]) -> LSTM | Network:
-    """Return the file's network as the model for a store's data, or the LSTM if that has an embedding and they rows."""
+def model_for(opened: OpenedModel, dims: dict[str, str], *, lstm_only: bool = False) -> LSTM | Network | GraphNetwork:
+    """Return the file's network as the model for a store's data, or the LSTM if that has an embedding and they rows.
+
+    A file that only a graph describes is run as that, unless the data are the input of its LSTM: `lstm_only`.
+    """
     network = opened.network
+    if network is None and not lstm_only and (graph := graph_network_of(opened.contents)) is not None:
+        return graph
     return opened.lstm if network is None or (network.embedding is not None and "feature" in dims) else network
 
 
-def state_for(opened: OpenedModel, model: LSTM | Network, path: Path | None) -> Any:
+def state_for(opened: OpenedModel, model: LSTM | Network | GraphNetwork, path: Path | None) -> Any:
     """Return the initial state of every sequence of a store, of a file or the model's; None for the model's own."""
-    if path is None and isinstance(model, Network):
+    if path is None and not isinstance(model, LSTM):
         return None
     start = file_state(opened.found, 1) if path is None else initial_state(opened.lstm, read_state_arrays(path), 1)
     return None if start is None else without_batch(start)

@@ -20,7 +20,6 @@ from gatewise.errors import DataWarning, OptionError
 from gatewise.files.storage import nonempty
 from gatewise.interop.containers.zarr_stores import features_note, open_variable, require_packages
 from gatewise.interop.provenance import ReadFile
-from gatewise.layers import LSTM
 from gatewise.network import Network
 from gatewise.opening.basins import open_basins
 from gatewise.opening.columns import AttributeTable, column_names
@@ -153,9 +152,11 @@ class StoreTrace:
         from gatewise.chunked.computing import write
         from gatewise.chunked.labelled_input import in_chunks
         from gatewise.chunked.window_task import NOT_WHOLE
+        from gatewise.network.graph_network import GraphNetwork
 
         opened, options, keep, target, dims = self.opened, self.options, self.keep, self.target, source.dims
-        model, layers = store_plan.model_for(opened, dims), self.store.layers or [-1]
+        model = store_plan.model_for(opened, dims, lstm_only=options.input_of == "lstm")
+        layers, is_graph = self.store.layers or [-1], isinstance(model, GraphNetwork)
         sizes = partial.chunks or store_plan.chunk_sizes(source.data, dims, opened.lstm, keep, threads)
         data = in_chunks(source.data, dims.values(), sizes)
         chunks = prod(map(len, data.chunks))
@@ -163,6 +164,7 @@ class StoreTrace:
             "keep": None if keep.everything else keep.quantities,
             "units": keep.units,
             "every": keep.every,
+            "lstm": opened.found.name if isinstance(model, GraphNetwork) and len(model.lstms) > 1 else None,
             "layer": layers if len(layers) > 1 else layers[0],
             "lengths": None if options.lengths is None else np.array(options.lengths),
             "mask": source.present,
@@ -174,14 +176,14 @@ class StoreTrace:
         }
         with warnings.catch_warnings(action="ignore", category=DataWarning):  # which the notes of the source repeat
             result = apply(model, data, **arguments).assign_attrs(history=COMMAND.get())
-        print_notes([*opened.notes, *source.notes])
+        print_notes([*(() if is_graph else opened.notes), *source.notes])
         steps, sequences = data.sizes[dims["time"]], store_plan.num_sequences(data, dims)
         size = sum(variable.nbytes for variable in result.values())
         rest = (chunks - len(partial.done) if partial.resumed else chunks) / max(chunks, 1)
         store_plan.require_room(target, int(size * rest))
         extent = f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} in {counted(chunks, 'chunk')}"
         work = f"this keeps {in_bytes(size)} of {extent}, which are written to {target} as the run goes"
-        windows = None if isinstance(model, LSTM) or options.continuous else model.windows
+        windows = model.windows if isinstance(model, Network) and not options.continuous else None
         if windows is not None:
             print_notes([f"each step is the last one of a window of {counted(windows.steps, 'step')}, from zeros"])
         length = 1 if windows is None else windows.steps  # of the run of each step

@@ -96,9 +96,11 @@ def trace(
     keeping = Keep(QUANTITIES if keep is None else tuple(part.strip() for part in keep.split(",")), units, every)
     if is_store(output):
         alone = "a trace that is not written to a .zarr store"
-        others = {name: getattr(options, name) for name in ("basin", "input_of", "frames")}
+        others = {name: getattr(options, name) for name in ("basin", "frames")}
         refuse(alone, others | {"at": at}, "belongs to")
         contents, layers = inspect_file(file, settings), (options.embedding, options.head, options.reads)
+        if not contents.is_only_a_graph:
+            refuse(alone, {"input_of": options.input_of}, "belongs to")
         named = chosen_network(contents, name, *layers, strict=options.strict)
         refuse(f"{output} without --head", {"reads": options.reads if named is None else None})
         opened = opened_model(contents, contents.pick(name, strict=options.strict), named)
