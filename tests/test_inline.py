@@ -6,6 +6,7 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import unescape
 from importlib import import_module
 
 import cases
@@ -250,3 +251,15 @@ def test_every_line_of_the_table_names_a_function():
     for place in showing.INLINE.values():
         module, _, function = place.partition(":")
         assert callable(getattr(import_module(module), function))
+
+
+def test_an_opened_run_shows_its_notes_and_its_trace(tmp_path):
+    network = gw.Network(gw.LSTM(2, 3, rng=0), head=gw.Linear(np.ones((1, 3), np.float32)))
+    gw.save(network, tmp_path / "m.safetensors")
+    run = gw.open_run(tmp_path / "m.safetensors", np.ones((5, 2)))
+    html = run._repr_html_()
+    assert "<strong>OpenedRun</strong> of lstm, with the trace of its network." in html
+    assert f"{run.interpretation[1:]}." in unescape(html)
+    assert run.trace._repr_html_() in html
+    assert "the trace of its LSTM" in replace(run, trace=run.trace.lstm)._repr_html_()
+    assert "<script" not in replace(run, name=HOSTILE, notes=(HOSTILE,))._repr_html_()

@@ -41,6 +41,7 @@ INLINE = {  # of a record or what it derives from
     "Marking": "gatewise.grading.report:fragment",
     "Network": "gatewise.plot.inline:network_html",
     "NetworkTrace": "gatewise.plot.inline:network_trace_html",
+    "OpenedRun": "gatewise.plot.inline:opened_run_html",
     "Report": "gatewise.reporting.page:fragment",
     "Table": "gatewise.plot.inline:table_html",
     "Trace": "gatewise.plot.inline:trace_html",

@@ -29,7 +29,7 @@ from gatewise.records.keep import EVERYTHING, Keep
 from gatewise.records.labels import Labels
 from gatewise.records.times import dates_of
 from gatewise.records.trace import LSTMTrace, Trace
-from gatewise.showing import counted
+from gatewise.showing import counted, inline
 
 PathLike = str | os.PathLike[str]
 RunTrace = NetworkTrace | LSTMTrace | Trace
@@ -99,6 +99,9 @@ class OpenedRun:
     def sentences(self) -> tuple[str, ...]:
         """The interpretation, and the notes."""
         return (self.interpretation, *self.notes) if self.interpretation else self.notes
+
+    def _repr_html_(self) -> str:
+        return inline(self)
 
     def window_at(self, at: Any) -> OpenedRun:
         """Return the run with the trace of another window of its series: that which ends at a step, or at a time."""

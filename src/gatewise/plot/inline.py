@@ -13,15 +13,17 @@ from gatewise.insight.answer import Answer, Table
 from gatewise.interop.contents import Contents, StoredLSTM
 from gatewise.layers import LSTM
 from gatewise.network import Linear, Network, NetworkTrace
+from gatewise.opening.runs import OpenedRun
 from gatewise.palette import PALETTE
 from gatewise.parameters import Variant
 from gatewise.plot.markup import column, numbers, paragraph, picture, record_block, strip, table, text
 from gatewise.plot.svg import svg
 from gatewise.records.trace import LSTMTrace, Trace
-from gatewise.showing import counted, pictured
+from gatewise.showing import counted, inline, pictured
 
 NUMBERS = 200_000  # of a quantity, above which only a sample of its steps is read
 MOST_ROWS, MOST_COLUMNS, MOST_CELLS, MOST_NOTES = 8, 9, 16, 12
+MOST_NOTE = 500  # characters
 MOST_PICTURE = 100_000  # characters of a picture
 ARROW = "→"
 
@@ -115,6 +117,13 @@ def _sample_quantity(trace: Trace, array: Array) -> tuple[Array, int]:
 def _quantity_label(quantity: str) -> str:
     colour = PALETTE[quantity if quantity in PALETTE else "hidden_state"].css
     return f'<span class="swatch" style="background:{colour}"></span>{text(quantity)}'
+
+
+def opened_run_html(run: OpenedRun) -> str:
+    """Return the HTML of a run with its provenance: what is known of it, and its trace."""
+    notes = [paragraph(f"{text(note[:1].upper() + note[1:], MOST_NOTE)}.", aside=True) for note in run.sentences]
+    kind = "its network" if isinstance(run.trace, NetworkTrace) else "its LSTM"
+    return record_block("OpenedRun", f"of {text(run.name)}, with the trace of {kind}.", *notes) + inline(run.trace)
 
 
 def lstm_trace_html(trace: LSTMTrace) -> str:
