@@ -40,6 +40,20 @@ def test_a_cell_state_holds_the_snow_that_the_model_was_never_given(answers):
     assert numbers["melting"] > 1.5 * numbers["bare"]
 
 
+def test_one_unit_follows_quotations_also_where_it_was_not_fitted_and_letters_do_not(answers):
+    numbers = answers["quotes"].numbers
+    assert abs(numbers["correlation"]) > 0.8
+    assert numbers["held_out"] > 0.8
+    before, after = numbers["inside"]
+    assert after > before + 0.1
+    _, data = gw.examples.quotes()
+    inside = np.cumsum([character == '"' for character in data.text]) % 2
+    letters = np.eye(data.x.max() + 1)[data.x][:, :-1]
+    half = len(letters) // 2
+    weights = np.linalg.lstsq(letters[:half], inside[:half] - inside[:half].mean(), rcond=None)[0]
+    assert abs(np.corrcoef(letters[half:] @ weights, inside[half:])[0, 1]) < 0.31
+
+
 @pytest.mark.parametrize("name", REPRODUCTIONS)
 def test_the_printed_calls_find_what_is_printed(name, answers):
     names: dict[str, object] = {"gw": gw}

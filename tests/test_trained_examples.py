@@ -41,6 +41,7 @@ ERRORS: dict[str, tuple[Callable[[Array, ExampleData], float], float]] = {  # of
     "amp": (unexplained, 0.02),
     "flipflop": (wrong_bits, 1e-9),
     "agreement": (bits, 2.2),
+    "quotes": (bits, 1.4),
 }
 
 

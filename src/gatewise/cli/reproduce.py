@@ -29,7 +29,8 @@ def reproduce(
     the calls of Python that find it, so that you can ask the same of your own model.
 
     flipflop has the fixed points of three bits (Sussillo & Barak 2013). agreement has units for the number of a distant
-    noun (Lakretz et al. 2019). river has a cell state that holds snow (Lees et al. 2022).
+    noun (Lakretz et al. 2019). river has a cell state that holds snow (Lees et al. 2022). quotes has a unit that
+    follows quotation marks (Karpathy et al. 2015).
 
     For example:
 

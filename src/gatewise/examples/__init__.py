@@ -17,6 +17,7 @@ from gatewise.examples.trained_models import (
     agreement,
     amp,
     flipflop,
+    quotes,
     river,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "latch",
     "lesson",
     "notebook",
+    "quotes",
     "reproduce",
     "river",
 ]

@@ -54,6 +54,7 @@ TRAINED = {
     "amp": _files("amp", "amp.wav", observed="_observed.csv"),
     "flipflop": _files("flipflop", "flipflop.csv", observed="_observed.csv"),
     "agreement": _files("agreement", "agreement.npy", text=".txt"),
+    "quotes": _files("quotes", "quotes.npy", text=".txt"),
 }
 
 
@@ -189,3 +190,23 @@ def agreement() -> TrainedExample:
     ('the boy near the dogs watches', (400, 36))
     """
     return _open("agreement")
+
+
+def quotes() -> TrainedExample:
+    """Return a model that predicts the next character, and 600 characters of text with quotations.
+
+    Inside quotation marks words are spelled backwards, so that the model has to remember whether a quotation is open.
+    After Karpathy et al. (2015), who found a unit that does.
+
+    Returns
+    -------
+    TrainedExample
+        A network of 40 units. Inputs are tokens, and the outputs are the scores of the next character.
+
+    Examples
+    --------
+    >>> model, data = gw.examples.quotes()
+    >>> len(data.text), model.labels.outputs[:3]
+    (600, (' ', '.', '"'))
+    """
+    return _open("quotes")
