@@ -251,14 +251,14 @@ def _quotes() -> Reproduction:
     change = effect(run, unit=unit, scale=0)
     before, after = (_bits(output.reshape(len(data.x), -1), data.x) for output in (run.output, change.run.output))
     spoken = inside[:-1] == 1
+    spoken_before, spoken_after = (float(bits[spoken].mean()) for bits in (before, after))
+    other_before, other_after = (float(bits[~spoken].mean()) for bits in (before, after))
     numbers = {
-        "unit": unit,
         "correlation": float(answer.columns["correlation"][unit]),
         "held_out": answer.held_out,
-        "inside": (float(before[spoken].mean()), float(after[spoken].mean())),
-        "outside": (float(before[~spoken].mean()), float(after[~spoken].mean())),
+        "inside": (spoken_before, spoken_after),
+        "outside": (other_before, other_after),
     }
-    (spoken_before, spoken_after), (other_before, other_after) = numbers["inside"], numbers["outside"]
     return Reproduction(
         'Karpathy, Johnson & Fei-Fei (2015), "Visualizing and Understanding Recurrent Networks"',
         "Of the units of an LSTM that predicts the next character, one is on inside quotations and off outside.",
