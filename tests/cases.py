@@ -22,6 +22,7 @@ LISTED: dict[str, dict] = {
     "input=1-forget": {"coupling": "input=1-forget"},
     "gate clip": {"gate_clip": 0.6},
     "cell clip": {"cell_clip": 0.25},
+    "output clip": {"output_clip": 0.3},
     "hard sigmoid of Keras 2": {
         name: gw.Activation("hard_sigmoid", 0.2, 0.5)
         for name in ("input_activation", "forget_activation", "output_activation")
@@ -40,6 +41,7 @@ LISTED: dict[str, dict] = {
     },
     "layer norm of the gates": {"layer_norm": "gates", "epsilon": 1e-8},
     "layer norm of Haste": {"layer_norm": "haste", "epsilon": 1e-5},
+    "layer norm of Haste, clips": {"layer_norm": "haste", "epsilon": 1e-5, "cell_clip": 0.3, "output_clip": 0.5},
     "peephole, coupling, clips": {
         "peephole": "full",
         "coupling": "forget=1-input",

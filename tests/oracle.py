@@ -164,10 +164,11 @@ def step(p, x, h, c, *, input=None, recurrent=None, zoneout_cell=None, zoneout_h
         M.c = [zoneout_cell[n] * c[n] + (1 - zoneout_cell[n]) * M.c_new[n] for n in range(hidden)]
 
     gate("o", M.c_new)
-    M.v = M.c_new
+    M.v_raw = M.c_new
     if variant.layer_norm == "haste":
         gain, bias = p.cell_norm.tolist()
-        M.v = [gain[n] * value + bias[n] for n, value in enumerate(standardized(M.c_new, variant.epsilon))]
+        M.v_raw = [gain[n] * value + bias[n] for n, value in enumerate(standardized(M.c_new, variant.epsilon))]
+    M.v = [clip(value, variant.output_clip) for value in M.v_raw]
     M.m = [M.gate["o"][n] * nonlinearity(variant.cell_activation, M.v[n]) for n in range(hidden)]
     M.r_raw = M.m
     if p.projection is not None:
@@ -209,6 +210,7 @@ def margin(p, moments) -> float:
             watch(values, [] if variant.gate_clip is None else [-variant.gate_clip, variant.gate_clip])
             watch(values, kinks(variant.activation(k)))
         watch(M.c_raw, [] if variant.cell_clip is None else [-variant.cell_clip, variant.cell_clip])
+        watch(M.v_raw, [] if variant.output_clip is None else [-variant.output_clip, variant.output_clip])
         watch(M.v, kinks(variant.cell_activation))
         watch(M.r_raw, [] if variant.projection_clip is None else [-variant.projection_clip, variant.projection_clip])
     return closest
@@ -220,6 +222,7 @@ def bites(p, moments) -> dict[str, set[bool]]:
     values = {
         "gate_clip": [value for M in moments.values() for k in M.unclipped for value in M.unclipped[k]],
         "cell_clip": [value for M in moments.values() for value in M.c_raw],
+        "output_clip": [value for M in moments.values() for value in M.v_raw],
         "projection_clip": [value for M in moments.values() for value in M.r_raw],
     }
     bounds = {name: getattr(variant, name) for name in values}

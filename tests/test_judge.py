@@ -15,6 +15,7 @@ import pytest
 import wrong_engines
 from program import exit_code
 
+import gatewise as gw
 from gatewise.diagnostics.rounding import rounding_deviations
 from gatewise.errors import OptionError
 from gatewise.judge import designs, judging, outputs, scripts, subjects
@@ -172,6 +173,31 @@ def test_every_attribute_changes_its_case_by_more_than_rounding(form):
 def test_both_readings_of_clip_differ_in_its_case():
     trial = draw(Design(frozenset({CLIP})))
     assert np.abs(reading_of_specification(trial.case)["y"] - trial.truth["y"]).max() > 0.01
+
+
+@pytest.mark.parametrize(("clip", "fault"), [("gates", ""), ("all", "clips before h, too")])
+def test_the_reader_has_either_reading_of_clip(clip, fault, here):
+    trial = draw(Design(frozenset({CLIP, BIDIRECTIONAL})))
+    arrays = dict(onnx_model.message(trial).arrays)
+    (here / "clipped.onnx").write_bytes(arrays.pop("model").tobytes())
+    expected = wrong_engines.run(onnx.load("clipped.onnx"), arrays, fault)["Y"]
+    joined, _ = gw.load("clipped.onnx", clip=clip)(arrays["X"])
+    np.testing.assert_allclose(joined, np.concatenate([expected[:, 0], expected[:, 1]], axis=-1), atol=1e-6)
+    (y, *_), _ = gw.load_network("clipped.onnx", clip=clip)(arrays["X"])
+    np.testing.assert_allclose(y, expected, atol=1e-6)
+
+
+def test_a_reader_takes_no_other_reading_of_clip(here):
+    (here / "plain.onnx").write_bytes(onnx_model.message(draw(Design())).arrays["model"].tobytes())
+    for clip in ("cell", 3.0):
+        with pytest.raises(OptionError, match="clip must be one of gates, all"):
+            gw.load("plain.onnx", clip=clip)
+
+
+def test_verify_finds_a_runtime_that_also_clips_the_input_of_h():
+    case = draw(Design(frozenset({CLIP}))).case
+    found = gw.verify(case.lstm, case.x, reading_of_specification(case)["y"])
+    assert "also clips the cell state before the output" in str(found)
 
 
 def test_leaving_out_an_attribute_moves_no_other_number():
@@ -367,7 +393,6 @@ def test_the_command_prints_faults_first_in_80_columns(here, capsys):
 
 @pytest.mark.thorough
 def test_a_model_of_ones_own_is_judged(here, capsys):
-    import gatewise as gw
     from gatewise.interop import onnx as writer
 
     for name, clip in (("plain", None), ("clipped", 0.3)):

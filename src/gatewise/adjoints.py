@@ -83,12 +83,15 @@ def step(M: Moment, dh: Array, dc: Array) -> Adjoint:
     # t = tanh(v)
     dv = dt * variant.activation("c").derivative(M.t)
 
+    # v = clip(v_raw)
+    dv = dv * _within(M.v_raw, variant.output_clip)
+
     # c = kept * c_prev + (1 - kept) * c_new
     dc_new, dc_prev = dc, np.zeros_like(dc)
     if (zoneout := dropout.zoneout_cell) is not None:
         dc_new, dc_prev = (1 - zoneout) * dc, zoneout * dc
 
-    # v = gain * standardize(c_new) + bias
+    # v_raw = gain * standardize(c_new) + bias
     if p.cell_norm is None:
         dc_new = dc_new + dv
     else:

@@ -314,13 +314,19 @@ class Moment:
     # The hidden state.
 
     @cached_property
-    def v(self) -> Array:
-        """The argument of the output's nonlinearity: the new cell state, standardised under Haste's layer norm."""
+    def v_raw(self) -> Array:
+        """The new cell state, standardised under Haste's layer norm, before it is clipped for the output."""
         if self.p.cell_norm is None:
             return self.c_new
         gain, bias = self.p.cell_norm
         v: Array = gain * standardize(self.c_new, self.epsilon) + bias
         return v
+
+    @cached_property
+    def v(self) -> Array:
+        """The argument of the output's nonlinearity."""
+        clip = self.p.variant.output_clip
+        return self.v_raw if clip is None else np.clip(self.v_raw, -clip, clip)
 
     @cached_property
     def t(self) -> Array:

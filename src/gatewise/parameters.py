@@ -53,6 +53,10 @@ class Variant:
         Bound on the gates' pre-activations (ONNX's `clip`).
     cell_clip : float, optional
         Bound on the new cell state, before the output gate and the output see it (TensorFlow's, cuDNN's clip).
+    output_clip : float, optional
+        Bound on the input of the cell state's nonlinearity. The cell state that the next step gets is not clipped.
+        With the same `gate_clip`, this is ONNX's `clip` as its specification can be read. Only the reference engine
+        supports it.
     projection_clip : float, optional
         Bound on the projected hidden state.
     input_activation, forget_activation, candidate_activation, output_activation, cell_activation : Activation or str
@@ -81,6 +85,7 @@ class Variant:
     coupling: str = _switch("none", "Couple the input and the forget gate: one is 1 minus the other.", COUPLINGS)
     gate_clip: float | None = _switch(None, "Clip the gates' pre-activations to [-value, value] (ONNX).")
     cell_clip: float | None = _switch(None, "Clip the new cell state to [-value, value] (TensorFlow, cuDNN).")
+    output_clip: float | None = _switch(None, "Clip the input of the cell state's nonlinearity to [-value, value].")
     projection_clip: float | None = _switch(None, "Clip the projected hidden state to [-value, value].")
     input_activation: Activation | str = SIGMOID
     forget_activation: Activation | str = SIGMOID

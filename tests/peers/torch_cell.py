@@ -109,7 +109,7 @@ class TorchCell:
         if self.variant.layer_norm == "haste":
             gain, bias = self.leaves["cell_norm"]
             shown = F.layer_norm(new_c, gain.shape, gain, bias, self.variant.epsilon)
-        m = o * nonlinearity(self.variant.cell_activation)(shown)
+        m = o * nonlinearity(self.variant.cell_activation)(clipped(shown, self.variant.output_clip))
         new_h = m
         if "projection" in self.leaves:
             new_h = clipped(F.linear(m, self.leaves["projection"]), self.variant.projection_clip)

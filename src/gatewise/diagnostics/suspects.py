@@ -119,7 +119,10 @@ def _mistakes_in_variant(now: Variant) -> Changes:
     for name in ("candidate_activation", "cell_activation"):
         if getattr(now, name).name != "tanh":
             yield f"the {name.replace('_', ' ')} is tanh", variant(**{name: "tanh"})
-    for clip in ("gate_clip", "cell_clip", "projection_clip"):
+    if now.gate_clip is not None and now.output_clip is None:
+        sentence = "the runtime also clips the cell state before the output's nonlinearity (output_clip)"
+        yield sentence, variant(output_clip=now.gate_clip)
+    for clip in ("gate_clip", "cell_clip", "output_clip", "projection_clip"):
         if getattr(now, clip) is not None:
             yield f"the runtime does not clip ({clip})", variant(**{clip: None})
     for coupling in COUPLINGS:

@@ -51,6 +51,8 @@ def box_of(p: Parameters, initial: Array) -> Box:
     gate, c = _gate_range(p, "o"), _cell_state_range(p, initial)
     if p.cell_norm is not None:
         c = _standardised_range(p.hidden_size, p.cell_norm[0], p.cell_norm[1])
+    if (clip := p.variant.output_clip) is not None:
+        c = Range(*(np.clip(end, -clip, clip) for end in c))
     cell = _activated_range(p.variant.activation("c"), c)
     for name, letter, bounds in (("output gate", "o", gate), ("cell state", "c", cell)):
         if not np.isfinite(bounds).all():

@@ -145,7 +145,10 @@ class DecomposedSteps:
         new_c = new_c.plus(_product(*gate["f"], c))
         if (bound := self.variant.cell_clip) is not None:
             new_c, _ = split_function(lambda part: np.clip(part, -bound, bound), new_c)
-        activated_c, alone = split_function(self.variant.activation("c"), new_c)
+        activation, most = self.variant.activation("c"), self.variant.output_clip
+        activated_c, alone = split_function(
+            activation if most is None else lambda part: activation(np.clip(part, -most, most)), new_c
+        )
         new_h = Pair(activated_c.phrase, activated_c.rest + alone).map(lambda part: part * self.output_gate[n])
         if (projection := self.projection) is not None:
             new_h = new_h.map(lambda part: part @ projection.T)

@@ -149,19 +149,23 @@ def _scores_of_cell(cell: Trace, place: int, weight: Array) -> Array:
     last = cell.moment((order[-1:], 0))
     unprojected = weight if p.projection is None else weight @ p.projection.astype(np.float64)
     factor = unprojected * last.o[0].astype(np.float64)
-    activation = p.variant.activation("c")
+    activation, bound = p.variant.activation("c"), p.variant.output_clip
+
+    def activated(states: Array) -> Array:
+        return activation(states if bound is None else np.clip(states, -bound, bound))
+
     start = cell.initial.c[0].astype(np.float64)
     states = cell.cell_state[order, 0].astype(np.float64)
     retention, writes = retention_of(cell)[order, 0], writes_of(cell)[order, 0]
     if cell.dropout.zoneout_cell is not None:  # the hidden state is computed before the cell state's zoneout
         states[-1] = last.c_new[0]
         retention[-1], writes[-1] = last.f[0], last.i[0] * last.g[0]
-    beta = activation(np.concatenate([start[None], states])) @ factor
+    beta = activated(np.concatenate([start[None], states])) @ factor
     retained = np.cumprod(np.concatenate([np.ones((1, retention.shape[1])), retention[::-1]]), axis=0)[
         ::-1
     ]  # F_t … F_T; last: 1
     accumulated = np.cumsum(np.concatenate([(start * retained[0])[None], writes * retained[1:]]), axis=0)
-    gamma = activation(accumulated) @ factor
+    gamma = activated(accumulated) @ factor
     for row, levels in zip(scores, (beta, gamma), strict=True):
         row[0] = levels[0]
         row[order + 1] = np.diff(levels)

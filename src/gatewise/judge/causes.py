@@ -242,17 +242,6 @@ class _ClipsInputFirst(Moment):
         return np.clip(first, -clip, clip) + rest
 
 
-class _ClipsCellBeforeOutput(Moment):
-    """A cell that clips the cell state before the nonlinearity h, as the sentence of ONNX's specification says."""
-
-    @cached_property
-    def v(self) -> Array:
-        """The argument of the output's nonlinearity."""
-        clip = self.p.variant.gate_clip or np.inf
-        clipped: Array = np.clip(self.c_new, -clip, clip)
-        return clipped
-
-
 class _ClipsCell(Moment):
     """A cell that clips its new cell state as well as the gates."""
 
@@ -321,7 +310,12 @@ def run_with(case: Case, kind: type[Moment]) -> Answers:
 
 def reading_of_specification(case: Case) -> Answers:
     """Return the answers if `clip` also acts on the input of h, as ONNX's specification can be read."""
-    return run_with(case, _ClipsCellBeforeOutput)
+    rows = [[_with_output_clip(cell.parameters) for cell in row] for row in case.lstm.layers]
+    return replace(case, lstm=LSTM.from_cells(rows, direction=case.lstm.directions[0])).answers()
+
+
+def _with_output_clip(p: Parameters) -> LSTMCell:
+    return LSTMCell.from_parameters(_with_variant(p, {"output_clip": p.variant.gate_clip}))
 
 
 def _forgetting(case: Case, lost: tuple[bool, bool]) -> Answers:

@@ -15,6 +15,7 @@ from gatewise.render.layout import write_words
 from gatewise.render.notebook import function_names, setup, wrapped
 from gatewise.symbolic import heads
 from gatewise.symbolic.formula import (
+    C_CLIP,
     C_NEW,
     C_NORM,
     C_PREV,
@@ -199,6 +200,7 @@ _NAMED: Mapping[Symbol, str] = {
     C_RAW: "cell state before its clip",
     C_NEW: "cell state before zoneout",
     C_NORM: "normalised cell state",
+    C_CLIP: "clipped cell state for the output",
     H: "hidden state",
     H_RAW: "hidden state before its clip",
     H_NEW: "hidden state before zoneout",

@@ -341,6 +341,7 @@ class _Picture:
         # From the top: the cell states, the line between them, what comes out of it, the gates, the bus, what goes in.
         self.line = HEAD_HEIGHT + height_of(self.strips["c"]) + 14
         pills = [self.variant.activation("c").name]
+        pills = ["clip", *pills] if self.variant.output_clip is not None else pills
         self.pills = ["layer norm", *pills] if self.variant.layer_norm == "haste" else pills
         self.product = self.line + 28 + 24 * len(self.pills)
         self.top = self.product + 26

@@ -22,6 +22,7 @@ from gatewise.render.writing import (
 )
 from gatewise.symbolic import formula as tree
 from gatewise.symbolic.formula import (
+    C_CLIP,
     C_NEW,
     C_NORM,
     C_PREV,
@@ -50,7 +51,7 @@ _SYMBOLS_BY_HUE = {
     "forget_gate": (F,),
     "candidate": (G,),
     "output_gate": (O,),
-    "cell_state": (C, C_PREV, C_RAW, C_NEW, C_NORM),
+    "cell_state": (C, C_PREV, C_RAW, C_NEW, C_NORM, C_CLIP),
     "hidden_state": (H, H_PREV, H_RAW, H_NEW),
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from gatewise.gates import PEEPHOLES
 from gatewise.symbolic.formula import (
     ALL_GATES,
+    C_CLIP,
     C_NORM,
     C_PREV,
     COLUMNS,
@@ -146,6 +147,9 @@ def _standardised(
 def _cell_state(form: Form) -> Iterator[Assignment]:
     variant, cell = form.variant, form.cell
     through: Formula = times(d(form.produced), O, slope(variant.activation("c"), _output(form)))
+    if variant.output_clip is not None:
+        yield Assignment(d(C_CLIP), through)
+        through = times(d(C_CLIP), _within(form.unclipped_output_cell, variant.output_clip))
     if form.haste:
         yield Assignment(d(C_NORM), through)
         share = d(Symbol("c_seen"))

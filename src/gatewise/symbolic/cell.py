@@ -241,6 +241,8 @@ def _of_moment(M: Moment, symbol: Symbol) -> Any:
         case "c":
             return M.c_new if M.dropout.zoneout_cell is None else M.c
         case "c_norm":
+            return M.v_raw
+        case "c_clip":
             return M.v
         case "h_raw":
             return M.r_raw

@@ -319,6 +319,7 @@ K_H, K_C = Symbol("k", "h"), Symbol("k", "c")  # what zoneout keeps
 MASKS = {"recurrent": D_H, "input": D_X, "zoneout_cell": K_C, "zoneout_hidden": K_H}  # by `DropoutMasks`' names
 I, F, G, O, C, H = (Symbol(letter) for letter in "ifgoch")
 C_RAW, C_NEW, C_NORM = Symbol("c_raw"), Symbol("c_new"), Symbol("c_norm")  # before its clip, zoneout; normalised
+C_CLIP = Symbol("c_clip")  # clipped for the output alone
 OF_EDITS = ("scale", "low", "high", "set")  # of a gate or a state: what edits do to it
 COMPUTED = "computed"  # below a gate or a state: as its equation gives it, before an edit
 M, R, H_RAW, H_NEW = Symbol("m"), Symbol("R"), Symbol("h_raw"), Symbol("h_new")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gatewise.gates import PEEPHOLES
 from gatewise.symbolic.formula import (
     ALL_GATES,
+    C_CLIP,
     C_NORM,
     C_PREV,
     COLUMNS,
@@ -195,6 +196,8 @@ def _hidden_state(form: Form) -> Iterator[Assignment]:
         yield from _moments(form.cell, name)
         normed = times(Symbol("γ", "c"), standardised(form, form.cell, name))
         yield Assignment(C_NORM, add(normed, Symbol("β", "c")))
+    if variant.output_clip is not None:
+        yield Assignment(C_CLIP, _clip(form.unclipped_output_cell, variant.output_clip))
     axes = (form.hidden,)
     yield Assignment(form.produced, times(O, apply(variant.activation("c"), form.output_cell)))
     if form.projected:

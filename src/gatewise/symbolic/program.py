@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, partial
 
 from gatewise.parameters import Variant
 from gatewise.symbolic.formula import (
+    C_CLIP,
     C_NEW,
     C_NORM,
     C_RAW,
@@ -171,6 +172,11 @@ class Form:
     @property
     def output_cell(self) -> Symbol:
         """The new cell state as the output's nonlinearity meets it."""
+        return self.unclipped_output_cell if self.variant.output_clip is None else C_CLIP
+
+    @property
+    def unclipped_output_cell(self) -> Symbol:
+        """The new cell state for the output's nonlinearity, before any clip."""
         return C_NORM if self.haste else self.cell
 
     @property

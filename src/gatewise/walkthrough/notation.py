@@ -34,7 +34,7 @@ NOTATION_FIELDS: dict[str, dict[str, Any]] = {
         "source": 'Christopher Olah, "Understanding LSTM Networks", 2015',
         "symbols": _state_symbols(_T, _BEFORE)
         | {("c", ""): ("C", "t"), ("c_prev", ""): ("C", "t-1"), ("g", ""): ("C̃", "t")},
-        "bases": {"c_new": "C_new", "c_raw": "C_raw", "c_norm": "C_norm", "c_next": "C_next"},
+        "bases": {"c_new": "C_new", "c_raw": "C_raw", "c_norm": "C_norm", "c_clip": "C_clip", "c_next": "C_next"},
         "letters": {"g": "C", "c": "C"},
         "inline": True,
     },

@@ -60,7 +60,7 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
     """Return the LSTMs and the other layers in an ONNX file; see `gatewise.interop.inspect`.
 
     `omitted` may give arrays of the model's inputs by their names, where W, R, B, P or the initial state are inputs of
-    the graph.
+    the graph, and `clip` as `read` takes it.
     """
     source = Path(path)
     budget = Budget.of(source)
@@ -75,7 +75,9 @@ def _graph(source: Path, given: Mapping[str, Any]) -> Graph:
     return read_graph(source, given)
 
 
-def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike) -> LSTM:
+def read(
+    source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = None, **omitted: npt.ArrayLike | str
+) -> LSTM:
     """Return an LSTM of an ONNX file, or of a model in memory.
 
     Parameters
@@ -84,7 +86,9 @@ def read(source: str | os.PathLike[str] | onnx.ModelProto, name: str | None = No
     name : str, optional
         The name of the LSTM, if there are several.
     **omitted : array
-        Arrays of the model's inputs by their names, where weights are inputs of the graph.
+        Arrays of the model's inputs by their names, where weights are inputs of the graph. Also ``clip``: what the
+        attribute of that name bounds. With ``"gates"``, the default, these are the gates' pre-activations, as in
+        onnxruntime. With ``"all"``, it is also the input of the nonlinearity h, as the specification can be read.
 
     Raises
     ------

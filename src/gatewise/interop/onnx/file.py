@@ -39,7 +39,8 @@ class OnnxFile:
     """The model of a file, which all its graphs share.
 
     Tensors outside the file at `path` must be in its folder. `omitted` has values of the model's inputs by name;
-    `kept_out` the long arrays that are not in the model, but in the bytes of its file.
+    `kept_out` the long arrays that are not in the model, but in the bytes of its file. `clip` is what the attribute of
+    that name bounds: `gates`, the pre-activations alone; `all`, also the input of the nonlinearity h.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class OnnxFile:
         omitted: Mapping[str, AnyArray],
         budget: Budget,
         kept_out: Sequence[memoryview] = (),
+        clip: str = "gates",
     ) -> None:
         self.onnx: Any = packages.import_onnx()
-        self.model, self.omitted, self.budget = model, omitted, budget
+        self.model, self.omitted, self.budget, self.clip = model, omitted, budget, clip
         self.folder = None if path is None else Path(os.path.abspath(path)).parent
         self._functions = {(proto.domain, proto.name, proto.overload): proto for proto in model.functions}
         versions = [opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")]

@@ -8,11 +8,10 @@ from typing import Any
 
 from gatewise.errors import FileError, GatewiseError, OptionError, ShapeError, shown
 from gatewise.files.budget import Budget, HostileFileError
-from gatewise.interop.contents import check_options
 from gatewise.interop.onnx.attributes import Attributes, DamagedTensor, NotConstant
 from gatewise.interop.onnx.file import OnnxFile, tensors_of
 from gatewise.interop.onnx.parsing import parse_without_arrays
-from gatewise.interop.onnx.reading import input_array
+from gatewise.interop.onnx.reading import split_options
 from gatewise.interop.onnx.scopes import DEEPEST, label_of
 from gatewise.interop.onnx.table import FileNode, read_node
 from gatewise.interop.refusals import reading
@@ -28,10 +27,8 @@ def read_graph(source: Path, provided: Mapping[str, Any]) -> Graph:
     budget = Budget.of(source)
     model, kept_out = parse_without_arrays(source, budget)
     with reading(str(source), GatewiseError):
-        names = tuple(proto.name for proto in model.graph.input)
-        check_options(str(source), provided, names)
-        arrays = {name: input_array(name, array) for name, array in provided.items()}
-        return graph_of_model(OnnxFile(model, source, arrays, budget, kept_out))
+        arrays, clip = split_options(str(source), provided, [proto.name for proto in model.graph.input])
+        return graph_of_model(OnnxFile(model, source, arrays, budget, kept_out, clip))
 
 
 def graph_of_model(file: OnnxFile) -> Graph:

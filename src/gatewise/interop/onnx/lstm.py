@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -89,6 +90,8 @@ def lstm_of(node: NodeOfLSTM, notes: list[str], merge: str = "concat") -> tuple[
     if attributes.get("hidden_size", "i", hidden) != hidden:
         raise NotConstant(f"its hidden_size is {attributes.get('hidden_size', 'i')}; its R is for {hidden} units")
     variants = _direction_variants(attributes, len(directions), "P" in arrays, notes)
+    if node.file.clip == "all":
+        variants = [replace(variant, output_clip=variant.gate_clip) for variant in variants]
     cells = [_direction_parameters(arrays, position, hidden, variant) for position, variant in enumerate(variants)]
     layout = attributes.get("layout", "i", 0)
     if layout not in (0, 1):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatewise import gates as gate_names
-from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, shown
+from gatewise.errors import CapacityError, FileError, GatewiseError, OptionError, one_of, shown
 from gatewise.files.budget import Budget
 from gatewise.interop.contents import Contents, Refused, StoredLSTM, check_options, with_distinct_names
 from gatewise.interop.graphs import BATCH_FIRST
@@ -35,6 +35,7 @@ from gatewise.interop.refusals import reading
 
 PRODUCER = "gatewise"
 GATES = (*gate_names.NAMES, "cell_state", "hidden_state")  # with which outputs of gatewise's begin beside Y
+CLIPS = ("gates", "all")
 STEPS = 200  # of work that one LSTM takes, besides its numbers
 
 
@@ -50,13 +51,12 @@ def read_model(
     """Return the contents of an ONNX model, and its LSTMs' nodes; with `single`, stacked ones are not combined."""
     path = "the model" if source is None else str(source)
     tensors = {proto.name for proto in model.graph.initializer}
-    names = [proto.name for proto in model.graph.input]
-    check_options(path, omitted, tuple(sorted(names, key=lambda name: name in tensors)))
+    names = sorted((proto.name for proto in model.graph.input), key=lambda name: name in tensors)
+    arrays, clip = split_options(path, omitted, names)
     outputs = dict.fromkeys(proto.name for proto in model.graph.output)
     gates = [name for name in outputs if model.producer_name == PRODUCER and name.startswith(GATES)]
     outputs = dict.fromkeys(name for name in outputs if name not in gates)
-    arrays = {name: input_array(name, array) for name, array in omitted.items()}
-    file = OnnxFile(model, source, arrays, budget, kept_out)
+    file = OnnxFile(model, source, arrays, budget, kept_out, clip)
 
     def on_demand(make: Callable[[], Iterable[Item]], *left_out: Callable[[], Iterable[Item]]) -> OnDemand[Item]:
         def checked(make: Callable[[], Iterable[Item]]) -> list[Item]:
@@ -102,6 +102,16 @@ def read_model(
         outputs=tuple(outputs)[: 1 if model.producer_name == PRODUCER else None],  # its others are gates and states
     )
     return contents, [*lstms.of_nodes]
+
+
+def split_options(path: str, options: Mapping[str, Any], names: Sequence[str]) -> tuple[dict[str, AnyArray], str]:
+    """Return the arrays of a model's inputs among a reader's options, and what the attribute clip bounds."""
+    clip = options.get("clip", "gates")
+    if "clip" not in names or isinstance(clip, str):
+        one_of("clip", clip, CLIPS)
+        options = {name: value for name, value in options.items() if name != "clip"}
+    check_options(path, options, (*names, "clip"))
+    return {name: input_array(name, array) for name, array in options.items()}, clip
 
 
 def _named_nodes(
