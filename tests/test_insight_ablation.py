@@ -294,7 +294,7 @@ def test_an_output_that_nothing_changes_names_no_unit():
 
 NETWORK = rain_gauge()[0]
 REFUSED = {
-    "model": (lambda: ablation(NETWORK.lstm.trace(RAIN), RAIN, mean_of), ("takes no input",)),
+    "model": (lambda: ablation(NETWORK.lstm.trace(RAIN), RAIN, mean_of), ("already has its input",)),
     "metric": (lambda: ablation(NETWORK, RAIN, "loss"), ("'loss'", "error", "accuracy")),
     "no number": (lambda: ablation(NETWORK, RAIN, lambda y: y), ("must return a number", "ndarray")),
     "infinity": (lambda: ablation(NETWORK, RAIN, lambda y: np.inf), ("it is inf",)),
@@ -306,12 +306,12 @@ REFUSED = {
     "shape": (lambda: ablation(NETWORK, RAIN, observed=np.ones(6)), ("observed has shape (6,)", "(6, 2, 1)")),
     "nothing observed": (lambda: ablation(NETWORK, RAIN, observed=np.full((6, 2), np.nan)), ("observed",)),
     "infinite": (lambda: ablation(NETWORK, RAIN, observed=np.full((6, 2), np.inf)), ("infinite",)),
-    "observed": (lambda: ablation(NETWORK, RAIN, mean_of, observed=RAIN), ("not with a function",)),
+    "observed": (lambda: ablation(NETWORK, RAIN, mean_of, observed=RAIN), ("With a function as metric",)),
     "accuracy": (lambda: ablation(NETWORK, RAIN, "accuracy"), ("an output for each class",)),
     "classes": (lambda: ablation(*MODELS["head"][:2], observed=np.full((7, 2), 2)), ("integers from 0 to 1",)),
     "error": (lambda: ablation(*MODELS["head"][:2], "error", observed=np.ones((7, 2))), ("all 2 outputs",)),
     "most": (lambda: ablation(NETWORK, RAIN, most=0), ("most", "0")),
-    "most gates": (lambda: ablation(NETWORK, RAIN, None, "gates", most=2), ("most limits the units",)),
+    "most gates": (lambda: ablation(NETWORK, RAIN, None, "gates", most=2), ("most is a limit on units",)),
     "edited": (
         lambda: ablation(NETWORK.trace(RAIN, edit=Edit.set("candidate", 1))),
         ("an ablation needs a run without edits",),
@@ -374,5 +374,5 @@ def test_one_output_is_compared_in_its_unit_and_a_class_by_its_logit():
     assert str(gw.insight.ablation(constant, x, output=0)) == "None of 5 units changes output 0."
     with refusal("no output 'd'", by=gw.OptionError):
         gw.insight.ablation(network, x, output="d")
-    with refusal("not with a function", by=gw.OptionError):
+    with refusal("With a function as metric", by=gw.OptionError):
         gw.insight.ablation(network, x, lambda y: 0.0, output=0)

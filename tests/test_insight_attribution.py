@@ -375,7 +375,7 @@ def test_word_scores_need_states_that_add_up():
         ({"sequence": 2}, ("no sequence 2",)),
         ({"sequence": 1}, ("sequence 1", "valid step")),
         ({"method": "shap"}, ("method must be one of", "lrp")),
-        ({"method": "lrp", "points": 3}, ("points is no option of lrp", "epsilon")),
+        ({"method": "lrp", "points": 3}, ("lrp has no option points", "epsilon")),
         ({"method": "lrp", "epsilon": 0}, ("epsilon must be a positive number",)),
         ({"points": 0}, ("points must be at least 1",)),
         ({"points": 1, "rule": "riemann_left"}, ("points must be at least 2",)),
@@ -399,7 +399,7 @@ def test_a_phrase_lies_within_the_run(first, stop):
 
 def test_a_network_that_reads_final_states_has_no_step():
     net, x, run = stacked(reads="last")
-    with cases.refusal("final states", "2", by=gw.OptionError):
+    with cases.refusal("at the end", "2", by=gw.OptionError):
         insight.attribution(net.trace(x, **run), t=2)
 
 

@@ -211,7 +211,7 @@ REFUSED = {
         "multiplied",
     ),
     "a cell": (lambda: (LSTM1[0],), {}, "LSTMCell"),
-    "two heads": (lambda: (gw.Network(LSTM1), head_of(3)), {}, "has one already"),
+    "two heads": (lambda: (gw.Network(LSTM1), head_of(3)), {}, "already has its head"),
     "no head": (lambda: (LSTM1, 3), {}, "Linear"),
     "another head": (lambda: (LSTM1, head_of(4)), {}, "4 features"),
     "a negative scale": (lambda: (LSTM1,), {"scale": -1}, "scale"),

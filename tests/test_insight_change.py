@@ -150,7 +150,7 @@ def test_the_output_of_a_network_is_what_it_ends_with():
 
 PLAIN = run_of("plain")
 REFUSED = {
-    "kinds": (lambda: (PLAIN.trace(), PLAIN.lstm.trace(PLAIN.x)), {}, ("one kind", "Trace and LSTMTrace")),
+    "kinds": (lambda: (PLAIN.trace(), PLAIN.lstm.trace(PLAIN.x)), {}, ("the same kind", "Trace and LSTMTrace")),
     "no run": (lambda: (PLAIN.x, PLAIN.x), {}, ("Trace, LSTMTrace or NetworkTrace", "ndarray")),
     "steps": (lambda: (PLAIN.trace(), run_of("plain", time=2).trace()), {}, ("same shape", "3 steps", "2 steps")),
     "directions": (

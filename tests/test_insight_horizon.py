@@ -218,7 +218,7 @@ def test_what_a_horizon_cannot_be_asked_of_is_refused():
     for seed in (-1, "x"):
         with refusal("rng must be", by=gw.OptionError):
             insight.horizon(lstm, x, rng=seed)
-    with refusal("a horizon of a run takes output, lags and rng alone", by=gw.OptionError):
+    with refusal("Pass only output, lags and rng", by=gw.OptionError):
         insight.horizon(lstm.trace(x), x)
     deaf = gw.Network(lstm, head=gw.Linear(np.zeros((1, 3), np.float32), None))
     assert str(insight.horizon(deaf, RNG.normal(size=(50, 2)))).startswith("No exchanged step of the input changes")

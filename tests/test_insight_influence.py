@@ -188,7 +188,7 @@ def test_one_output_is_asked_for_by_its_number_or_name():
     assert "the influence on output wet, before the softmax, at step 5 comes" in str(named)
     with cases.refusal("output", "3", by=gw.OptionError):
         insight.influence(network.trace(np.ones((6, 2))), output=3)
-    with cases.refusal("takes no output", "0", by=gw.OptionError):
+    with cases.refusal("has no outputs to choose", "0", by=gw.OptionError):
         insight.influence(trace[0, "forward"], output=0)
 
 
@@ -315,7 +315,7 @@ def masked(**options):
         (lambda: insight.influence(gw.LSTM(2, 3, rng=0).trace(np.full((4, 2), np.nan))), ["step 0", "finite"]),
         (
             lambda: insight.influence(gw.Network(gw.LSTM(2, 3, rng=0), reads="last").trace(np.ones((4, 2))), 1),
-            ["one output", "step 1"],
+            ["at the end", "step 1"],
         ),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_long_contextual_decomposition_is_refused_until_it_is_asked_for(monkey
     monkeypatch.setattr(sys.modules["gatewise.insight.attribution"], "MANY", 20)
     trace = gw.LSTM(2, 3, rng=0).trace(np.random.default_rng(0).normal(size=(30, 2)))
     ask = {"method": "contextual_decomposition"}
-    with refusal("a run for each of 30 steps", "nearest=20", "long=True", by=gw.OptionError):
+    with refusal("needs 30 runs, one for each step", "nearest=20", "long=True", by=gw.OptionError):
         insight.attribution(trace, **ask)
     assert len(insight.attribution(trace, **ask, nearest=20).scores) == 20
     assert len(insight.attribution(trace, **ask, long=True).scores) == 30
@@ -134,7 +134,7 @@ def test_at_the_command_line_it_is_asked_for_by_an_option(monkeypatch, tmp_path,
     gw.save(gw.LSTM(2, 3, rng=0), "m.safetensors")
     np.save("x.npy", np.random.default_rng(0).normal(size=(30, 2)))
     command = ["plot", "m.safetensors", "x.npy", "--kind", "attribution", "--method", "contextual_decomposition"]
-    assert "a run for each of 30 steps" in refusal_of(capsys, *command)
+    assert "needs 30 runs, one for each step" in refusal_of(capsys, *command)
     assert exit_code([*command, "--long"]) == 0
     assert "by contextual decomposition" in capsys.readouterr().out
 

@@ -169,7 +169,7 @@ def test_steps_that_change_it_equally_are_not_named():
 def test_a_step_is_never_exchanged_for_an_equal_one_and_a_constant_input_is_refused():
     lstm = random_lstm()
     x = np.ones((6, 1, lstm.input_size))
-    with refusal("not the same at every step", by=gw.OptionError):
+    with refusal("the same at every step", by=gw.OptionError):
         insight.occlusion(lstm.trace(x))
     x[4] = 2
     found, other = insight.occlusion(lstm.trace(x)), lstm(np.where(np.arange(6)[:, None, None] == 4, 1, x))[0]
@@ -262,7 +262,7 @@ def test_what_an_occlusion_cannot_be_asked_is_refused():
     masking = gw.Network(lstm, masked=0.0)
     reading = gw.Network(lstm, embedding=np.ones((4, 3), np.float32), masked=0)
     for network, given in ((masking, x), (reading, np.array([1, 2, 3]))):
-        with refusal("marks a step of this network as masked", by=gw.OptionError):
+        with refusal("masks a step of this network", by=gw.OptionError):
             insight.occlusion(network.trace(given), baseline=0)
     with refusal("shape", by=gw.ShapeError):
         insight.occlusion(lstm.trace(x), baseline=np.zeros(5))

@@ -149,9 +149,11 @@ def ablation(
     """
     is_model = isinstance(model, (LSTM, Network))
     if not is_model and stored_run(model) is not None and (x is not None or options):
-        raise OptionError("an ablation of a run takes no input and no options: they are those of the run")
+        raise OptionError(
+            "the run already has its input and options. Leave them out, or pass the model instead of its run."
+        )
     if reserved := sorted({"edit", "keep", "units", "every", "out", "engine"} & set(options)):
-        raise OptionError(f"an ablation sets {reserved[0]} itself; edits are given as parts")
+        raise OptionError(f"an ablation sets {reserved[0]} itself. Leave it out, and pass edits as parts=.")
     source: Any = model.trace(x, **options) if isinstance(model, (LSTM, Network)) else model
     run: Any = stored_run(source)
     run.require_unedited("an ablation")
@@ -159,16 +161,16 @@ def ablation(
     require_range(run.lstm.first)
     every = dict(_edits_of(run, parts))
     if not every:
-        raise OptionError("an ablation needs at least one edit; there is none")
+        raise OptionError("there is nothing to ablate. Pass at least one edit as parts=.")
     if most is not None and parts != "units":
-        raise OptionError("most limits the units that are silenced, and no other parts")
+        raise OptionError("most is a limit on units. Leave it out, or pass parts='units'.")
     edits_by_name = _most_active(run, every, size("most", most)) if most is not None else every
     by_masks = parts == "units" and has_silencing_masks(run)
     base = run_again(run, engine="auto" if by_masks else "reference")
     raw, place = raw_outputs(run), None
     if output is not None:
         if callable(metric):
-            raise OptionError("output goes with the metrics error and accuracy, not with a function")
+            raise OptionError("output is for the metrics error and accuracy. With a function as metric, leave it out.")
         place = output_of(output, raw.names, len(raw.names))
     in_own_unit = place is not None and (raw.noun == "logit" or raw.units[place] or _says_little(run))
     if place is not None and metric is None and observed is None and in_own_unit:
@@ -186,7 +188,7 @@ def ablation(
     elif observed is None:
         chosen = Metric(lambda y: metric(y if source.batched else y.squeeze(int(y.ndim > 2))))
     else:
-        raise OptionError("observed goes with the metrics error and accuracy, not with a function")
+        raise OptionError("observed is for the metrics error and accuracy. With a function as metric, leave it out.")
     with working("ablating", len(edits_by_name)) as done:
         unedited = _finite_metric(chosen.of(base.output), "the unchanged model")
         metrics = np.empty(len(edits_by_name))

@@ -187,8 +187,8 @@ step 0.
     if blocks > MOST and not long:
         raise OptionError(
             f"attention with {blocks:,} rows takes {in_bytes(cost.memory)} and {cost.work / 1e9:,.1f} billion"
-            f" multiplications; every={-(-len(window.order) // MOST)} makes blocks of the steps, start and stop choose"
-            " some, and long=True takes all"
+            f" multiplications. Group steps with every={-(-len(window.order) // MOST)}, choose some with start and"
+            " stop, or pass long=True"
         )
     cost.require(f"the attention of {blocks:,} steps or blocks (start, stop and every make them fewer)")
     weights, initial, residual = np.zeros((blocks, blocks)), np.zeros(blocks), 0.0

@@ -230,7 +230,7 @@ def attribution(
     one_of("method", method, tuple(METHODS))
     if unknown := sorted(set(options) - set(METHODS[method].options)):
         allowed = join_names(METHODS[method].options) or "no options"
-        raise OptionError(f"{unknown[0]} is no option of {method}, which takes {allowed}")
+        raise OptionError(f"{method} has no option {unknown[0]}; it has {allowed}")
     aim = target(trace, output, t, sequence)
     if method in ("lrp", "contextual_decomposition"):  # which split a weighted sum of the LSTM's output
         aim = aim.as_weights(METHODS[method].words)
@@ -241,7 +241,7 @@ def attribution(
     if method != "gradient_input":  # the others require that each state follows from the equations
         aim.lstm.require_unedited(f"method={method!r}")
     if aim.tokens is None and vocabulary is not None:
-        raise OptionError("a vocabulary is for a network with an embedding; this run has no tokens")
+        raise OptionError("this run has no tokens. Leave out vocabulary.")
     tokens = None if aim.tokens is None else token_names(aim.tokens, vocabulary)
     return _with_sentence(METHODS[method].compute(aim, **options), aim, tokens)
 
@@ -280,8 +280,8 @@ def _decomposition_attribution(aim: Target, *, long: bool) -> Attribution:
     choices = [-1, *relevant_steps(aim)]  # the initial states first
     if len(choices) > MANY + 1 and not long:
         raise OptionError(
-            f"contextual decomposition makes a run for each of {len(choices) - 1:,} steps, so that it takes long;"
-            f" nearest={MANY} takes the steps nearest to the output, and long=True (--long) takes all"
+            f"contextual decomposition needs {len(choices) - 1:,} runs, one for each step. Choose the steps nearest to"
+            f" the output with nearest={MANY}, or take all with long=True (--long)."
         )
     parts, residual = decompose_each(aim, choices)
     scores = np.zeros(aim.lstm.num_steps)

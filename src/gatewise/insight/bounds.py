@@ -57,7 +57,9 @@ def box_of(p: Parameters, initial: Array) -> Box:
     for name, letter, bounds in (("output gate", "o", gate), ("cell state", "c", cell)):
         if not np.isfinite(bounds).all():
             activation = p.variant.activation(letter)
-            raise OptionError(f"states without a bound have no ceiling: the {name} of this cell has {activation}")
+            raise OptionError(
+                f"there is no ceiling, because the {name} of this cell has {activation}, which is not bounded"
+            )
     return Box(gate, cell)
 
 

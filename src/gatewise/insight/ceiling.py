@@ -167,7 +167,7 @@ def ceiling(
     if not np.isfinite(scaled.bounds).all():
         raise OptionError("the ceiling is not a finite number: the head's numbers are too large, or not finite")
     if model.lstm is None and sequence is not None:
-        raise OptionError("there is no sequence to choose without a run")
+        raise OptionError("a model without a run has no sequences. Leave out sequence.")
     floor, high = scaled.bounds
     answer = Ceiling(
         columns={"output": np.array(scaled.outputs), "floor": floor, "ceiling": high},

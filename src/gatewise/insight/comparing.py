@@ -60,7 +60,7 @@ def pair_cells(before: object, after: object) -> Pairs:
     """Return, for each cell of two runs to compare, its traces before and after."""
     if not isinstance(before, RunRecord) or not isinstance(after, type(before)):
         raise OptionError(
-            "two runs of one kind can be compared, Trace, LSTMTrace or NetworkTrace, not"
+            "compare two runs of the same kind, Trace, LSTMTrace or NetworkTrace, not"
             f" {type(before).__name__} and {type(after).__name__}"
         )
     cells, others = (run.stored.cells() for run in (before, after))
@@ -87,7 +87,7 @@ def _require_comparable(before: Trace, after: Trace) -> None:
         raise ShapeError(f"the two runs must have the same shape; they have {sizes[0]}, and {sizes[1]}")
     if not len(before) or not before.batch_size:
         missing = "sequences" if len(before) else "steps"
-        raise OptionError(f"two runs are compared step by step; these have no {missing}")
+        raise OptionError(f"there is nothing to compare: the runs have no {missing}")
     if (before.keep.units, before.keep.every) != (after.keep.units, after.keep.every):
         raise OptionError(f"the two runs must have kept the same units and steps, not {before.keep}, and {after.keep}")
     valid = [
@@ -96,7 +96,7 @@ def _require_comparable(before: Trace, after: Trace) -> None:
     if not np.array_equal(valid[0], valid[1]):
         raise OptionError("the two runs must have the same valid steps")
     if not _quantities(before, after):
-        raise NotKeptError("the two runs kept no gate and no state in common")
+        raise NotKeptError("the two runs kept no gate or state in common. Trace both with the same keep.")
 
 
 def _quantities(before: Trace, after: Trace) -> tuple[str, ...]:

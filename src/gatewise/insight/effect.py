@@ -145,21 +145,23 @@ and by 0.00627 at most, at step 6.
     require_range(stored.lstm.first)
     options = {name: number for name, number in (("scale", scale), ("by", by), ("value", value)) if number is not None}
     if len(options) != 1:
-        raise OptionError("effect takes one of scale, by and value: what becomes of the unit, the gate or the input")
+        raise OptionError(
+            "effect needs exactly one of scale, by and value, which says how to change the unit, gate or input"
+        )
     ((action, number),) = options.items()
     finite_number(action, number)
     first = stored.lstm.first
     steps, where = _steps_of(at, first)
     if (input is None) == (unit is None and gate is None):
-        raise OptionError("effect changes an input, or a unit or a gate: give input=, unit= or gate=")
+        raise OptionError("effect changes an input, or a unit or a gate. Pass input=, or unit= or gate=.")
     if input is not None:
         if layer is not None or direction is not None:
-            raise OptionError("layer and direction go with a unit or a gate, not with an input")
+            raise OptionError("layer and direction are for a unit or a gate. Leave them out for an input.")
         x, name = _changed_input(stored, input, action, number, steps)
         changed, subject = run_again(stored, x), f"input {name}"
     else:
         if action == "by":
-            raise OptionError("by goes with an input; scale a unit or a gate, or set it to a value")
+            raise OptionError("by is for an input. For a unit or a gate, use scale or value.")
         edits, subject = _edits(stored, unit, gate, action, number, steps, layer, direction)
         changed = run_again(stored, edit=edits)
     before = raw_outputs(stored)
@@ -179,7 +181,7 @@ def _steps_of(at: Any, first: Trace) -> tuple[Any, str]:
         several = at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]
         places = [step_place(step, len(first), times) for step in several]
     if not len(places):
-        raise OptionError("at must be one or more steps")
+        raise OptionError("at is empty. Give one step, or several.")
     if len(places) == 1:
         return places, f" {at_step(first, places[0])}"
     return places, f" at {counted(len(places), 'step')}"
@@ -188,7 +190,9 @@ def _steps_of(at: Any, first: Trace) -> tuple[Any, str]:
 def _changed_input(run: Any, name: int | str, action: str, number: float, steps: Any) -> tuple[Array, str]:
     """Return the input of a run with a feature changed, and the feature's name."""
     if run.network is not None and run.tokens is not None:
-        raise OptionError("this network reads tokens, which have no inputs to change; exchange steps with occlusion")
+        raise OptionError(
+            "this network reads tokens, so there is no input to change. Use gw.insight.occlusion instead."
+        )
     x, names = np.array(input_of(run, "an effect")), run.labels.features
     place = place_of("input", name, x.shape[-1], names)
     when = slice(None) if steps is None else steps
@@ -212,19 +216,19 @@ def _edits(
         edits = [_edit(action, name, number, None, steps, key) for key in cells]
         return tuple(edits), f"the {str(name).replace('_', ' ')}{where}"
     if len(cells) > 1:
-        raise OptionError("this run has several cells: name the unit's layer, and its direction if it has two")
+        raise OptionError("this run has several cells. Choose one with layer=, and with direction= if it has two.")
     ((key, cell),) = cells.items()
     several = [unit] if isinstance(unit, (int, np.integer, str)) else [*unit]
     places = [place_of("unit", each, cell.parameters.hidden_size, unit_names(cell)) for each in several]
     if not places:
-        raise OptionError("unit must be one or more units")
+        raise OptionError("unit is empty. Give one unit, or several.")
     which = f"unit{'s' if len(places) > 1 else ''} {join_names([unit_names(cell)[each] for each in places], 'and')}"
     if name is not None:
         return (_edit(action, name, number, places, steps, key),), f"the {name.replace('_', ' ')} of {which}{where}"
     # The output gate scales the hidden state before a projection, too.
     quantity = "output_gate" if action == "scale" else "hidden_state"
     if quantity == "hidden_state" and cell.parameters.projection is not None:
-        raise OptionError("the units of a projected cell can be scaled, not set")
+        raise OptionError("the units of a projected cell cannot be set. Use scale instead of value.")
     return (_edit(action, quantity, number, places, steps, key),), f"{which}{where}"
 
 

@@ -181,20 +181,20 @@ def _cell_and_run(cell: object, trace: object) -> tuple[Parameters, Trace | None
     elif isinstance(cell, LSTM):
         if len(cell.layers) != 1 or len(cell.layers[0]) != 1:
             count = sum(map(len, cell.layers))
-            raise OptionError(f"one cell has fixed points, such as lstm.layers[0][0]; this LSTM has {count} cells")
+            raise OptionError(f"this LSTM has {count} cells. Pass one of them, such as lstm.layers[0][0].")
         parameters = cell.layers[0][0].parameters
     elif isinstance(cell, LSTMCell):
         parameters = cell.parameters
     else:
         kind = type(cell).__name__
-        raise OptionError(f"an LSTMCell, an LSTM of one cell or a Trace has fixed points, not {kind}")
+        raise OptionError(f"fixed_points takes an LSTMCell, an LSTM of one cell or a Trace, not {kind}")
     if trace is None:
         return parameters, None
     run = of_one_cell(trace)
     ours, theirs = parameters.arrays(), run.parameters.arrays()
     same = parameters.variant == run.parameters.variant and ours.keys() == theirs.keys()
     if not same or not all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours):
-        raise OptionError("the trace is of another cell: it has other parameters")
+        raise OptionError("the trace is of another cell. Pass a trace of this one.")
     return parameters, run
 
 
@@ -212,7 +212,7 @@ def _require_finite_search(search: FixedPointSearch) -> None:
         raise OptionError("x holds NaN or infinity; a constant input must be finite")
     n = search.p.recurrent_size + search.p.hidden_size
     if not np.isfinite(search.displacement(np.zeros((1, n)))).all():
-        raise OptionError("the parameters hold NaN or infinity; a cell with fixed points has finite ones")
+        raise OptionError("the cell's weights hold NaN or infinity, so it has no fixed points")
 
 
 def _visited_states(p: Parameters, trace: Trace | None, count: int, rng: np.random.Generator) -> Array:

@@ -39,10 +39,10 @@ class GraphExchanges(Exchanges):
         network = run.network
         why = "a horizon of the output is not for this network, because"
         if network.reads != "every":
-            raise OptionError(f"{why} it has no output for each step; ask about the LSTM itself, its trace.lstm")
+            raise OptionError(f"{why} it has no output for each step. Ask about its LSTM, as trace.lstm.")
         exchanges = cls(network, run.lstm, np.asarray(run.input), run.labels.outputs)
         if RUNS * network.work > MAX_WORK:
-            raise OptionError(f"{why} {RUNS:,} runs over {run.num_steps:,} steps take too long; give it fewer steps")
+            raise OptionError(f"{why} {RUNS:,} runs over {run.num_steps:,} steps take too long. Give it fewer steps.")
         return exchanges
 
     @cached_property

@@ -218,15 +218,13 @@ class HorizonStudy:
         if not isinstance(model, (LSTM, Network)):
             run = stored_run(model)
             if x is not None or state is not None or options:
-                raise OptionError(
-                    "a horizon of a run takes output, lags and rng alone: its input and state are those of the run"
-                )
+                raise OptionError("the run already has its input and state. Pass only output, lags and rng.")
         else:
             run = stored_run(model.trace(x, state, **options))
         run.require_unedited("a horizon")
         require_range(run.lstm.first)
         if any(mask is not None for cell in run.cells().values() for mask in vars(cell.dropout).values()):
-            raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks")
+            raise OptionError("a horizon needs a run without dropout, zoneout and DropConnect masks. Run without them.")
         if run.network is not None and run.network.is_in_graph:
             from gatewise.insight.graph_exchanges import GraphExchanges  # which most runs do without
 
@@ -291,7 +289,9 @@ class HorizonStudy:
             return _answer(self.drawn, self.lags, self.swaps, self.outcome, place)
         number = output_of(output, exchanges.names, exchanges.y.shape[-1])
         if number not in exchanges.varied:
-            raise OptionError(f"output {output} is not among those that were looked at; ask gatewise.insight.horizon")
+            raise OptionError(
+                f"this horizon left out output {output}. Call gatewise.insight.horizon with output={output}."
+            )
         place = int(np.searchsorted(exchanges.varied, number))
         return _answer(self.drawn, self.lags, self.swaps, self.outcome, place)
 

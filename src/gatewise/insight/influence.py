@@ -153,7 +153,7 @@ def influence(
     if not isinstance(run, Trace):
         return _influence_on_output(run, t, sequence, share, output)
     if output is not None:
-        raise OptionError(f"the influence on the states of one cell takes no output, but it is {output!r}")
+        raise OptionError(f"a single cell has no outputs to choose. Leave out output={output!r}.")
     return _influence_on_cell(run, t, sequence, share)
 
 
@@ -179,7 +179,7 @@ def _influence_on_output(
     first, last = run.lstm.first, run.network is not None and run.network.reads == "last"
     sequence = naming.sequence_of(first, sequence)
     if last and t is not None:
-        raise OptionError(f"this network has one output, of its final state: there is no step {t!r} to choose")
+        raise OptionError(f"this network only outputs at the end, so there is no step {t!r} to choose. Leave out t.")
     step = naming.valid_step(first, t, sequence, "influence")
     single, chosen, name = _chosen_output(run.sequence(sequence).stored, output)
     if single.network.is_in_graph:
@@ -243,9 +243,7 @@ def _influence_in_graph(
     network: Any = single.network
     last, rows = network.reads == "last", np.arange(network.num_outputs)[chosen]
     if len(rows) > MAX_ROWS:
-        raise OptionError(
-            f"the network has {len(rows):,} outputs, too many for one influence: output names one of them"
-        )
+        raise OptionError(f"the network has {len(rows):,} outputs, too many to combine. Choose one with output=.")
     at: Any = (0,) if last else (step, 0)
     weights, shape = _weights(len(rows)), (*([] if last else [single.num_steps]), 1, network.num_outputs)
 

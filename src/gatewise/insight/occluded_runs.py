@@ -72,7 +72,7 @@ class OccludedRuns:
             if not np.isfinite(self.rows.astype(aim.first.parameters.dtype)).all():
                 raise OptionError(f"the baseline must hold numbers that {aim.first.parameters.dtype} can represent")
             if _is_mark(aim.network, baseline, self.rows):
-                raise OptionError("the baseline must not be what marks a step of this network as masked")
+                raise OptionError("the baseline is the value that masks a step of this network. Choose another.")
         self.looked, self.skip = looked, _skip(run, aim, output)
         if self.skip is None:
             self.aim = aim
@@ -140,7 +140,9 @@ class OccludedRuns:
     def changes(self, values: Array) -> Array:
         """Return the changes of the number, with 0 for what may be rounding."""
         if not np.isfinite(values).all():
-            raise OptionError("an occlusion needs finite outputs; where the input is exchanged, this one is not")
+            raise OptionError(
+                "an occlusion needs finite outputs, but the output is not finite once the input is exchanged"
+            )
         d = values - self.base
         return np.where(np.abs(d) > self.nothing, d, 0.0)
 
@@ -228,7 +230,7 @@ def _drawn_rows(data: Array, rng: np.random.Generator) -> tuple[Array, Array, Ar
     rows, counts = np.unique(data, axis=0, return_counts=True)
     shares = counts / len(data)
     if len(rows) < 2:
-        raise OptionError("an occlusion needs a baseline, or an input that is not the same at every step")
+        raise OptionError("the input is the same at every step, so there is nothing to exchange. Pass a baseline.")
     if len(rows) <= DRAWS:
         return rows, rows[:0], shares
     frequent = np.argsort(-counts, kind="stable")[: DRAWS // 2]

@@ -200,7 +200,9 @@ def occlusion(
         if expected <= most:
             break
     if expected > MUCH * most:
-        raise OptionError(f"an occlusion of this model takes {expected:.2g} multiplications; work must be as many")
+        raise OptionError(
+            f"an occlusion of this model takes {expected:.2g} multiplications. Raise work to at least that."
+        )
     if wide > count:
         raise OptionError(f"width must be at most {count}, the number of steps that are looked at, not {wide}")
     draws = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(size("rng", rng, least=0, most=None))

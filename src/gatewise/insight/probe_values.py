@@ -43,9 +43,11 @@ def usable_values(trace: Trace, values: npt.ArrayLike, chosen: slice) -> tuple[A
     if not usable.any():
         raise OptionError("a probe needs values; this run has none at a valid step")
     if array[usable].min() == array[usable].max():
-        raise OptionError(f"a probe needs values that differ; all of these are {array[usable][0]:g}")
+        raise OptionError(
+            f"all values are {array[usable][0]:g}, so there is nothing to probe. Pass values that differ."
+        )
     if not 0 < (variance := array[usable].var()) < np.inf:
-        raise OptionError(f"a probe needs values whose variance is a number of float64, and not {variance:g}")
+        raise OptionError(f"the variance of the values is {variance:g}, beyond float64. Rescale them.")
     return array, usable
 
 

@@ -166,11 +166,11 @@ def model_of(subject: object, head: Linear | None) -> ReadoutModel:
     """Return the readout, from the last layer to the outputs, of a model or a run; OptionError if it has no ceiling."""
     run: Any = subject.stored if isinstance(subject, RunRecord) else None
     if run is None and not isinstance(subject, (Network, LSTM)):
-        raise OptionError(f"a Network, an LSTM, or the run of one has a ceiling, not {type(subject).__name__}")
+        raise OptionError(f"ceiling takes a Network, an LSTM or a run of one, not {type(subject).__name__}")
     network = subject if isinstance(subject, Network) else None if run is None else run.network
     reads = "every" if network is None else network.reads
     if head is not None and network is not None:
-        raise OptionError("a head is for an LSTM or its trace; a network has one already")
+        raise OptionError("a network already has its head. Leave out head.")
     if head is not None and not isinstance(head, Linear):
         raise OptionError(f"the head must be a Linear, not {type(head).__name__}")
     trace: LSTMTrace | None = None if run is None else run.lstm
@@ -210,7 +210,7 @@ def _increasing_head(head: Linear | None, size: int) -> tuple[Array, Array, Acti
     weight, bias = head.weight.astype(np.float64), np.asarray(head.bias, np.float64)
     activation = head.activation
     if activation in GATED:
-        raise OptionError(f"a ceiling needs a nonlinearity that never falls, and the head's is {activation}")
+        raise OptionError(f"a ceiling needs a nonlinearity that never falls, but the head has {activation}")
     if not isinstance(activation, Activation):
         return weight, bias, None, activation == SOFTMAX
     alpha, beta = activation.alpha or 0.0, activation.beta or 0.0

@@ -29,7 +29,7 @@ def stored_run(run: object) -> Run:
     """Return the run that a question is about, with a batch axis in every quantity."""
     if not isinstance(run, Run):
         kind = type(run).__name__
-        instead = "; ask about the trace of one of its LSTMs, by its name" if hasattr(run, "lstms") else ""
+        instead = ". Ask about the trace of one of its LSTMs, by its name" if hasattr(run, "lstms") else ""
         raise OptionError(f"a question takes a Trace, LSTMTrace or NetworkTrace, not {kind}{instead}")
     return run.stored
 
@@ -44,8 +44,8 @@ def require_range(cell: Trace) -> None:
     sums = np.abs(p.input_weight.astype(np.float64)) @ most
     if sums.max(initial=0.0) > float(np.finfo(p.dtype).max) / 2:
         raise OptionError(
-            f"the input of this run has numbers as large as {most.max():.3g}, whose sums overflow {p.dtype}: is that a"
-            " fill value?"
+            f"the input has numbers as large as {most.max():.3g}, whose sums overflow {p.dtype}. If that is a fill"
+            " value, replace it before."
         )
 
 

@@ -234,7 +234,7 @@ def target(
     )
     value = float(number.of(number.hidden))
     if not np.isfinite(value):
-        raise OptionError(f"{title} is {value}, which cannot be explained")
+        raise OptionError(f"{title} is {value}, which is not finite, so there is nothing to explain")
     return replace(number, value=value, before=before or _active_lower_bound(network, output, names.outputs, value))
 
 
@@ -284,7 +284,7 @@ def _steps_of_output(lstm: LSTMTrace, t: int | str | None, sequence: int, *, fin
     if not final:
         return dict.fromkeys(lstm.directions, step), naming.at_step(lstm.first, step)
     if t is not None:
-        raise OptionError(f"this network reads the final states, so there is no step t to choose, but it is {t!r}")
+        raise OptionError(f"this network only outputs at the end, so there is no step {t!r} to choose. Leave out t.")
     return naming.final_places(lstm), "at the end"
 
 
