@@ -77,7 +77,7 @@ def test_a_live_model_in_the_place_of_a_path_is_told_where_it_is_read(framework,
     [
         ([1, 2], ["builtins.list", "a PyTorch module, a Keras model, an ONNX model"]),
         (None, ["NoneType"]),
-        (gw.LSTM(3, 2, rng=0), ["gatewise.layers.lstm.LSTM", "call its trace"]),
+        (gw.LSTM(3, 2, rng=0), ["gatewise.layers.lstm.LSTM", "Call its trace"]),
     ],
     ids=["a list", "None", "an LSTM of gatewise's"],
 )

@@ -99,7 +99,9 @@ def test_an_amp_model_is_read_with_its_learned_state(sizes, tmp_path):
 
 def test_a_word_segmenter_of_icu_is_refused_by_name(tmp_path):
     matrices = {f"mat{number}": {"v": 1, "dim": [1], "data": [0.0]} for number in range(1, 10)}
-    with pytest.raises(gw.FileError, match=r"word segmenter of ICU, which is not read: put its matrices into a Keras"):
+    with pytest.raises(
+        gw.FileError, match=r"word segmenter of ICU, which gatewise does not read. Put its matrices into a Keras"
+    ):
         contents(tmp_path / "model", matrices)
 
 
@@ -286,7 +288,7 @@ TEXTS = {
     "nothing known": (b'{"a": 1, "b": 2}', ["'a', 'b'", "RTNeural", "GuitarAmp"]),
     "an empty object": (b"{}", ["nothing", "RTNeural"]),
     "a list": (b"[1, 2, 3]", ["a list of 3"]),
-    "a description of Keras": (b'{"class_name": "Sequential", "config": {}}', ["Keras", "without its weights"]),
+    "a description of Keras": (b'{"class_name": "Sequential", "config": {}}', ["Keras", "has no weights"]),
     "half of it": (b'{"in_shape": [1,', ["not valid JSON"]),
     "two of it": (b"{} {}", ["not valid JSON"]),
     "a name twice": (b'{"weights": [], "weights": [1]}', ["'weights' twice"]),

@@ -282,7 +282,7 @@ def test_weights_alone_with_a_norm_infer_no_head(tmp_path):
     with told, pytest.warns(gw.WeightsWarning, match="'layers/dense' as the head is inferred"):
         gw.load_network(path, **omitted)
     with_array(path, "layers/layer_normalization/vars/0")
-    with cases.refusal("name the network's head"):
+    with cases.refusal("Choose the network's head"):
         gw.load_network(path, **omitted)
     told = pytest.warns(gw.WeightsWarning, match=r"left out: layers/dense\.activation")
     with told, pytest.warns(gw.WeightsWarning, match="leaves out 'layers/layer_normalization'"):
@@ -384,12 +384,12 @@ def test_every_command_says_what_is_assumed_and_takes_what_is_given(command, wei
 
 def test_a_setting_is_given_once_and_only_where_the_file_leaves_it_out(weights, capsys):
     assert exit_code(["inspect", "weights.h5", "--activation", "tanh", "--set", "activation=relu"]) == 2
-    assert "--set gives activation, which another option gives as well" in capsys.readouterr().err
+    assert "activation is given twice: with --set, and with its own option" in capsys.readouterr().err
     keras_files.two_both_weights("both.h5", new(bidirectional=True))
     assert exit_code(["inspect", "both.h5", *OPTIONS[:4], "--merge", "none"]) == 0
     assert "merge none" in capsys.readouterr().out
     assert exit_code(["walk", "--recurrent-activation", "tanh"]) == 2
-    assert "--recurrent-activation belongs to a trained model" in capsys.readouterr().err
+    assert "--recurrent-activation is for a trained model" in capsys.readouterr().err
 
 
 # The configuration of another model.

@@ -430,7 +430,7 @@ def test_what_is_read_against_the_file_is_obeyed_with_a_warning(tmp_path):
     assert run.network.reads == "last"  # as in the file
     with pytest.raises(gw.OptionError, match="reads"):
         quietly(path, head="head", reads="first")
-    with pytest.raises(gw.OptionError, match="says itself what its layers read"):
+    with pytest.raises(gw.OptionError, match="itself says what its layers read"):
         gw.load_network(path, reads="every")
 
 
@@ -531,7 +531,7 @@ def test_every_stack_of_a_model_is_offered_and_none_is_taken_without_its_name(tm
     contents = interop.inspect(network_file(tmp_path / "file", *layers))
     assert [one.name for one in contents.lstms][6:] == ["a → b", "c → d", "e → f"]
     assert not any(one.stacked for one in contents.lstms)
-    with pytest.raises(gw.OptionError, match="name one of them"):
+    with pytest.raises(gw.OptionError, match="Choose one by its name"):
         contents.pick()
 
 

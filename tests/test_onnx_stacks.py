@@ -127,7 +127,7 @@ def test_where_the_directions_change_one_stack_ends_and_another_begins():
     both.graph.node.extend(nodes)
     assert upper.output[0] == "Y"
     assert [one.name for one in contents_of(both).lstms] == ["a", "b", "c", "d", "a → b", "c → d"]
-    with pytest.raises(gw.OptionError, match="name one of them"):
+    with pytest.raises(gw.OptionError, match="Choose one by its name"):
         contents_of(both).pick()
 
 

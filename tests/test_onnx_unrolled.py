@@ -120,7 +120,7 @@ def test_an_unrolled_lstm_beside_one_that_is_not_recognised_is_read_by_its_name_
     model.graph.node.extend(others_of(unrolled(start="ones", every=False)[0], held))
     model.graph.output.append(onnx.helper.make_tensor_value_info("other Z", 1, None))
     path = models.save(model, tmp_path / "model.onnx")
-    words = "the main graph: it holds what may be an LSTM cell .* name the LSTM to read: 'all steps'"
+    words = "the main graph: it holds what may be an LSTM cell .* Choose an LSTM by its name: 'all steps'"
     with pytest.raises(gw.OptionError, match=words):
         gw.load(path)
     found = contents_of(model).find("all steps").lstm[0].parameters

@@ -151,7 +151,9 @@ def test_a_checkpoint_with_several_lstms_lists_them_and_asks_for_a_name(tmp_path
     checkpoint = {"epoch": 3, "state_dict": inner, "hyper_parameters": {"lr": 1e-3}, "callbacks": [None, {}]}
     path = written(tmp_path, pickle.dumps(checkpoint), "last.ckpt")
     assert [one.name for one in gw.inspect(path).lstms] == list(models)
-    with pytest.raises(gw.GatewiseError, match=r"holds 2 LSTMs; name one of them: 'state_dict.net.encoder', 'state_d"):
+    with pytest.raises(
+        gw.GatewiseError, match=r"holds 2 LSTMs. Choose one by its name: 'state_dict.net.encoder', 'state_d"
+    ):
         gw.load(path)
     for name, lstm in models.items():
         assert_same_lstm(gw.load(path, name), lstm)
@@ -293,7 +295,7 @@ BROKEN = {
     "a bias has shape": lambda a: a.update({"lstm.bias_ih_l0": np.zeros(11, np.float32)}),
     r"the weights have shapes \(12, 2\) and \(12, 5\)": lambda a: a.update({"lstm.weight_hh_l0": np.zeros((12, 5))}),
     "weights must have two axes": lambda a: a.update({"lstm.weight_ih_l0": np.zeros((12, 2, 1))}),
-    "a cell of layer 1 takes 3 features; it is given 4": lambda a: a.update(
+    "a cell of layer 1 takes 3 features, but gets 4": lambda a: a.update(
         {f"lstm.{n}": v for n, v in torch.state_dict(gw.LSTM(2, 4, rng=0)).items()}
     ),
     "it is a GRU": lambda a: a.update({"lstm.weight_hh_l0": np.zeros((9, 3)), "lstm.weight_ih_l0": np.zeros((9, 2))}),
@@ -479,7 +481,7 @@ def test_names_out_of_a_file_break_no_line_and_fill_no_page(tmp_path):
     arrays = torch.state_dict(gw.LSTM(2, 3, rng=0))
     names = ["two\nlines\x1b[2J", "long" * 5000, *map(str, range(30))]
     writing.write_archive(tmp_path / "x.pt", {f"{n}.{key}": array for n in names for key, array in arrays.items()})
-    with pytest.raises(gw.OptionError, match=r"holds 32 LSTMs; .*'two\?lines\?\[2J', .*and 13 more") as caught:
+    with pytest.raises(gw.OptionError, match=r"holds 32 LSTMs. .*'two\?lines\?\[2J', .*and 13 more") as caught:
         gw.load(tmp_path / "x.pt")
     assert len(str(caught.value)) < 1000
     assert_same_lstm(gw.load(tmp_path / "x.pt", "two?lines?[2J"), gw.LSTM(2, 3, rng=0))

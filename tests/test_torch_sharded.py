@@ -43,7 +43,7 @@ def test_an_lstm_may_lie_across_the_files_of_an_index(kind, tmp_path):
 
 def test_one_file_of_several_leads_to_the_index(tmp_path):
     sharded(tmp_path, "safetensors")
-    with pytest.raises(gw.FileError, match="it is one of 2 files of a model, across which an LSTM may lie"):
+    with pytest.raises(gw.FileError, match="it is one of 2 files of a model, and an LSTM may be in several"):
         gw.load(tmp_path / "model-00001-of-00002.safetensors")
 
 

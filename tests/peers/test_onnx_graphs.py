@@ -140,7 +140,7 @@ STACKED = {  # what stands between two LSTMs: the directions, the inputs of the 
     "squeezed": (1, 3, "concat", [("Cast", ["flat"], ["cast"], {"to": 11}), ("Cast", ["cast"], ["joined"], {"to": 1})]),
     "dropout": (1, 3, "concat", [("Dropout", ["flat", "half"], ["joined"], {})]),
     "reshaped": (2, 6, "concat", [("Reshape", ["turned", "kept"], ["joined"], {})]),
-    "side by side": (2, 6, "concat", [("Concat", BOTH, ["joined"], {"axis": 2})]),
+    "next to each other": (2, 6, "concat", [("Concat", BOTH, ["joined"], {"axis": 2})]),
     "sum": (2, 3, "sum", [("Add", BOTH, ["joined"], {})]),
     "half of it": (2, 3, "average", [SUM, ("Mul", ["sum", "half"], ["joined"], {})]),
     "half first": (2, 3, "average", [SUM, ("Mul", ["half", "sum"], ["joined"], {})]),

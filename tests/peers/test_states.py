@@ -47,7 +47,7 @@ def test_the_lstm_of_a_module_is_read_by_its_name():
     del model["a"]
     assert gw_torch.read(model).hidden_size == 5
     model["a"] = torch.nn.LSTM(3, 4)
-    with pytest.raises(gw.OptionError, match=r"holds 2 LSTMs; name one of them: 'b', 'a'"):
+    with pytest.raises(gw.OptionError, match=r"holds 2 LSTMs. Choose one by its name: 'b', 'a'"):
         gw_torch.read(model)
     with pytest.raises(gw.OptionError, match=r"no LSTM 'd' in this ModuleDict; it has 'b', 'a'"):
         gw_torch.read(model, "d")

@@ -367,7 +367,7 @@ def test_a_model_without_an_lstm_or_that_calls_none_is_refused():
         gw_torch.capture(torch.nn.Linear(2, 2), torch.zeros(1, 2))
     model = Net(torch.nn.LSTM(4, 3))
     model.forward = lambda x: x
-    with pytest.raises(gw.OptionError, match="called none of its LSTMs: rnn"):
+    with pytest.raises(gw.OptionError, match="called none of its LSTMs, rnn"):
         gw_torch.capture(model, torch.zeros(1, 2))
     with pytest.raises(gw.OptionError, match=r"takes a torch\.nn\.Module, not str"):
         gw_torch.capture("model")

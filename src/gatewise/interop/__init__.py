@@ -225,6 +225,6 @@ def _framed_network(
     parts = join_names(repr(part.name) for part in contents.parts if part.weight is not None)
     fits = f"; those that fit: {fitting.options}" if fitting.options else ""
     raise FileError(
-        f"cannot read a network in {source}: {fitting.why}; name the network's head, its"
-        f" embedding, or both; there are: {parts or 'none'}{fits}"
+        f"cannot read a network in {source}: {fitting.why}. Choose the network's head, its"
+        f" embedding, or both, by name: {parts or 'none'}{fits}"
     )

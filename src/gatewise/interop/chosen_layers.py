@@ -50,7 +50,7 @@ def chosen_network(
         if reads is None or contents.network is None:
             return None
         raise OptionError(
-            f"reads goes with the name of an embedding or a head; {contents.path} says itself what its layers read"
+            f"reads needs the name of an embedding or a head. {contents.path} itself says what its layers read."
         )
     stored = contents.find(name)
     if {embedding, head} <= {None, NO_LAYER} and (described := _network_with_features(contents)) is not None:

@@ -316,10 +316,12 @@ class Contents:
         if name is None:
             for refused in self.refused:
                 if refused.may_be_lstm:
-                    raise OptionError(f"{self.path}: {refused.name}: {refused.reason}; name the LSTM to read: {names}")
+                    raise OptionError(
+                        f"{self.path}: {refused.name}: {refused.reason}. Choose an LSTM by its name: {names}"
+                    )
             chosen = [stored for stored in self.lstms if stored.stacked or len(self.lstms) == 1]
             if len(chosen) != 1:
-                raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs; name one of them: {names}")
+                raise OptionError(f"{self.path} holds {len(self.lstms)} LSTMs. Choose one by its name: {names}")
         if not chosen:
             raise OptionError(f"there is no LSTM {name!r} in {self.path}; it has {names}")
         if strict and (reasons := self._reservations(chosen[0])):

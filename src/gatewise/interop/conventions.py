@@ -160,7 +160,7 @@ def gradients_as_parameters(lstm: LSTM, gradients: LSTMGradients) -> LSTM:
         raise OptionError(f"write_gradients takes LSTMGradients, not {type(gradients).__name__}")
     cells, gradient_cells = lstm.cells(), gradients.cells()
     if list(cells) != list(gradient_cells):
-        raise OptionError(f"the gradients are not those of this LSTM, which has {nesting(lstm)}")
+        raise OptionError(f"the gradients are of another LSTM; this one has {nesting(lstm)}")
     rows = []
     for layer in range(lstm.num_layers):
         row = []

@@ -45,8 +45,8 @@ def reader_of(path: Path) -> tuple[str, FilePath]:
     """Return the name of the reader that recognises a model's file, and its path; a live model is an OptionError."""
     if (framework := framework_of(path)) is not None:
         raise OptionError(
-            f"a path is needed here, not a live {type(path).__name__}: gatewise.interop.{framework}.read reads one, and"
-            " gatewise.capture traces every LSTM in it as it runs"
+            f"give a path, not a live {type(path).__name__}. To read the model, call gatewise.interop.{framework}.read;"
+            " to trace its LSTMs as it runs, call gatewise.capture"
         )
     folder = storage.path_of(path)
     for name in OF_FOLDERS if os.path.isdir(folder) else ():
@@ -201,14 +201,14 @@ def capture(model: Any, /, *inputs: Any, strict: bool = False, **named: Any) -> 
         framework = reader_of(model)[0]
         if framework != "onnx":
             raise OptionError(
-                f"capture runs ONNX files, and {os.fspath(model)} is not one: build the model it belongs to and capture"
-                " that, or trace its LSTM at inputs of your own with gatewise.load(path).trace(x)"
+                f"capture runs ONNX files, but {os.fspath(model)} is not one. Build the model and capture that, or"
+                " trace its LSTM at inputs of your own with gatewise.load(path).trace(x)."
             )
     if framework is None:
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         raise OptionError(
             f"capture takes a PyTorch module, a Keras model, an ONNX model or the path of an ONNX file, not {kind}"
-            + ("; call its trace instead" if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
+            + (". Call its trace instead." if hasattr(model, "trace") and kind.startswith("gatewise.") else "")
         )
     run = package(framework).capture
     try:

@@ -72,7 +72,7 @@ def _read_npy(path: Path, budget: Budget, calls: dict[str, None]) -> dict[str, T
             raise FileError(f"it {problem}") from None
         if not dtype.hasobject:
             raise FileError(
-                f"it is one array of shape {shown(str(shape))}, and an LSTM has several: put them into an .npz archive"
+                f"it is one array of shape {shown(str(shape))}, but an LSTM has several. Put them into an .npz archive"
                 f" with np.savez, and {NAMES}"
             )
         return _object_tensors(file, budget, calls)
@@ -89,8 +89,8 @@ def _object_tensors(file: Any, budget: Budget, calls: dict[str, None]) -> dict[s
     if not held.tensors:
         content = held.content if len(objects) == 1 else f"{len(objects)} of them"
         raise FileError(
-            f"it is an array of Python objects ({content}), which are never built, and holds no arrays by name: give"
-            f" np.savez each array by itself, and {NAMES}"
+            f"it is an array of Python objects ({content}), which gatewise never builds. Pass each array to np.savez by"
+            f" itself, and {NAMES}"
         )
     return {**held.tensors}
 

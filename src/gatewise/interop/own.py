@@ -71,9 +71,7 @@ def write(thing: LSTM | LSTMCell | Network | Run, path: Path, *, overwrite: bool
         thing = LSTM.from_cells(thing)
     if type(thing) not in _KINDS:
         name = f"{type(thing).__module__}.{type(thing).__qualname__}"
-        raise OptionError(
-            f"save takes an LSTM, LSTMCell, Network, Trace, LSTMTrace or NetworkTrace of gatewise's, not {name}"
-        )
+        raise OptionError(f"save takes an LSTM, LSTMCell, Network, Trace, LSTMTrace or NetworkTrace, not {name}")
     kind = _KINDS[type(thing)]
     arrays, content = kind.record(thing)
     storage.write(path, arrays, named_arrays.header(kind.name, **content), overwrite=overwrite)

@@ -91,7 +91,7 @@ def write_netcdf(data: Any, target: Path, path: Path) -> None:
     name, size = max(((name, variable.nbytes) for name, variable in data.variables.items()), key=lambda entry: entry[1])
     if size > LARGEST:
         raise CapacityError(
-            f"{name} takes {in_bytes(size)}, and a variable of {path} takes {in_bytes(LARGEST)} at most where neither"
-            " netCDF4 nor h5netcdf is installed: --keep, --units and --every keep less"
+            f"{name} takes {in_bytes(size)}, and a variable of {path} takes {in_bytes(LARGEST)} at most without"
+            " netCDF4 or h5netcdf. Install one, or keep less with --keep, --units or --every."
         )
     data.to_netcdf(target, engine="scipy", format="NETCDF3_64BIT")

@@ -61,7 +61,7 @@ def open_variable(path: Path, key: str | None = None, features: Collection[str] 
         if chosen := [name for name in names if name in features]:
             return _as_features(dataset[chosen])
         raise OptionError(
-            f"{path} holds {len(names)} variables; --key names one of them: {shown(join_names(names)) or 'none'}"
+            f"{path} holds {len(names)} variables. Choose one with --key: {shown(join_names(names)) or 'none'}"
         )
     if key is not None and key not in names:
         raise OptionError(f"there is no variable {shown(key)!r} in {path}; it has {shown(join_names(names)) or 'none'}")
@@ -114,12 +114,12 @@ def _checked_metadata(path: Path) -> tuple[int, dict[str, bytes], dict[str, Chun
     version = 3 if (path / "zarr.json").is_file() else 2
     if not is_store(path):
         missing = LOOP if is_loop(path) else "there is no such folder"
-        raise FileError("it is no zarr store" if path.exists() else missing)
+        raise FileError("it is not a zarr store" if path.exists() else missing)
     sizes, files = _stored_sizes(path)
     names = ("zarr.json",) if version == 3 else (".zgroup", ".zattrs", ".zarray")
     group = {name: _read_metadata(path / name) for name in names if (path / name).is_file()}
     if not (_is_group(group["zarr.json"]) if version == 3 else ".zgroup" in group):
-        raise FileError("it is an array without named dimensions; xarray writes stores that have them")
+        raise FileError("it is an array without named dimensions. Write it with xarray, which names them")
     group[names[0]].pop("consolidated_metadata", None)
     contents, formats = {name: group[name] for name in names[:2] if name in group}, {}
     for folder in sorted(sizes):

@@ -49,13 +49,13 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
                 return _with_ledger(document, reader(document, name, budget), budget)
         if "class_name" in document and "config" in document:
             raise FileError(
-                "it is a description of a Keras model, without its weights: give the file of these, and this one as its"
+                "it describes a Keras model, but has no weights. Give the file of the weights, with this one as its"
                 " config (--set config=PATH)"
             )
         if document.keys() >= MATRICES_OF_ICU:
             raise FileError(
-                "it is a word segmenter of ICU, which is not read: put its matrices into a Keras model (Embedding,"
-                " Bidirectional of LSTM, Dense), and save that as .keras"
+                "it is a word segmenter of ICU, which gatewise does not read. Put its matrices into a Keras model"
+                " (Embedding, Bidirectional of LSTM, Dense), and save that as .keras"
             )
         keys = join_names((describe(key) for key in document), most=6) or "nothing"
         raise FileError(

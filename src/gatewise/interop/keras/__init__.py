@@ -60,5 +60,5 @@ def read(source: Any, name: str | None = None, **omitted: Any) -> LSTM:
     if isinstance(source, (str, os.PathLike)):
         return contents(storage.readable(source), omitted).pick(name).lstm
     if omitted:
-        raise OptionError(f"a live layer takes no options, but {', '.join(omitted)} is given")
+        raise OptionError(f"a live layer takes no options. Leave out {', '.join(omitted)}.")
     return stored_lstm(source, name).lstm

@@ -97,7 +97,7 @@ class Options:
         """Raise OptionError for an option that nothing in the Keras file needed."""
         for name in self.values:
             if name not in self.used:
-                raise OptionError(f"{name} is given, but no LSTM in {path} needs it")
+                raise OptionError(f"no LSTM in {path} needs {name}. Leave it out.")
 
 
 class CellWeights(NamedTuple):

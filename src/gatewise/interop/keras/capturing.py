@@ -92,7 +92,9 @@ def capture(model: Any, *inputs: Any, **named: Any) -> tuple[Captured, ...]:
     if others := _others_in(model, layers_of):
         warnings.warn(f"capture leaves something out: {others}", WeightsWarning, stacklevel=3)
     if not captured:
-        raise OptionError(f"the model called none of its LSTMs: {', '.join(layers_of)}")
+        raise OptionError(
+            f"the model called none of its LSTMs, {', '.join(layers_of)}. Give an input that reaches one."
+        )
     return tuple(captured)
 
 

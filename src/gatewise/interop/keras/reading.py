@@ -126,7 +126,9 @@ def read_graph(path: Path, omitted: Mapping[str, Any]) -> Graph:
             options.used.add("config")
             config = _read_config(omitted["config"], source)
         if config is None:
-            raise FileError("it holds weights alone: give config=…, the text of model.to_json(), to connect its layers")
+            raise FileError(
+                "it only holds weights. Pass config=…, a file with the text of model.to_json(), to connect its layers"
+            )
         root = model(config, source.budget)
         if not options.version.numbers:
             options.version = _version_by_words(root, config)

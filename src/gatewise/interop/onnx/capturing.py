@@ -59,7 +59,7 @@ def capture_model(
     values = exposer.expose_graph(copy.graph)
     why = f"; out of reach: {', '.join(exposer.unreachable[:5])}" if exposer.unreachable else ""
     if not values:
-        raise FileError(f"no LSTM in {where} can be captured: the inputs of none can be observed{why}")
+        raise FileError(f"no LSTM in {where} can be captured, because none has inputs that can be observed{why}")
     for value in values:
         copy.graph.output.append(onnx.ValueInfoProto(name=value.name))
     results = _run_in_onnxruntime(runtime, copy, where, arrays, [value.name for value in values])
@@ -71,7 +71,7 @@ def capture_model(
         if record["X"].size and record["Y"].size:
             calls.append(_trace_call(_lstm_of(contents, nodes, *exposer.nodes[number]), record))
     if not calls:
-        raise FileError(f"no LSTM in {where} could be captured: none ran{why}")
+        raise FileError(f"no LSTM in {where} could be captured, because none ran{why}")
     return tuple(replace(call, notes=(*call.notes, f"not captured{why}")) for call in calls) if why else tuple(calls)
 
 
@@ -179,7 +179,7 @@ def _inputs_by_name(
     if len(inputs) > len(needed):
         raise OptionError(f"{len(inputs)} inputs are given by position; {has}")
     if any(isinstance(array, Mapping) for array in inputs):
-        raise OptionError(f"inputs by name are given as capture(model, **inputs), not as one mapping; {has}")
+        raise OptionError(f"pass inputs by name as capture(model, **inputs), not as one mapping; {has}")
     by_name = dict(zip(needed, inputs, strict=False))
     for name in named:
         if name in by_name:

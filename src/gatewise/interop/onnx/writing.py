@@ -90,18 +90,20 @@ def _require_expressible(network: Network, *, gates: bool, stream: bool, opset: 
     if not OPSETS[0] <= size("opset", opset) <= OPSETS[1]:
         raise OptionError(f"opset must lie between {OPSETS[0]} and {OPSETS[1]}, but is {opset}")
     if network.masked is not None:
-        raise OptionError(f"ONNX has no steps that are masked by a value; this network's are, by {network.masked:g}")
+        raise OptionError(f"this network masks steps by the value {network.masked:g}, which ONNX cannot express")
     if stream and lstm.directions != ("forward",):
-        raise OptionError(f"a stream goes step by step; this LSTM runs {' and '.join(lstm.directions)}")
+        raise OptionError(f"a stream only runs forward, but this LSTM runs {' and '.join(lstm.directions)}")
     if stream and network.initial is not None:
-        raise OptionError("a stream starts from h_in and c_in, and this network has an initial state; write it without")
+        raise OptionError(
+            "a stream starts from h_in and c_in, but this network has an initial state. Write it without stream."
+        )
     if not gates and (reason := plain_reason(lstm)):
-        raise OptionError(f"{INEXPRESSIBLE}: {reason}; with gates=True it can be written")
+        raise OptionError(f"{INEXPRESSIBLE}: {reason}. Write it with gates=True.")
     for layer, row in enumerate(lstm.layers):
         sizes = {"h": [cell.recurrent_size for cell in row], "c": [cell.hidden_size for cell in row]}
         if any(len(set(of_state)) > 1 for of_state in sizes.values()):
             raise OptionError(
-                f"the directions of layer {layer} have sizes {sizes}; ONNX's initial states need equal ones"
+                f"the directions of layer {layer} have sizes {sizes}; ONNX's initial states need equal sizes"
             )
     if network.num_parameters * lstm.dtype.itemsize > LARGEST:
         raise OptionError(

@@ -79,8 +79,8 @@ def contents(path: os.PathLike[str], omitted: Mapping[str, Any]) -> Contents:
         head = file.read(HEAD)
     if (shard := SHARD.search(name)) is not None:  # its LSTM would look complete, and lack layers or biases
         raise FileError(
-            f"cannot read {name}: it is one of {int(shard[1])} files of a model, across which an LSTM may lie: give"
-            " the index (….index.json) or the folder, which lead to all of them"
+            f"cannot read {name}: it is one of {int(shard[1])} files of a model, and an LSTM may be in several. Give"
+            " the index (….index.json) or the folder."
         )
     budget = Budget.of(path)
     with ExitStack() as stack:

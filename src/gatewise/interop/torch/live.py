@@ -57,7 +57,7 @@ def lstm_of(module: torch.nn.Module, name: str | None = None) -> LSTM:
         raise OptionError(f"read takes a torch.nn.LSTM or LSTMCell, or a module that holds one, not {kind}")
     listed = join_names(map(repr, modules))
     if name is None and len(modules) > 1:
-        raise OptionError(f"this {kind} holds {len(modules)} LSTMs; name one of them: {listed}")
+        raise OptionError(f"this {kind} holds {len(modules)} LSTMs. Choose one by its name: {listed}")
     part = next(iter(modules.values())) if name is None else modules.get(name)
     if part is None:
         raise OptionError(f"there is no LSTM {name!r} in this {kind}; it has {listed}")
@@ -136,7 +136,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     def trace_call(name: str, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Capture a call of the LSTM of that name: its trace at the same inputs, and how far the outputs differ."""
         if isinstance(module, torch.nn.LSTM) and module.training and module.dropout > 0 and module.num_layers > 1:
-            raise OptionError(f"{name} applies random dropout of {module.dropout:g}; call model.eval() first")
+            raise OptionError(f"{name} applies random dropout of {module.dropout:g}. Call model.eval() first.")
         if name not in lstms:
             lstms[name] = lstm_of(module)
         arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
@@ -167,7 +167,7 @@ def capture(model: torch.nn.Module, *inputs: Any, **named: Any) -> tuple[Capture
     if others := other_lstms_in(model):
         warnings.warn(f"capture leaves something out: {others}", WeightsWarning, stacklevel=3)
     if not captured:
-        raise OptionError(f"the model called none of its LSTMs: {', '.join(modules)}")
+        raise OptionError(f"the model called none of its LSTMs, {', '.join(modules)}. Give an input that reaches one.")
     return tuple(captured)
 
 

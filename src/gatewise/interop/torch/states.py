@@ -28,7 +28,7 @@ def to_array(tensor: torch.Tensor) -> Array:
     """Return a PyTorch tensor on any device as an array of float32 or float64."""
     torch = import_torch()
     if tensor.is_meta:
-        raise OptionError("a module on PyTorch's device 'meta' has shapes, but no numbers")
+        raise OptionError("a module on PyTorch's device 'meta' has no numbers. Load its weights first.")
     dtype = torch.float64 if tensor.dtype == torch.float64 else torch.float32
     array: Array = tensor.detach().to("cpu", dtype).numpy()
     return array
