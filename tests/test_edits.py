@@ -239,7 +239,7 @@ RUNS = {
     "no edit": ("shut", ("edit must be", "'shut'")),
     "unit": (Edit.set("forget_gate", 1, units=4), ("no unit 4", "0 to 3")),
     "step": (Edit.set("forget_gate", 1, steps=range(2, 6)), ("no step 5", "0 to 3")),
-    "empty slice": (Edit.set("forget_gate", 1, steps=slice(9, None)), ("slice holds none of 4",)),
+    "empty slice": (Edit.set("forget_gate", 1, steps=slice(9, None)), ("is empty; there are 4",)),
     "twice": (Edit.set("forget_gate", 1, units=[3, -1]), ("unit 3 twice",)),
     "sequence": (Edit.set("forget_gate", 1, sequences=-4), ("no sequence -4",)),
     "layer": (Edit.set("forget_gate", 1, layer=1), ("no layer 1",)),
@@ -249,7 +249,10 @@ RUNS = {
         lambda: Edit.patch("forget_gate", run_of("plain", time=3).trace()),
         ("same shape", "(4, 3, 4)", "(3, 3, 4)"),
     ),
-    "not valid": (lambda: Edit.patch("cell_state", MASKED.trace()), ("valid in both", "is not in the one")),
+    "not valid": (
+        lambda: Edit.patch("cell_state", MASKED.trace()),
+        ("valid in both", "is not valid in the run it comes from"),
+    ),
     "less kept": (lambda: Edit.patch("cell_state", RUN.trace(units=[1])), ("every unit",)),
     "not kept": (lambda: Edit.patch("cell_state", RUN.trace(keep="forget_gate")), ("did not keep cell_state",)),
 }
@@ -273,7 +276,7 @@ def test_only_the_reference_engine_runs_with_edits():
 
 def test_a_patch_is_not_taken_from_what_is_overwritten():
     earlier = RUN.lstm.trace(RUN.x, edit=Edit.set("hidden_state", 0.1))
-    with refusal("overwritten", by=gw.OptionError):
+    with refusal("would overwrite", by=gw.OptionError):
         RUN.lstm.trace(RUN.x, edit=Edit.patch("hidden_state", earlier), out=earlier)
 
 

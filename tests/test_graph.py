@@ -182,7 +182,7 @@ BAD_GRAPHS = {
     "a value is named twice": (lambda: of_nodes(Node("b", "add", ("x", "a"), ("a",))), "two values .* named 'a'"),
     "an input is named as an array": (lambda: Graph((Input("a"),), {"a": np.ones(3)}, (), ()), "two values .* 'a'"),
     "an output is unknown": (lambda: of_nodes(outputs=("z",)), "no value 'z'"),
-    "an operation is unknown": (lambda: of_nodes(Node("b", "gru", ("x",), ("b",))), "'gru', which is unknown"),
+    "an operation is unknown": (lambda: of_nodes(Node("b", "gru", ("x",), ("b",))), "unknown operation 'gru'"),
     "a setting is unknown": (lambda: of_nodes(node("b", "x", "a", alpha=1)), "no setting 'alpha'"),
     "a setting is missing": (lambda: of_nodes(Node("b", "softmax", ("x",), ("b",))), "lacks the setting 'axis'"),
     "an input is too many": (lambda: of_nodes(node("b", "x", "a", "a")), "it has 3 inputs; the operation takes 2"),

@@ -243,7 +243,7 @@ REPEATED = gw.Network(gw.LSTM(1, 2, rng=0), masked=0, masked_output="repeat")
 
 @pytest.mark.parametrize(
     ("model", "words"),
-    [(LAST, ["last"]), (BOTH, ["forward only", "backward"]), (REPEATED, ["masked", "repeats"])],
+    [(LAST, ["last"]), (BOTH, ["only runs forward", "backward"]), (REPEATED, ["masked", "repeats"])],
 )
 def test_a_network_that_no_stream_runs_is_refused_by_name(model, words):
     with cases.refusal(*words, by=gw.OptionError):

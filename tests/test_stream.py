@@ -139,7 +139,7 @@ def test_a_stream_refuses_a_wrong_state_in_one_sentence_and_keeps_its_own(state)
 
 @pytest.mark.parametrize("options", [{"bidirectional": True}, {"direction": "backward"}])
 def test_a_stream_runs_forward_only(options):
-    with cases.refusal("forward only", "backward", by=gw.OptionError):
+    with cases.refusal("only runs forward", "backward", by=gw.OptionError):
         random_lstm(**options).stream()
 
 

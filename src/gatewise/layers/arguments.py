@@ -83,7 +83,7 @@ def settled_state(stack: Stack, state: Any, batch: int | None) -> States:
     if not is_nested(state, stack.layers):
         raise ShapeError(
             f"the state must have {nesting(stack)}, each a State(h, c);"
-            " read_state of gatewise.interop.torch, .keras and .onnx reads what those frameworks stack"
+            " gatewise.interop.torch, .keras and .onnx convert the states of their frameworks with read_state"
         )
     layers: list[tuple[State, ...]] = []
     for number, (pairs, zeros) in enumerate(zip(state, stack.zero_state(batch), strict=True)):
@@ -147,7 +147,7 @@ def _of_each_layer(stack: Stack, names: Labels | Sequence[Labels]) -> Sequence[L
     if isinstance(names, Labels):
         single = names
         if single.units is not None and stack.num_layers > 1:
-            raise OptionError("names of units need a Labels for each layer where there is more than one")
+            raise OptionError("this LSTM has several layers. To name units, pass one Labels for each layer.")
         first, last = single.replace(outputs=None), single.replace(features=None)
         between = [last.replace(outputs=None)] * (stack.num_layers - 2)
         names = [single] if stack.num_layers == 1 else [first, *between, last]

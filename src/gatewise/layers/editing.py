@@ -55,8 +55,7 @@ def _settled_edit(edit: Edit, p: Parameters, cell: Cell, arguments: Arguments) -
     values = source.quantity(edit.quantity)
     if values.shape != (time, batch, width):
         raise ShapeError(
-            f"a patch takes its {edit.quantity} from a run of the same shape, {(time, batch, width)}, not from one with"
-            f" {values.shape}"
+            f"a patch needs {edit.quantity} of shape {(time, batch, width)}, but the other run has {values.shape}"
         )
     empty = replace(edit, value=np.zeros((), p.dtype)).settled(p, time, batch)
     key: Any = tuple(value_index(getattr(empty, axis)) for axis in ("steps", "sequences", "units"))
@@ -77,6 +76,6 @@ def _require_valid(edit: Edit, source: Trace, arguments: Arguments, key: tuple[A
     if len(places):
         step, sequence = places[0]
         raise OptionError(
-            f"a patch needs steps that are valid in both runs; step {step} of sequence {sequence} is not in the one to"
-            " patch from"
+            f"a patch needs steps that are valid in both runs, but step {step} of sequence {sequence} is not valid in"
+            " the run it comes from"
         )

@@ -89,7 +89,7 @@ class LSTM(Stack):
         if not isinstance(bidirectional, (bool, np.bool_)):
             raise OptionError(f"bidirectional must be True or False, not {bidirectional!r}")
         if bidirectional and direction != "forward":
-            raise OptionError("direction is for an LSTM of one direction; a bidirectional one has both")
+            raise OptionError("a bidirectional LSTM has both directions. Leave out direction or bidirectional.")
         source = generator(one_of("init", init, INITS), rng, options)  # one stream of numbers for all cells
         ways = merges(merge, num_layers)
         layers: list[tuple[LSTMCell, ...]] = []

@@ -27,7 +27,7 @@ def merges(merge: str | Sequence[str], layers: int) -> tuple[str, ...]:
     for way in ways:
         one_of("merge", way, MERGES)
     if "none" in ways[:-1]:
-        raise OptionError("merge 'none' is for the last layer only: the next one needs a single input")
+        raise OptionError("merge 'none' is for the last layer only, because each next layer needs one input")
     return ways
 
 

@@ -241,7 +241,7 @@ def _require_other_patches(plan: RunPlan, targets: Sequence[Array]) -> None:
     """Raise OptionError if an edit patches from arrays that the run overwrites."""
     for edit in (edit for row in plan.layers for cell in row.values() for edit in cell.edits):
         if isinstance(edit.value, np.ndarray) and any(np.may_share_memory(edit.value, target) for target in targets):
-            raise OptionError("a patch cannot be taken from the trace whose arrays are overwritten: out")
+            raise OptionError("the patch comes from the trace that out= would overwrite. Leave out out=.")
 
 
 def _reused_arrays(plan: RunPlan, earlier: LSTMTrace) -> dict[str, Array]:

@@ -42,13 +42,15 @@ class Stack:
             for cell in row:
                 if cell.input_size != features:
                     raise ShapeError(
-                        f"a cell of layer {number} takes {counted(cell.input_size, 'feature')}; it is given {features}"
+                        f"a cell of layer {number} takes {counted(cell.input_size, 'feature')}, but gets {features}"
                     )
                 if cell.dtype != layers[0][0].dtype:
                     raise ShapeError(f"a cell of layer {number} is {cell.dtype}; the first is {layers[0][0].dtype}")
             sizes = [cell.recurrent_size for cell in row]
             if way != "concat" and len(set(sizes)) != 1:
-                raise ShapeError(f"the directions of layer {number} have sizes {sizes}; merge {way!r} needs equal ones")
+                raise ShapeError(
+                    f"the directions of layer {number} have sizes {sizes}; merge {way!r} needs equal sizes"
+                )
             features = merged_size(way, sizes)
         self.layers, self.directions, self.merge = tuple(layers), directions, merge
 

@@ -76,7 +76,7 @@ class Stream(CarriedState):
         if not isinstance(lstm, Stack):
             raise OptionError(f"a stream runs an LSTM, not {type(lstm).__name__}")
         if lstm.directions != ("forward",):
-            raise OptionError(f"a stream runs forward only; this LSTM runs {' and '.join(lstm.directions)}")
+            raise OptionError(f"a stream only runs forward, but this LSTM runs {' and '.join(lstm.directions)}")
         super().__init__(lstm, None if batch_size is None else size("batch_size", batch_size, least=0), engine)
         self.lstm = lstm
         cells = [row[0].parameters for row in lstm.layers]

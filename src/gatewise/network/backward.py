@@ -57,7 +57,7 @@ class NetworkGradients:
 def _(trace: NetworkTrace, dy: npt.ArrayLike | None, dstate: Any, out: Any) -> NetworkGradients:
     """Return the gradients of a network's run: of its head, its LSTM, and its embedding or branches."""
     if out is not None:
-        raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
+        raise OptionError("out is for the gradients of a Trace or an LSTMTrace. Leave it out for a network.")
     network, lstm = trace.network, trace.lstm
     orders = SEQUENCE if network.reads == "every" else ()
     dread = np.zeros_like(trace.output) if dy is None else numbers("dy", dy, lstm.output.dtype, orders)

@@ -170,7 +170,7 @@ class Branch:
     def __post_init__(self) -> None:
         features = tuple(self.features)
         if not features or not all(isinstance(feature, (int, np.integer)) and feature >= 0 for feature in features):
-            raise OptionError(f"a branch takes the features of some non-negative integers, not {features!r}")
+            raise OptionError(f"the features of a branch must be non-negative integers, not {features!r}")
         object.__setattr__(self, "features", tuple(map(int, features)))
         object.__setattr__(self, "layers", chain_of(self.layers, len(features), "a branch"))
 
@@ -258,7 +258,7 @@ def chain_of(layers: Linear | Sequence[Linear] | None, features: int, owner: str
     chain = () if layers is None else (layers,) if isinstance(layers, Linear) else tuple(layers)
     for place, layer in enumerate(chain):
         if not isinstance(layer, Linear):
-            raise OptionError(f"{owner} must be made of Linear layers, not of {type(layer).__name__}")
+            raise OptionError(f"{owner} must have Linear layers, not {type(layer).__name__}")
         if layer.weight.shape[1] != features:
             before = "layer before it" if place else "LSTM" if owner == "the head" else "features"
             gives = f"the {before} puts out {features}" if before != "features" else f"there are {features}"

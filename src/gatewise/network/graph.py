@@ -222,7 +222,7 @@ def _twice(names: Sequence[str]) -> str:
 def _require_row(node: Node) -> None:
     """Raise OptionError unless the table has the node's operation, and that has the node's settings and inputs."""
     if node.op not in OPERATIONS:
-        raise OptionError(f"node {shown(node.name, 60)!r} is an operation {shown(node.op, 60)!r}, which is unknown")
+        raise OptionError(f"node {shown(node.name, 60)!r} has the unknown operation {shown(node.op, 60)!r}")
     if not 1 <= len(node.outputs) <= MAX_OUTPUTS:
         raise OptionError(f"{node.title} has {len(node.outputs)} outputs")
     try:
@@ -328,7 +328,9 @@ class Builder:
         """Add an input, and return its name; OptionError if its shape is none."""
         sizes = [] if shape is None else [size for size in shape if size is not None]
         if any(isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_SIZE for size in sizes):
-            raise OptionError(f"the input {shown(name, 60)!r} has the shape {shown(str(shape), 60)}, which is none")
+            raise OptionError(
+                f"the input {shown(name, 60)!r} has the shape {shown(str(shape), 60)}, which is not a shape"
+            )
         self.inputs.append(Input(self.fresh(name), None if shape is None else tuple(shape), np.dtype(dtype)))
         return self.inputs[-1].name
 

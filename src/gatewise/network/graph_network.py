@@ -101,8 +101,8 @@ class GraphTrace:
         if len(self.network.lstms) != 1 and len(self.lstms) != 1:
             names = join_names(map(repr, self.network.lstms))
             raise OptionError(
-                f"this network has {counted(len(self.network.lstms), 'LSTM')}, and not one"
-                f"{f': name it, as in trace[{names}]' if names else ''}"
+                f"this network has {counted(len(self.network.lstms), 'LSTM')}, not one."
+                f"{f' Choose one by its name, as in trace[{names}].' if names else ''}"
             )
         if not self.lstms:
             self.run.value(next(iter(self.network._groups.values()))[0])
@@ -355,7 +355,7 @@ class GraphNetwork:
         else:
             order = axis_names(axes)
             if names and not any("time" in self._axes.get(name, ()) for name in names):
-                raise OptionError(f"gatewise cannot tell the axes of the input {names[0]!r}: give it as its file does")
+                raise OptionError(f"gatewise cannot tell the axes of the input {names[0]!r}. Pass it as in its file.")
             inputs = [
                 self._on_file_axes(port, value, order) for port, value in zip(self.graph.inputs, inputs, strict=False)
             ]
@@ -376,7 +376,7 @@ class GraphNetwork:
 
     def _only_lstm(self, subject: str) -> str:
         if len(self.lstms) != 1:
-            raise OptionError(f"{subject} needs the name of an LSTM: {join_names(map(repr, self.lstms))}")
+            raise OptionError(f"{subject} needs the name of an LSTM. Choose one of {join_names(map(repr, self.lstms))}")
         return next(iter(self.lstms))
 
     def _given_state(self, name: str, state: Any) -> dict[str, dict[str, AnyArray]]:
@@ -431,7 +431,7 @@ class GraphNetwork:
             return value
         if axes is None:
             raise OptionError(
-                f"gatewise cannot tell the axes of the input {shown(item.name)!r}: give it as its file does"
+                f"gatewise cannot tell the axes of the input {shown(item.name)!r}. Pass it as in its file."
             )
         provided = [name for name in order if name in axes]
         if sorted(provided) != sorted(axes) or array.ndim != len(axes):
@@ -520,7 +520,7 @@ def _(trace: GraphTrace, dy: Any, dstate: Any, out: Any) -> GraphNetworkGradient
     `dy` is the gradient with respect to the output, a sequence of them, or a mapping from names of values.
     """
     if out is not None:
-        raise OptionError("out is for the gradients of a Trace or an LSTMTrace, not for those of a network")
+        raise OptionError("out is for the gradients of a Trace or an LSTMTrace. Leave it out for a network.")
     graph, network = trace.network.graph, trace.network
     provided: dict[str, Any] = {}
     if isinstance(dy, Mapping):

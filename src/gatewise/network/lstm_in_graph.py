@@ -129,14 +129,14 @@ class LSTMInGraph(Network):
         self._end, self._end_name = self.graph.graph.outputs[0], self.graph.graph.output_names[0]
         y = trace.run.value(self._end)
         if y.dtype.kind != "f":
-            raise OptionError(f"the output {shown(self._end_name)!r} of the network holds {y.dtype}, and no numbers")
+            raise OptionError(f"the output {shown(self._end_name)!r} of the network holds {y.dtype}, not numbers")
         end = place_of_axes(axes.get(self._end), y.shape, steps, batch)
         if end is None:
             named = axes.get(self._end)
             at = named.index("batch") if named and "batch" in named else None
             at = next((n for n, size in enumerate(y.shape) if size == batch), None) if at is None else at
             if at is None and batch > 1:
-                raise OptionError(f"the output {shown(self._end_name)!r} of the network has no axis of sequences")
+                raise OptionError(f"the output {shown(self._end_name)!r} of the network has no axis for sequences")
             end = AxisPlace(None, at)
         self._place = end
         maker = self.graph.graph.makers.get(self._end)
@@ -284,7 +284,7 @@ class LSTMInGraph(Network):
     def tail_runs(self, y: Array, finals: States, x: Array) -> Iterator[tuple[Places, GraphRun]]:
         """Run what comes after the LSTM, for its output and its final states; yield the runs of blocks of sequences."""
         if self.is_read_elsewhere:
-            raise OptionError(f"something reads the LSTM {shown(self.name)!r} between its layers")
+            raise OptionError(f"the network reads the LSTM {shown(self.name)!r} between its layers")
         inputs = {port.name for port in self._tail.inputs}
         for block in self.blocks(y.shape[1]):
             feeds = self.of_sequences(block).feeds(x[:, block])

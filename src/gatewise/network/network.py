@@ -344,7 +344,7 @@ class Network(Parts):
         the time is that of as many steps as all windows have.
         """
         if self.windows is None:
-            raise OptionError("run_windows needs a network with windows")
+            raise OptionError("this network has no windows. Call trace instead of run_windows.")
         named, steps = self._named_input(x, {}, quiet=True), self.windows.steps
         features = self.checked_features(named.x)
         if ends is None:

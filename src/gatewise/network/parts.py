@@ -55,7 +55,7 @@ class Parts:
         labels: Labels = NO_LABELS,
     ) -> None:
         if not isinstance(lstm, LSTM):
-            raise OptionError(f"a network is built around an LSTM, not {type(lstm).__name__}")
+            raise OptionError(f"a Network needs an LSTM, not {type(lstm).__name__}")
         self.lstm, self.reads = lstm, one_of("reads", reads, READS)
         self.masked_output = one_of("masked_output", masked_output, MASKED_OUTPUTS)
         if masked is not None and (isinstance(masked, bool) or not isinstance(masked, (int, float, np.number))):
@@ -106,11 +106,11 @@ class Parts:
     def _require_fitting(self) -> None:
         """Raise an error for parts of a network that do not go together."""
         if self.embedding is not None and (self.inputs is not None or self.branches):
-            raise OptionError("a network that takes tokens has an embedding, and neither inputs nor branches")
+            raise OptionError("a network with an embedding takes tokens. Leave out inputs and branches.")
         if self.masked is not None and (self.inputs is not None or self.branches):
-            raise OptionError("masked marks steps of the LSTM's own input: it goes with neither inputs nor branches")
+            raise OptionError("masked marks steps of the LSTM's own input. Leave out inputs and branches, or masked.")
         if self.windows is not None and not (self.embedding is None and self.masked is None and self.reads == "every"):
-            raise OptionError("windows go with features as inputs, without masked steps, and reads='every'")
+            raise OptionError("windows need features as inputs, no masked steps, and reads='every'")
         sizes = ("inputs", self.inputs, self.num_features), ("outputs", self.outputs, self.num_outputs)
         for name, scaling, count in sizes:
             if scaling is not None and len(scaling.center) != count:
@@ -163,8 +163,8 @@ class Parts:
         if self.hidden or scaled:
             has = f"has {len(self.dense)}" if self.hidden else f"has the activation {self.dense[0].activation} as well"
             raise OptionError(
-                f"{question} needs a head of one linear layer, and this network's {has}; ask about the LSTM itself,"
-                " its trace.lstm"
+                f"{question} needs a head of one linear layer, and this network's {has}. Ask about its LSTM, as"
+                " trace.lstm."
             )
         if self.outputs is None:
             return self.head, None
@@ -306,5 +306,5 @@ def _branches_of(lstm: LSTM, branches: Sequence[Branch]) -> tuple[Branch, ...]:
         raise ShapeError(f"the branches give {counted(size, 'feature')}; the LSTM takes {lstm.input_size}")
     used = {place for branch in chains for place in branch.features}
     if missing := set(range(len(used))) - used:
-        raise OptionError(f"no branch takes feature {min(missing)}; together they must take all of them")
+        raise OptionError(f"no branch takes feature {min(missing)}; together, the branches must take all of them")
     return chains

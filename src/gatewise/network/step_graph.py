@@ -381,7 +381,7 @@ class _Steps:
                 length = timing.prefix.shape[timing.axis]
                 array = timing.prefix.take(range(length + delay, length), timing.axis)
             if array is None and name:
-                raise OptionError(f"{node.title} joins padding with other values, which cannot be streamed")
+                raise OptionError(f"{node.title} joins padding with other values, so the network cannot be streamed")
             arrays.append(array)
         return evaluate(node, arrays, RunLimits(0, 0))[0]
 
@@ -465,7 +465,7 @@ class _Steps:
         for value, width, part in ((h, lstm.layers[0][0].recurrent_size, "h"), (c, lstm.layers[0][0].hidden_size, "c")):
             if value and (value in self.timing or depends_on_inputs(self.graph, value)):
                 raise OptionError(
-                    f"{node.title} starts from a state that the network computes, which cannot be streamed"
+                    f"{node.title} starts from a state that the network computes, so the network cannot be streamed"
                 )
             dtype = self.long[node.outputs[0]].dtype
             start = self.long[value].astype(dtype) if value else np.zeros((), dtype)

@@ -48,11 +48,11 @@ class NetworkStream(CarriedState):
 
     def __init__(self, network: Parts, batch_size: int | None = None, *, engine: str = "auto") -> None:
         if not isinstance(network, Parts):
-            raise OptionError(f"a stream of a network runs a Network, not {type(network).__name__}")
+            raise OptionError(f"a stream needs a Network, not {type(network).__name__}")
         if network.reads != "every":
-            raise OptionError(f"a stream puts out every step; this network reads the {network.reads} one alone")
+            raise OptionError(f"a stream outputs every step, but this network only reads the {network.reads} one")
         if network.masked is not None and network.masked_output == "repeat":
-            raise OptionError("a stream puts out zeros of the LSTM at masked steps; this network repeats its output")
+            raise OptionError("a stream's LSTM outputs zeros at masked steps, but this network repeats its last output")
         self._lstm = network.lstm.stream(batch_size, engine=engine)
         super().__init__(network, self._lstm.batch_size, engine)
         self.network, self.engine = network, self._lstm.engine

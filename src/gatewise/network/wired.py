@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def wiring_of(network: Network) -> Wiring:
     """Return the wiring of a network, from the input of its LSTM on: after a scaling, and after branches."""
     if network.skip and network.branches:
-        raise OptionError("a wiring begins with what the LSTM takes, which is not what a skip around branches adds")
+        raise OptionError("this network has a skip connection around its branches, which a page cannot show")
     from gatewise.layers.wired import wiring_of as lstm_wiring  # who only runs networks needs no formulas
 
     return replace(
