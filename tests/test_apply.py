@@ -251,7 +251,7 @@ REFUSED = {
     "a dimension y": (lambda: gw.apply(MODELS["LSTM"], labelled().rename(basin="y")), "'y'"),
     "a name taken": (lambda: gw.apply(MODELS["LSTM"], labelled().rename(basin="unit")), "'unit'"),
     "no such layer": (lambda: gw.apply(MODELS["LSTM"], labelled(), layer=1), "layer 1"),
-    "no such way": (lambda: gw.apply(MODELS["LSTM"], labelled(), direction="backward"), "forward only"),
+    "no such way": (lambda: gw.apply(MODELS["LSTM"], labelled(), direction="backward"), "only runs forward"),
     "no question": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="why"), ", ".join(KINDS)),
     "no such option": (lambda: gw.apply(MODELS["LSTM"], labelled(), low=1), "low"),
     "an option of no question": (lambda: gw.apply(MODELS["LSTM"], labelled(), ask="timescales", low=1), "low"),

@@ -103,7 +103,7 @@ def test_what_goes_with_an_input_has_its_axes(dims):
             swapped = y.swapaxes(dims.index("time"), dims.index("batch"))
             assert gw.verify(model, data, swapped).verdict == "mistake"
     assert gw.verify(LSTM, own, in_order(expected, dims), mask=masks[0], axes=axes).verdict == "rounding"
-    with cases.refusal("out is written with time first", by=gw.OptionError):
+    with cases.refusal("out has time first", by=gw.OptionError):
         LSTM(own, axes=axes, out=np.empty((4, 4, 4), np.float32))
 
 
@@ -149,7 +149,7 @@ def test_dimensions_that_say_nothing_are_read_by_position_and_those_that_contrad
     for dims in (("day", "basin", "variable"), ("time", "basin", "variable"), ("day", "basin", "feature")):
         np.testing.assert_array_equal(read(labelled(*dims)), read(X))
     for dims in (("basin", "time", "variable"), ("feature", "basin", "day"), ("time", "Time", "feature")):
-        with cases.refusal(f"are {', '.join(dims)}: axes says what they are", by=gw.OptionError):
+        with cases.refusal(f"are {', '.join(dims)}. Say what they are with axes=", by=gw.OptionError):
             read(labelled(*dims))
 
 

@@ -208,7 +208,7 @@ def test_a_stream_takes_tables_by_the_names_of_the_features(engine):
         with cases.refusal("x has no column tmax", by=gw.OptionError):
             stream.push(mixed[["prcp", "flow"]])
     for model in (LSTM, NETWORK, TOKENS):
-        with cases.refusal("x is a table with names, and", ".to_numpy()", by=gw.OptionError):
+        with cases.refusal("x has names, but", ".to_numpy()", by=gw.OptionError):
             model.stream(engine=engine).push(mixed)
 
 
@@ -238,11 +238,14 @@ def test_the_labels_of_a_run_come_before_those_of_its_input():
 
 REFUSED = {
     "a column of text": (frame().assign(tmax="warm"), "'tmax' is not one"),
-    "a column of dates": (frame().assign(tmax=DAYS), "'tmax' is not one; dates go into its index: .set_index(…)"),
+    "a column of dates": (frame().assign(tmax=DAYS), "'tmax' is not one. Put dates into its index with .set_index(…)."),
     "several basins": (dataset().to_dataframe(), "an index of several levels, basin, date, "),
     "too many columns": (frame(BATCH.reshape(6, 6), list("abcdef")), "x has shape (6, 6); it must be"),
     "a vector": (frame().iloc[0], "x has shape (2, 1)"),
-    "a Dataset without variables": (xarray.Dataset(), "x is a Dataset without variables; each of them is a feature"),
+    "a Dataset without variables": (
+        xarray.Dataset(),
+        "x is a Dataset without variables. Give it a variable for each feature.",
+    ),
     "a DataTree": (LSTM.trace(X).to_xarray(), "x cannot be read as an array"),
     "complex numbers": (frame().astype(complex), "'tmax'"),
 }

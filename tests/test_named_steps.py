@@ -122,8 +122,11 @@ REFUSED = {
     "no date": (lambda: DAILY.step("Easter"), "no step 'Easter'"),
     "NaT": (lambda: DAILY.step(pandas.NaT), "no step 'NaT'"),
     "a slice to no date": (lambda: DAILY["Easter":], "no step 'Easter'"),
-    "a time zone": (lambda: DAILY.step(pandas.Timestamp("2001-03-02", tz="UTC")), "no time zone"),
-    "a slice with a time zone": (lambda: DAILY[: datetime.datetime(2001, 3, 2, tzinfo=datetime.UTC)], "no time zone"),
+    "a time zone": (lambda: DAILY.step(pandas.Timestamp("2001-03-02", tz="UTC")), "has a time zone"),
+    "a slice with a time zone": (
+        lambda: DAILY[: datetime.datetime(2001, 3, 2, tzinfo=datetime.UTC)],
+        "has a time zone",
+    ),
     "a run without dates": (lambda: LSTM.trace(X)[0].step("2001-03-02"), "the steps of this trace have numbers alone"),
     "a slice without dates": (lambda: LSTM.trace(X)[0]["2001-03-02":], "the steps of this trace have numbers alone"),
     "dates that go back": (lambda: run(DAYS[::-1])[0]["2001-03-02":], "go back in time"),

@@ -310,7 +310,7 @@ def test_a_trace_of_all_steps_is_said_to_be_continuous(basin):
     assert not [fact for fact in gw.report(net.trace(x[:LENGTH])).facts if fact[0] == "Note"]
     gw.save(net.trace(x), "t.safetensors")
     assert words in gw.open_run("t.safetensors").notes
-    with cases.refusal("labels goes with an LSTM or a Network and an array", by=gw.OptionError):
+    with cases.refusal("labels is for an LSTM or a Network with an array", by=gw.OptionError):
         gw.report(net, "b.csv", labels=gw.Labels(times=basin.dates))
     assert "2000-01-21" in gw.page(gw.open_run("run", "b.csv"), at=20).html
 
@@ -376,7 +376,7 @@ def test_steps_of_a_picture_count_in_the_input(basin, capsys):
     assert exit_code([*tokens, "--kind", "matches", "--steps", "13:16"]) == 2  # no unit is that active
     assert "throughout steps 2 to 4;" in capsys.readouterr().err
     assert exit_code([*tokens, "--steps", "0:5"]) == 2
-    assert "--steps must be of the window that is shown, 11:21" in capsys.readouterr().err
+    assert "--steps must be inside the window that --at chooses, 11:21" in capsys.readouterr().err
 
 
 def test_no_option_of_windows_goes_with_other_models(basin, capsys):
@@ -457,9 +457,9 @@ def test_answers_that_no_window_has_are_refused_in_one_sentence(basin, capsys):
     np.savez("states.npz", y=windows, hn=np.zeros((1, 1, 5)))
     for path, words in [
         ("early.csv", "early.csv has no answer to a whole window of 10 steps"),
-        ("late.csv", "late.csv has an answer for 2000-02-10, which is no step of the input"),
+        ("late.csv", "late.csv has an answer for 2000-02-10, which is not a step of the input"),
         ("short.npy", "short.npy has 7 rows; it must have one for each of 40 steps, or of 31 windows"),
         ("wide.npy", "wide.npy has shape (40, 3); it must be (time, 1)"),
-        ("states.npz", "final states go with --continuous"),
+        ("states.npz", "To verify final states, add --continuous"),
     ]:
         assert words in refusal_of(capsys, "verify", "run", "b.csv", path)

@@ -137,14 +137,14 @@ def test_a_trace_is_a_run_and_takes_no_input():
     assert isinstance(gw.open_run("cell.safetensors").trace, gw.Trace)
     gw.save(trace.lstm, "trace.safetensors")
     assert_same_run(gw.open_run("trace.safetensors"), gw.load("trace.safetensors"))
-    with pytest.raises(gw.OptionError, match="is a run already: options of an input"):
+    with pytest.raises(gw.OptionError, match=r"is already a run\. Leave out options of an input"):
         gw.open_run("trace.safetensors", axes="time,feature")
     captured = Captured("rnn", 0, trace.lstm, 1e-7, ("the final state was not compared",))
     run = gw.open_run(captured)
     assert (run.trace, run.name) == (trace.lstm, "rnn")
     assert run.notes == ("the trace is off by at most 1e-07 from what the model computed", *captured.notes)
     for arguments in ((trace, SEQUENCE), ("trace.safetensors", SEQUENCE), (captured, SEQUENCE)):
-        with pytest.raises(gw.OptionError, match="a run already: an input does not go with it"):
+        with pytest.raises(gw.OptionError, match=r"already a run\. Leave out an input"):
             gw.open_run(*arguments)
 
 
@@ -279,13 +279,13 @@ def test_what_cannot_be_opened_is_refused_in_one_sentence():
     Path("long.csv").write_text("time,sequence,layer,direction,quantity,unit,value\n0,0,0,forward,output_gate,0,0.5\n")
     for call, words in (
         (lambda: gw.open_run(3, SEQUENCE), "open_run takes the path of a model or a trace, an LSTM"),
-        (lambda: gw.open_run(lstm), "is a model: give the file of its input as well"),
+        (lambda: gw.open_run(lstm), "is a model. Give the file of its input as well"),
         (lambda: gw.open_run("no.onnx", SEQUENCE), "no such file"),
         (lambda: gw.open_run(lstm, BATCH[None]), "it must have one to three axes"),
         (lambda: gw.open_run(lstm, BATCH[..., :1]), "the input has 1 feature"),
         (lambda: gw.open_run(lstm, SEQUENCE * np.nan), "in the input is nan"),
-        (lambda: gw.open_run(lstm, SEQUENCE, key="x"), "--key belongs to an .npz file, a store or a mapping"),
-        (lambda: gw.open_run(lstm, {"a": SEQUENCE, "b": SEQUENCE}), "--key names one of them: 'a', 'b'"),
+        (lambda: gw.open_run(lstm, SEQUENCE, key="x"), "--key is for an .npz file, a store or a mapping"),
+        (lambda: gw.open_run(lstm, {"a": SEQUENCE, "b": SEQUENCE}), "Choose one with --key: 'a', 'b'"),
         (lambda: gw.open_run(lstm, {"a": SEQUENCE}, key="b"), "there is no array 'b' in the input; it has a"),
         (lambda: gw.open_run(lstm, SEQUENCE, name="other"), "there is no LSTM 'other'"),
         (lambda: gw.open_run(lstm, SEQUENCE, axes="x,y"), "--axes must be time,batch,feature"),
@@ -298,10 +298,10 @@ def test_what_cannot_be_opened_is_refused_in_one_sentence():
         (lambda: gw.open_run(network, "x.csv"), "x.csv has no column warmth, which the model takes"),
         (lambda: gw.open_run(lstm, SEQUENCE, input_of="model"), "does not hold how its model is computed"),
         (lambda: gw.open_run(lstm.trace(SEQUENCE), keep="cell_state"), "keep, units, every and out go with"),
-        (lambda: gw.open_run(lstm.trace(SEQUENCE), SEQUENCE), "a trace is a run already"),
+        (lambda: gw.open_run(lstm.trace(SEQUENCE), SEQUENCE), "a trace is already a run"),
         (lambda: gw.open_run(lstm, SEQUENCE, input_of="network"), "input_of must be one of lstm, model"),
         (lambda: gw.open_run(lstm, SEQUENCE, lengths="all"), "lengths must be integers, one for each sequence"),
-        (lambda: gw.open_run(lstm, {}), "the input holds no array"),
+        (lambda: gw.open_run(lstm, {}), "the input has no arrays"),
     ):
         with pytest.raises(gw.GatewiseError) as problem:
             call()

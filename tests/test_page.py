@@ -433,7 +433,7 @@ def _edited():
         (lambda: gw.page("nothing.onnx"), "cannot read nothing.onnx: there is no such file"),
         (lambda: gw.page(gw.LSTM(3, 4, rng=0)), "a page of a model of type LSTM needs x"),
         (lambda: gw.page(gw.LSTM(3, 4, rng=0), x=gw.LSTM(3, 4, rng=0).trace(X)), "x must be numbers, not a LSTMTrace"),
-        (lambda: gw.page(gw.LSTM(3, 4, rng=0).trace(X), x=X), "a trace is a run already: x does not go with it"),
+        (lambda: gw.page(gw.LSTM(3, 4, rng=0).trace(X), x=X), "a trace is already a run. Leave out x."),
         (lambda: gw.page(gw.LSTM(3, 4, rng=0), x=X[:0]), "a page needs a step; this run has none"),
         (lambda: gw.page(gw.LSTM(3, 4, rng=0), x=X, lengths=[6, 0], sequence=1), "a page needs a valid step"),
         (lambda: gw.page(gw.LSTM(3, 4, rng=0), x=X, sequence=2), "there is no sequence 2; this run has"),
@@ -529,7 +529,7 @@ def test_the_program_says_the_size_of_a_large_page_first(folder, monkeypatch, ca
     ("line", "told"),
     [
         ("page -o page.pdf", "the name of page.pdf must end in .html"),
-        ("page m.safetensors", "m.safetensors is a model: give the file of its input as well"),
+        ("page m.safetensors", "m.safetensors is a model. Give the file of its input as well"),
         ("page m.safetensors x.npy --x rain.csv", "the input is given twice: x.npy, and --x rain.csv"),
         ("page --x rain.csv", "--x belongs to a model: give its file as well"),
         ("page --sequence 1", "--sequence belongs to a model: give its file as well"),

@@ -257,7 +257,7 @@ def test_a_network_that_reads_the_end_is_asked_about_it(undrawn):
         found = gw.report(network, tokens)
         assert all(one.answer is not None for one in found.findings)
         assert "Why this output at the end?" in [one.question for one in found.findings]
-    with pytest.raises(gw.OptionError, match="no step can be named"):
+    with pytest.raises(gw.OptionError, match="Leave out at"):
         gw.report(network, tokens, at=1)
 
 
@@ -270,7 +270,7 @@ def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
         (lambda: gw.report("model.onnx"), "no such file"),
         (lambda: gw.report(lstm), "needs x"),
         (lambda: gw.report(lstm, trace), "x must be numbers, not a LSTMTrace"),
-        (lambda: gw.report(trace, x), "x does not go with it"),
+        (lambda: gw.report(trace, x), "Leave out x"),
         (lambda: gw.report(network, bad), "but the input of the run at step 4 of sequence 0 is not"),
         (lambda: gw.report(network, x[:0]), "needs a step"),
         (lambda: gw.report(network, x[:, None], lengths=[0]), "needs a valid step"),
@@ -280,7 +280,7 @@ def test_what_cannot_be_reported_on_is_refused_in_a_sentence():
         (lambda: report(network, x, labels, at=12), "no step 12"),
         (lambda: report(network, x, labels, at="2002-01-01"), "no step '2002-01-01'"),
         (lambda: report(network, x, labels, at=[]), "one or more steps"),
-        (lambda: report(network, x, labels, at=[None]), "by their numbers or times"),
+        (lambda: report(network, x, labels, at=[None]), "must be numbers or times of steps"),
         (lambda: gw.report(network, x[:, None], lengths=[5], at=7), "step 7 of sequence 0 is not valid"),
         (lambda: report(network, x, labels, sequence=1), "no sequence 1"),
     ):
@@ -325,7 +325,7 @@ def test_an_interrupt_leaves_no_page_behind(here, undrawn, monkeypatch):
 @pytest.mark.parametrize(
     ("tokens", "words"),
     [
-        (["latch.safetensors"], "give the file of its input"),
+        (["latch.safetensors"], "Give the file of its input"),
         (["latch.safetensors", "x.csv", "-o", "out.pdf"], "must end in .html"),
         (["latch.safetensors", "x.csv", "-o", "no/out.html"], "No such file"),
         (["latch.safetensors", "x.csv", "--at", "99"], "no step 99"),

@@ -95,8 +95,8 @@ def test_a_text_that_does_not_fit_is_refused_in_a_sentence():
         (network, tokens, {"text": TEXT[:-1]}, "39 characters or tokens; this run has 40 steps"),
         (network, tokens, {"text": 3}, "text must be a str, or a list of tokens, not int"),
         (network, tokens, {"vocabulary": WORDS[:2]}, "no word for one of the tokens"),
-        (lstm, 0.5 * rows, {"vocabulary": WORDS}, "one feature is 1 and the others are 0"),
-        (lstm, rows[:, None].repeat(3, 1), {"text": TEXT}, "this run has 3: name a sequence"),
+        (lstm, 0.5 * rows, {"vocabulary": WORDS}, "one feature at 1 and the others at 0"),
+        (lstm, rows[:, None].repeat(3, 1), {"text": TEXT}, "this run has 3. Choose one with sequence"),
         (network, tokens, {"vocabulary": 5}, "a list of words, or a mapping of numbers to words, not 5"),
         (lstm, rows, {"vocabulary": "ab()"}, "a list of words, or a mapping of numbers to words, not 'ab()'"),
     ):

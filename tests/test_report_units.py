@@ -108,7 +108,7 @@ def test_observed_columns_go_by_the_names_of_the_outputs_and_wrong_ones_are_refu
     assert "from 2.24 to" in observed("ET,Q", y[:, ::-1])
     assert "from 3 to" in observed("ET", y[:, 1:])
     for heads, columns, words in (
-        ("ET,q", y[:, ::-1], "o.csv has columns ET, q, and none for Q"),
+        ("ET,q", y[:, ::-1], "o.csv has columns ET, q, but none for Q"),
         ("rain", (y[:, :1] > 0) * 1.0, "not known to be classes: it must be (40, 2) or (40, 1, 2)"),
         ("Q,ET", y[:20], "observed has shape (20, 2)"),
         ("Q,ET", y * np.inf, "infinite"),

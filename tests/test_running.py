@@ -127,9 +127,9 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
     for call, words in (
         (lambda: gw.open_run("lstm", "wide.npy"), "the input has 4 features"),
         (lambda: gw.open_run("lstm", "nan.npy"), "feature 0 of step 0"),
-        (lambda: gw.open_run("lstm", "two.npz"), "--key names one of them: 'a', 'b'"),
+        (lambda: gw.open_run("lstm", "two.npz"), "Choose one with --key: 'a', 'b'"),
         (lambda: gw.open_run("lstm", "x.wav"), "the input has 1 feature"),
-        (lambda: gw.open_run("lstm", "x.wav", key="a"), "--key belongs to an .npz file"),
+        (lambda: gw.open_run("lstm", "x.wav", key="a"), "--key is for an .npz file"),
         (lambda: gw.open_run("lstm", "x.txt"), ".csv, .npy, .npz, .nc or .wav file"),
         (
             lambda: gw.open_run("lstm", "column.csv"),
@@ -137,10 +137,13 @@ def test_what_cannot_run_is_refused_in_a_sentence(here):
         ),
         (
             lambda: gw.open_run("weights.h5", settings=USUAL),
-            "weights.h5 is a model: give the file of its input as well",
+            "weights.h5 is a model. Give the file of its input as well",
         ),
         (lambda: gw.open_run("weights.h5", name="no"), "there is no LSTM 'no' in weights.h5; it has 'lstm', 'lstm_1'"),
-        (lambda: gw.open_run("weights.h5", "x.npy"), "weights.h5 holds 2 LSTMs; name one of them: 'lstm', 'lstm_1'"),
+        (
+            lambda: gw.open_run("weights.h5", "x.npy"),
+            "weights.h5 holds 2 LSTMs. Choose one by its name: 'lstm', 'lstm_1'",
+        ),
         (lambda: gw.open_run("weights.h5", "wide.npy", name="lstm", settings=USUAL), "the input has 4 features"),
         (
             lambda: gw.open_run("weights.h5", "x.npy", name="lstm", input_of="model", settings=USUAL),

@@ -101,7 +101,7 @@ def test_of_a_batch_values_are_given_for_each_sequence_or_of_the_one_that_is_nam
     (whole,), (one,) = findings(lstm, rain, storage[..., None]), findings(lstm, rain, storage[:, 1], sequence=1)
     assert "in held-out sequences" in whole.sentence
     assert "in held-out blocks of steps" in one.sentence
-    with cases.refusal("one row for each step", "the same for each of 3 sequences", by=gw.OptionError):
+    with cases.refusal("one row for each step", "but the run has 3 sequences", by=gw.OptionError):
         step_values(storage[:, 1], run)
     with cases.refusal("60 steps of 1 sequence", "60 of 3", by=gw.ShapeError):
         step_values(storage[:, 1:2, None], run, 1)

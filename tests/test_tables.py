@@ -197,7 +197,7 @@ DOUBTFUL = {
     "an open quote": ('1,"2\n3,4', ["not a number"]),
     "a zero character": ("1,2\n3,4\0", ["it is not text"]),
     "names alone": ("a,b\n", ["its only line holds no numbers: a, b"]),
-    "nothing": ("\n\n", ["it holds no row"]),
+    "nothing": ("\n\n", ["it has no rows"]),
 }
 
 

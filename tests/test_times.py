@@ -410,7 +410,7 @@ def test_data_of_apply_are_checked_and_sorted_by_their_coordinate():
     with pytest.warns(DataWarning, match="the data: 1 gap in time: 2001-03-01 to 2001-03-05"):
         gw.apply(NETWORK, data[KEPT])
     assert gw.apply(NETWORK.replace(windows=gw.network.Windows(3)), data[KEPT]).windows_not_whole == 2
-    with cases.refusal("sort_time does not go with lengths or a mask", by=gw.OptionError):
+    with cases.refusal("sort_time does not sort lengths or a mask", by=gw.OptionError):
         gw.apply(NETWORK, data, lengths=5, sort_time=True)
     with cases.refusal("cannot be sorted by time", by=gw.OptionError):
         gw.apply(NETWORK, data.drop_vars("time"), sort_time=True)

@@ -89,7 +89,7 @@ def format_of(path: str | os.PathLike[str], kind: str = "Walkthrough") -> str:
         if suffix == ENDINGS[name]:
             return name
     endings = ", ".join(ENDINGS[name] for name in FORMATS[kind])
-    raise OptionError(f"the name {os.fspath(path)!r} must end in one of {endings}, or the format must be given")
+    raise OptionError(f"the name {os.fspath(path)!r} must end in one of {endings}. Or give the format.")
 
 
 def counted(count: int, noun: str) -> str:

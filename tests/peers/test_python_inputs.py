@@ -109,14 +109,14 @@ def test_a_tensor_on_another_device_is_refused_with_one_sentence(way):
 
 def test_a_tensor_on_a_graphics_processor_is_refused_with_the_way_out(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "device", torch.device("cuda", 1))
-    with cases.refusal("x is a PyTorch tensor on the device cuda:1, ", "give its .cpu()", by=gw.OptionError):
+    with cases.refusal("x is a PyTorch tensor on the device cuda:1, ", "Pass its .cpu()", by=gw.OptionError):
         LSTM(torch.from_numpy(X))
 
 
 @pytest.mark.parametrize("way", [way for way in READERS if way not in CUT])
 def test_a_packed_sequence_gets_one_sentence_that_says_what_to_do(way):
     packed = torch.nn.utils.rnn.pack_padded_sequence(torch.from_numpy(X), torch.tensor([5, 3]))
-    with cases.refusal("is a PackedSequence: ", "pad_packed_sequence", "lengths=", by=gw.OptionError):
+    with cases.refusal("is a PackedSequence. ", "pad_packed_sequence", "lengths=", by=gw.OptionError):
         READERS[way](packed)
     x, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed)
     np.testing.assert_array_equal(LSTM(x, lengths=lengths)[0], LSTM(X, lengths=[5, 3])[0])

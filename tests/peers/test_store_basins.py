@@ -174,7 +174,7 @@ def test_series_without_dates_or_names_begin_at_the_same_step_and_are_equally_lo
         np.testing.assert_array_equal(found.y.sel(basin=name), expected)
     with pytest.raises(SystemExit):
         trace("lstm.safetensors", "a.npy", "c.npy")
-    assert "c.npy has 7 steps, and a.npy 5: without dates" in capsys.readouterr().err
+    assert "c.npy has 7 steps, and a.npy 5: give dates" in capsys.readouterr().err
 
 
 def test_an_ended_run_of_files_goes_on_only_with_the_same_files_and_tables(monkeypatch, capsys):

@@ -54,7 +54,7 @@ def test_every_way_into_a_store_reads_the_same(here):
     xarray.testing.assert_identical(computed, expected)
     run = gw.open_run(LSTM, str(path))
     assert run.trace[-1].forget_gate.tobytes() == LSTM.trace(data.values)[-1].forget_gate.tobytes()
-    with cases.refusal("not the path of a store", by=gw.OptionError):
+    with cases.refusal("the data are in memory", by=gw.OptionError):
         gw.apply(LSTM, data, key="forcing")
 
 

@@ -176,10 +176,13 @@ CHANGES = {
     "padding": (["--padding", "framework"], "another --padding: nan, not framework"),
     "axes": (["--axes", "time,batch,feature"], "another --axes: "),
     "key": (["--key", "forcing"], "another --key: None, not forcing"),
-    "record": (lambda: (PARTIAL / "run.json").write_text('{"run": 3}'), "run.json, the record of an ended run: remove"),
+    "record": (
+        lambda: (PARTIAL / "run.json").write_text('{"run": 3}'),
+        "run.json, the record of an interrupted run. Remove",
+    ),
     "chunks": (
         lambda: (PARTIAL / "run.json").write_text('{"run": {}, "chunks": {"basin": 0}}'),
-        "run.json, the record of an ended run: remove",
+        "run.json, the record of an interrupted run. Remove",
     ),
 }
 
@@ -217,7 +220,7 @@ def test_another_reading_of_the_same_file_is_another_run(capsys):
     for other in names[1:]:
         assert {name for name in other if other[name] != names[0][name]} == {"reading of the model"}
     gw.save(gw.LSTM(3, 5, rng=0), "model.safetensors")
-    with pytest.raises(gw.FileError, match=r"model\.safetensors was changed while it was read"):
+    with pytest.raises(gw.FileError, match=r"model\.safetensors was changed during the run"):
         store_plan.identity(OpenedModel(contents, first), [Path("x.zarr")])
 
 
@@ -249,7 +252,7 @@ def test_a_folder_of_that_name_that_is_no_ended_run_is_left_alone(capsys):
     PARTIAL.mkdir()
     (PARTIAL / "notes.txt").write_text("mine")
     said = program.refusal_of(capsys, *COMMAND)
-    assert "gates.zarr.partial is not what gatewise leaves of an ended run" in said
+    assert "gates.zarr.partial is not from an interrupted run of gatewise" in said
     assert (PARTIAL / "notes.txt").read_text() == "mine"
 
 
@@ -302,7 +305,7 @@ def test_a_worker_of_an_ended_run_neither_writes_nor_marks_chunks_of_the_next():
             else:
                 partial.begin((data + 1).to_dataset(name="y"), run)
             before = contents(PARTIAL / "store"), partial.done
-            with pytest.raises(gw.FileError, match="another run writes there"):
+            with pytest.raises(gw.FileError, match="another run is writing it"):
                 jobs[-1].compute(scheduler="synchronous")
             assert (contents(PARTIAL / "store"), partial.done) == before
 

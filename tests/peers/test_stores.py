@@ -316,7 +316,7 @@ def test_variables_that_are_called_as_the_features_are_the_features(capsys):
     assert run.trace.labels.features == tuple(names)
     assert run.trace.labels.measures["rain"].unit == "mm"
     assert any("the features are its variables" in note for note in run.notes)
-    with pytest.raises(gw.OptionError, match=r"each\.zarr holds 4 variables; --key names one of them"):
+    with pytest.raises(gw.OptionError, match=r"each\.zarr holds 4 variables. Choose one with --key"):
         gw.open_run(LSTM, "each.zarr")
     xarray.Dataset({name: each[name] for name in names[:2]}).to_zarr("two.zarr", mode="w", zarr_format=2)
     with pytest.raises(gw.OptionError, match=r"has no column snow, which the model takes"):
@@ -326,17 +326,17 @@ def test_variables_that_are_called_as_the_features_are_the_features(capsys):
 REFUSED = {
     "nothing": (["none.zarr", "-o", "gates.zarr"], "none.zarr: there is no such folder"),
     "a loop": (["loop.zarr", "-o", "gates.zarr"], "loop.zarr: it is a symbolic link that leads back to itself"),
-    "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is no zarr store"),
+    "no store": (["full.zarr", "-o", "gates.zarr"], "full.zarr: it is not a zarr store"),
     "an array": (["array.zarr", "-o", "gates.zarr"], "an array without named dimensions"),
     "no numbers": (["model.safetensors", "-o", "gates.zarr"], "must be a .npy, .npz, .csv or .nc file"),
     "several for a file": (["x.csv", "y.csv", "-o", "gates.npz"], "several inputs", "gates.npz must end in .zarr"),
-    "two stores": (["x.zarr", "plain.zarr", "-o", "gates.zarr"], "x.zarr is a store, which is traced alone"),
+    "two stores": (["x.zarr", "plain.zarr", "-o", "gates.zarr"], "x.zarr is a store. Trace it alone"),
     "itself": (["x.zarr", "-o", "x.zarr"], "x.zarr: this file is read; give the output another name"),
     "no such variable": (["x.zarr", "-o", "gates.zarr", "--key", "rain"], "'rain'", "forcing"),
     "odd axes": (["x.zarr", "-o", "gates.zarr", "--axes", "time,time,feature"], "'time,time,feature'"),
     "attributes": (
         ["x.zarr", "-o", "gates.zarr", "--attributes", "state.csv"],
-        "attributes go with a model whose features have names",
+        "attributes need a model whose features have names",
     ),
     "no attributes": (["x.zarr", "-o", "gates.zarr", "--attributes", "none.csv"], "none.csv: there is no such file"),
     "chunks of nothing": (["chunks.zarr", "-o", "gates.zarr"], "chunks.zarr: 'forcing' has chunks of the shape [0, 2]"),

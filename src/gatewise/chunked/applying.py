@@ -174,9 +174,11 @@ def apply(
         source = data
         data = labelled_input.stored_data(Path(data), key, dims, model)
     elif key is not None:
-        raise OptionError("key chooses a variable of a store, but the data are not the path of a store")
+        raise OptionError(
+            "key chooses a variable of a store, but the data are in memory. Leave out key, or pass the store's path."
+        )
     if sort_time and (lengths is not None or mask is not None):
-        raise OptionError("sort_time does not go with lengths or a mask, whose steps would keep their order")
+        raise OptionError("sort_time does not sort lengths or a mask. Sort the data before, or leave out sort_time.")
     inputs = LabelledInput.of(model, data, dims, lstm)
     rules = TimeRules(sort=sort_time, step=TimeStep.of(inputs.model.time_step))
     inputs, notes = inputs.in_time_order(source, rules)
@@ -186,17 +188,15 @@ def apply(
     selection: Selection
     if ask is None:
         if options:
-            raise OptionError(f"{', '.join(options)} can be given to a question alone, with ask=")
+            raise OptionError(f"{', '.join(options)} needs a question. Choose one with ask=.")
         kept = {"keep": keep, "units": units, "every": every}
         selection = QuantitySelection(cells, bool(output), kept, one_of("padding", padding, PADDINGS))
     else:
         if keep is not None or units is not None or every != 1 or padding != PADDINGS[0]:
-            raise OptionError(
-                "a question takes a trace that keeps what it needs: keep, units, every and padding do not go with ask"
-            )
+            raise OptionError("ask decides what the trace keeps. Leave out keep, units, every and padding.")
         selection = SequenceQuestion.of(ask, cells, options, final=inputs.model.reads == "last")
         if not KINDS[ask].of_a_cell and (layer != -1 or direction is not None):
-            raise OptionError(f"{ask} is asked of a whole model: layer and direction do not go with it")
+            raise OptionError(f"{ask} is a question about the whole model. Leave out layer and direction.")
     if padding != PADDINGS[0] and isinstance(model, GraphNetwork):
         raise OptionError("padding='framework' goes with an LSTM or a Network: a graph runs over the valid steps alone")
     trial = inputs.trial(selection, engine)
@@ -217,10 +217,10 @@ def _selected_cells(lstm: LSTM, layer: int | Sequence[int], direction: str | Non
     numbers = layer if isinstance(layer, Sequence) else [layer]
     layers = tuple(index("layer", number, lstm.num_layers, "this LSTM") for number in numbers)
     if not layers:
-        raise OptionError("layer must be one layer or several")
+        raise OptionError("layer is empty. Give the number of a layer, or several numbers.")
     directions = lstm.directions if direction is None else (one_of("direction", direction, DIRECTIONS),)
     if direction is not None and direction not in lstm.directions:
-        raise OptionError(f"this LSTM runs {lstm.directions[0]} only, not {direction}")
+        raise OptionError(f"this LSTM only runs {lstm.directions[0]}, not {direction}. Leave out direction.")
     return Cells(layers, directions, ("layer",) * several + ("direction",) * (len(directions) > 1))
 
 
@@ -239,17 +239,17 @@ def _chunk_task(
         if variables.setdefault(part.name, variable) != variable:
             sizes = f"{dict(variables[part.name].after)} and {dict(variable.after)}"
             raise OptionError(
-                f"{part.name} of these cells has the sizes {sizes}: choose variable with layer= and direction="
+                f"{part.name} has different sizes in these cells, {sizes}. Choose a cell with layer= and direction=."
             )
     if windows is not None and variables:
         variables[NOT_WHOLE] = Variable(NOT_WHOLE, {}, False, {}, np.dtype(np.int64))
     if not variables:
         kept = isinstance(selection, QuantitySelection)
-        reason = "nothing is kept" if kept else "the model puts out numbers that are not finite"
-        raise OptionError(f"there would be no variable in the result: {reason}")
+        reason = "nothing is kept" if kept else "the model's output is not finite"
+        raise OptionError(f"the result would have no variables: {reason}")
     for variable in variables.values():
         if clashes := {variable.name, *variable.before, *variable.after} & inputs.names:
-            raise OptionError(f"the result has a {min(clashes)!r} of its own: rename what is called so in the data")
+            raise OptionError(f"the data and the result both have a {min(clashes)!r}. Rename it in the data.")
     engines = {cell.engine for cell in trial.cells().values()}
     return (Task if windows is None else WindowTask)(
         selection=selection,

@@ -49,12 +49,12 @@ class LabelledInput:
             raise OptionError("lstm names one of the LSTMs of a GraphNetwork")
         if not isinstance(data, xarray().DataArray):
             raise OptionError(
-                f"the data must be an xarray.DataArray, not {type(data).__name__}; of a Dataset with a variable for"
-                ' each feature, .to_dataarray("feature") makes one'
+                f"the data must be an xarray.DataArray, not {type(data).__name__}. If a Dataset has a variable for each"
+                ' feature, pass its .to_dataarray("feature").'
             )
         names = dict(zip(DIMS, DIMS, strict=True))
         if not isinstance(dims or {}, Mapping) or not set(dims or {}) <= set(DIMS):
-            raise OptionError(f"dims must map {' and '.join(DIMS)} to dimensions of the data, not be {dims!r}")
+            raise OptionError(f"dims must map {' and '.join(DIMS)} to dimensions of the data, but is {dims!r}")
         names |= dims or {}
         network = GraphModel(model, lstm) if isinstance(model, GraphNetwork) else model
         network = network if isinstance(network, Network) else Network(network)
@@ -63,8 +63,9 @@ class LabelledInput:
         for name in required:
             if name not in data.dims:
                 raise OptionError(
-                    f"the data have no dimension {shown(str(name))!r}, but {shown(', '.join(map(str, data.dims)))}:"
-                    " dims={'time': …, 'feature': …}, or --axes time,batch,feature of a command, says which they are"
+                    f"the data have no dimension {shown(str(name))!r}; they have"
+                    f" {shown(', '.join(map(str, data.dims)))}."
+                    " Name them with dims={'time': …, 'feature': …}, or with --axes time,batch,feature of a command."
                 )
         if data.dtype.kind not in ("iu" if tokens else "fiub"):
             content = "tokens, which are integers" if tokens else "real numbers"
@@ -127,9 +128,13 @@ class LabelledInput:
     def evaluation(self, state: object, continuous: bool) -> Windows | None:
         """Return the windows of a result; None of a continuous run, which alone begins with a `state`."""
         if continuous and self.model.windows is None:
-            raise OptionError("continuous goes with a network that is evaluated in windows")
+            raise OptionError(
+                "continuous is for a network that is evaluated in windows, and this one is not. Leave it out."
+            )
         if self.model.windows is not None and not continuous and state is not None:
-            raise OptionError("a state goes with a continuous run: each window begins with the model's own")
+            raise OptionError(
+                "each window starts from the model's own state. Pass continuous=True to start from another state."
+            )
         return None if continuous else self.model.windows
 
     @property
@@ -176,7 +181,7 @@ class LabelledInput:
         names = None if self.feature is None else feature_names(self.data, self.feature)
         if features is None or names is None:
             whose = "a model" if features is None else "data"
-            raise OptionError(f"attributes go with {whose} whose features have names")
+            raise OptionError(f"attributes need {whose} whose features have names")
         asked, coordinates = {*features} - {*names}, {}
         if isinstance(attributes, Mapping):
             rows = [{str(name): float(value) for name, value in attributes.items() if name in asked}]
@@ -278,8 +283,8 @@ def _state_argument(inputs: LabelledInput, name: str, part: Any, size: int) -> A
             return xarray().DataArray(part, dims=(unit,)), (unit,)
         shape = part.shape
     raise ShapeError(
-        f"{name} has shape {shape} beside the dimensions of the sequences; it must be ({size},), and one for each"
-        " sequence a DataArray"
+        f"{name} has shape {shape} beside the dimensions of the sequences; it must be ({size},). If it differs"
+        " from sequence to sequence, pass a DataArray."
     )
 
 
@@ -305,8 +310,8 @@ def require_whole(name: str, array: Any, dim: str) -> None:
     count = len(array.chunksizes.get(dim, ()))
     if count > 1:
         raise ShapeError(
-            f"{name} are in {count} chunks along {dim!r}, and a chunk must have all of it, since each step goes on"
-            f" from the one before it: .chunk({{{dim!r}: -1}}) makes one of them"
+            f"{name} are in {count} chunks along {dim!r}. Each step needs the previous one, so they must be in one"
+            f" chunk: .chunk({{{dim!r}: -1}})"
         )
 
 

@@ -59,13 +59,12 @@ class PartialStore:
             if min(chunks.values(), default=1) < 1:
                 raise ValueError
         except (FileError, KeyError, TypeError, ValueError, AttributeError):
-            raise FileError(f"cannot read {path}, the record of an ended run: remove {self.folder}") from None
+            raise FileError(f"cannot read {path}, the record of an interrupted run. Remove {self.folder}.") from None
         for name, value in run.items():
             if begun.get(name) != value:
                 was, now = _first_difference(str(begun.get(name)), value)
                 raise OptionError(
-                    f"{self.folder} was begun with another {name}: {was}, not {now}; without --resume, the run begins"
-                    " anew"
+                    f"{self.folder} was started with another {name}: {was}, not {now}. Start again without --resume."
                 )
         self.chunks = chunks
         self._record(run, chunks)
@@ -147,7 +146,9 @@ def partial_store(target: Path) -> Iterator[PartialStore]:
     except OSError as problem:
         raise FileError(f"cannot write {target}: {problem.strerror or problem}") from None
     if foreign:
-        raise FileError(f"cannot write {target}: {folder} is not what gatewise leaves of an ended run")
+        raise FileError(
+            f"cannot write {target}: {folder} is not from an interrupted run of gatewise. Choose another name."
+        )
     with exclusive(folder / LOCK):
         partial = PartialStore(target, folder)
         partial.restore()
@@ -194,4 +195,4 @@ def _write_chunk(
 def _require_run(folder: Path, token: str) -> None:
     """Raise FileError unless the run with this token is the one that writes a partial store."""
     if json.loads((folder / RECORD).read_text(encoding="utf-8"))["token"] != token:
-        raise FileError(f"cannot write {folder}: another run writes there")
+        raise FileError(f"cannot write {folder}: another run is writing it. Wait for it, or choose another name.")

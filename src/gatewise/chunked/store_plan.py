@@ -73,7 +73,7 @@ def identity(opened: OpenedModel, inputs: Sequence[Path]) -> dict[str, str]:
     """
     digest = opened.lstm.provenance.attributes()["model_sha256"]
     if CHANGED in digest:
-        raise FileError(f"{opened.contents.path} was changed while it was read")
+        raise FileError(f"{opened.contents.path} was changed during the run. Run the command again.")
     switches = [*dict.fromkeys(str(cell.parameters.variant) for cell in opened.lstm.cells().values())]
     reading = f"{opened.network or opened.lstm!r} with {', '.join(switches)}"
     inputs_read = [
@@ -105,6 +105,4 @@ def require_room(target: Path, size: int) -> None:
     """Raise CapacityError where the disk of a new store has no room for so many bytes."""
     free = shutil.disk_usage(next(folder for folder in target.absolute().parents if folder.exists())).free
     if size > free:
-        raise CapacityError(
-            f"{target} would take {in_bytes(size)}, uncompressed; {in_bytes(free)} are free on its disk"
-        )
+        raise CapacityError(f"{target} would take up to {in_bytes(size)}, but its disk has {in_bytes(free)} free")

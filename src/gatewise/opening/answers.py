@@ -81,7 +81,7 @@ def read_answers(output: Any, title: str = "the output", *, sort_time: bool = Fa
     present = [key for key in KEYS if key in names]
     if names and not present and len(names) != 1:
         raise OptionError(
-            f"{output if is_archive else title} must hold y, hn or cn, what came out of the model, or a single"
+            f"{output if is_archive else title} must hold the model's outputs as y, hn or cn, or be a single"
             f" array; it holds {join_names(names)}"
         )
     source = str(output) if isinstance(output, (str, os.PathLike)) else title
@@ -115,7 +115,7 @@ def _answers_of(output: Any, source: str, title: str, rules: TimeRules) -> Answe
             named = read_input(path, None, None, selection, rules).single or NamedNumbers(np.empty(0))
             return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
         if rules.sort:
-            raise OptionError(f"{source} cannot be sorted by time: it has no times.")
+            raise OptionError(f"{source} cannot be sorted by time, because it has no times. Leave out --sort-time.")
         return Answers(source, {"y": named.values}, None, named.features, named.times, named.notes)
     named = named.in_time_order(source, rules, OptionError if path is None else FileError)
     return Answers(source, {"y": numbers("y", named.values)}, AXES, named.features, named.times)
@@ -128,13 +128,13 @@ def observed_outputs(run: OpenedRun, observed: Any, *, whole: bool = False) -> A
     """
     names, answers = run.labels.outputs or (), read_answers(observed, "observed", sort_time=run.sort_time)
     if "y" not in answers.arrays:
-        raise OptionError(f"{answers.source} must hold y, what was observed of the outputs")
+        raise OptionError(f"{answers.source} must hold the observed outputs as y")
     y, heads = answers.columns_of(run.labels.outputs).arrays["y"], answers.outputs or ()
     if heads and {*heads} < {*names}:
         nowhere = np.full(y.shape[:-1], np.nan)
         y = np.stack([y[..., heads.index(name)] if name in heads else nowhere for name in names], axis=-1)
     elif len(heads) > 1 and (absent := [name for name in names if name not in heads]):
-        raise OptionError(f"{answers.source} has columns {listed_names(heads)}, and none for {listed_names(absent)}")
+        raise OptionError(f"{answers.source} has columns {listed_names(heads)}, but none for {listed_names(absent)}")
     return steps_of_run(run, y, answers.times, answers.source, whole=whole)
 
 
@@ -160,9 +160,9 @@ def read_case(path: Path, prefix: str) -> dict[str, Any]:
     if prefix + "x" not in names:
         prefixes = [name[:-1] for name in names if name.endswith(".x")]
         hint = f"; --prefix {prefixes[0]} gives one of its cases" if prefixes else ""
-        raise OptionError(f"{path} must hold {prefix}x, what went into the LSTM; it holds {listing}{hint}")
+        raise OptionError(f"{path} must hold the LSTM's input as {prefix}x; it holds {listing}{hint}")
     if not {*KEYS} & {*present}:
-        raise OptionError(f"{path} must hold {prefix}y, {prefix}hn or {prefix}cn, what came out; it holds {listing}")
+        raise OptionError(f"{path} must hold its outputs as {prefix}y, {prefix}hn or {prefix}cn; it holds {listing}")
     arrays = dict(zip(present, read_npz(path, [prefix + key for key in present]).values(), strict=True))
     if "lengths" in arrays:
         arrays["lengths"] = np.atleast_1d(arrays["lengths"])

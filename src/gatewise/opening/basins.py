@@ -64,7 +64,7 @@ def open_basins(
         from xarray import DataArray
     basins = [path.stem for path in paths]
     if repeated := {basin for basin in basins if basins.count(basin) > 1}:
-        raise OptionError(f"two files are called {min(repeated)!r}, which names their basin in the store")
+        raise OptionError(f"two files are called {min(repeated)!r}, but each file names a basin. Rename one.")
     constants: Mapping[str, float] = dict.fromkeys(attributes, np.nan)
     windowed = network is not None and network.windows is not None and not continuous
     series = []
@@ -81,14 +81,14 @@ def open_basins(
             has, other = (
                 listed_names(each.features or [counted(each.values.shape[1], "feature")]) for each in (numbers, first)
             )
-            raise FileError(f"{path} has {has}, and {paths[0]} {other}: all files must have the same features")
+            raise FileError(f"{path} has {has}, and {paths[0]} {other}. All files must have the same features.")
         kinds = {np.asarray(each.times).dtype.kind for each in (numbers, first)}
         if len(kinds) > 1:
             raise FileError(f"{path} and {paths[0]} must both have dates, or neither")
         if kinds != {"M"} and (count := len(numbers.values)) != len(first.values):
             raise FileError(
-                f"{path} has {counted(count, 'step')}, and {paths[0]} {len(first.values):,}: without dates, such as"
-                " 2000-01-31, all files must have as many"
+                f"{path} has {counted(count, 'step')}, and {paths[0]} {len(first.values):,}: give dates, such as"
+                " 2000-01-31, or files of equal length"
             )
     steps = np.unique(np.concatenate([numbers.times for numbers in series]))
     shape = (len(steps), len(paths), series[0].values.shape[1])

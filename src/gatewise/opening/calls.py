@@ -39,7 +39,7 @@ def join_calls(calls: Sequence[Captured], name: str | None, contents: Contents) 
         raise OptionError(f"the model called no LSTM {name!r}; it called {join_names(map(repr, by_name))}")
     if name is None and len(by_name) > 1:
         raise OptionError(
-            f"the model called {len(by_name)} LSTMs; --name names one of them: {join_names(map(repr, by_name))}"
+            f"the model called {len(by_name)} LSTMs. Choose one with --name: {join_names(map(repr, by_name))}"
         )
     name = next(iter(by_name)) if name is None else name
     calls_of_lstm = by_name[name]

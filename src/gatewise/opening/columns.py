@@ -106,7 +106,7 @@ def select_features(
         for option, value in (("attributes", attributes), ("basin", basin)):
             if value:
                 owner = "a model whose file names its features" if names is None else "--attributes"
-                raise OptionError(f"--{option} goes with {owner}")
+                raise OptionError(f"--{option} needs {owner}")
     if network is None or names is None:
         return None
     constants: dict[str, float] = {}
@@ -143,7 +143,7 @@ class AttributeTable:
         path = Path(table)
         (_, heads), *rows = tables.rows(path, kind="a table of attributes") or [(0, [])]
         if not rows:
-            raise FileError(f"cannot read {path}: it must have a line of names, and one for each basin")
+            raise FileError(f"cannot read {path}: it must have a line of column names, then a line for each basin")
         return cls(path, heads, rows)
 
     @cached_property

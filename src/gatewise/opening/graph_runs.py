@@ -41,7 +41,7 @@ def feeds_of(network: GraphNetwork, data: InputNumbers, axes: Any) -> dict[str, 
         if unknown := [name for name in named if name not in network.inputs]:
             raise OptionError(f"{data.source} holds {shown(unknown[0])!r}; the network takes {_takes(network)}")
     elif len(inputs) != 1:
-        raise OptionError(f"the network takes {_takes(network)}: an .npz file, or a mapping, gives them by name")
+        raise OptionError(f"the network takes {_takes(network)}. Give them by name, in an .npz file or a mapping.")
     else:
         assert data.single is not None
         named = {inputs[0].name: data.single.values}

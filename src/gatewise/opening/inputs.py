@@ -110,7 +110,9 @@ def read_input(
         raise OptionError(f"the axes of {data.source}, which is a table, are {','.join(TABLE)}, not {axes!r}")
     if data.single is None or data.rate is not None:
         if rules.sort:
-            raise OptionError(f"{data.source} cannot be sorted by time: it has no times.")
+            raise OptionError(
+                f"{data.source} cannot be sorted by time, because it has no times. Leave out --sort-time."
+            )
         return data
     error: type[GatewiseError] = FileError if is_file else OptionError
     single = data.single.in_time_order(data.source, rules, error)
@@ -129,12 +131,12 @@ def _numbers_in_memory(input: Any, key: str | None, axes: Any, selection: Featur
             for name, array in input.items()
         }
         if not arrays:
-            raise OptionError(f"{source} holds no array: a run needs one")
+            raise OptionError(f"{source} has no arrays, but a run needs an input")
         if (name := chosen_name(arrays, key, source)) is None:
             return InputNumbers(source, several=arrays)
         input = arrays[name]
     elif key is not None:
-        raise OptionError("--key belongs to an .npz file, a store or a mapping, not to an array")
+        raise OptionError("--key is for an .npz file, a store or a mapping. Leave it out for an array.")
     if is_labelled(input) or is_table(input):
         return _labelled(input, source, axes, selection)
     return InputNumbers(source, require_axes(named_numbers.unnamed_numbers(source, input), source))
@@ -149,7 +151,7 @@ def _numbers_in_file(path: Path, key: str | None, axes: Any, selection: FeatureS
             return _labelled(data, str(path), axes, selection, zarr_stores.features_note(path, data))
     if suffix == ".wav":
         if key is not None:
-            raise OptionError(f"--key belongs to an .npz file, not to {path}")
+            raise OptionError(f"--key is for an .npz file, not {path}. Leave it out.")
         values, rate = sound.samples(path)
         return InputNumbers(str(path), NamedNumbers(values), rate=rate, on_file=True)
     if suffix not in (".csv", ".npy", ".npz", *NETCDF):

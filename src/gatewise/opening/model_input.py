@@ -99,7 +99,7 @@ def model_input(
         tokens = None if tokens is None else tokens[:, None]
     if of_file is not None and batch != len(of_file):
         fixed = f"the file fixes the lengths of {counted(len(of_file), 'sequence')}"
-        raise ShapeError(f"{fixed}; this run has {batch}: give the lengths of all")
+        raise ShapeError(f"{fixed}; this run has {batch}. Give all lengths with --lengths.")
     require_finite(x, lstm.dtype, counts, source, data.features, missing=missing)
     start: Any = initial_state(lstm, arrays, batch) if arrays else file_state(model.found, batch)
     if start is not None and x.ndim == 2:
@@ -173,7 +173,7 @@ def integers(name: str, array: Any) -> Any:
     """Return an opened input's tokens as int64, or raise OptionError if a number is not an integer."""
     array = np.asarray(array)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array != np.rint(array)).any():
-        raise OptionError(f"{name} must hold integers: the network embeds them")
+        raise OptionError(f"{name} must hold integers, because the network embeds them")
     if array.size and np.abs(array).max() > 2**53:
         raise OptionError(f"{name} must hold integers that an embedding has rows for")
     return array.astype(np.int64)

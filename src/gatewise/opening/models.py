@@ -69,7 +69,7 @@ def contents_from(model: object, settings: Mapping[str, Any] | None = None, take
     if isinstance(model, (str, os.PathLike)):
         return inspect(model, **dict(settings or {}))
     if settings:
-        raise OptionError("settings are what a model's file leaves out: they go with a path")
+        raise OptionError("settings are for a model's file. Leave them out for a model in memory.")
     if isinstance(model, Contents):
         return model
     if isinstance(model, StoredLSTM):

@@ -40,7 +40,7 @@ def read_numbers(path: Path, key: str | None = None, selection: FeatureSelection
     if suffix not in (".npy", ".npz", ".csv", *NETCDF):
         raise OptionError(f"the input must be a .npy, .npz, .csv or .nc file, not {path}")
     if key is not None and suffix != ".npz":
-        raise OptionError(f"--key belongs to an .npz file, not to {path}")
+        raise OptionError(f"--key is for an .npz file, not {path}. Leave it out.")
     if suffix == ".npz":
         data = _array_of_archive(path, key)
     elif suffix in NETCDF:
@@ -71,7 +71,7 @@ def _array_of_archive(path: Path, key: str | None) -> NamedNumbers:
     """Return the array `key` of an .npz file as numbers; without a key, the only one."""
     names = npz_names(path)
     if (name := chosen_name(names, key, path)) is None:
-        raise OptionError(f"{path} holds {len(names)} arrays; --key names one of them: {join_names(names) or 'none'}")
+        raise OptionError(f"{path} holds {len(names)} arrays. Choose one with --key: {join_names(names) or 'none'}")
     return unnamed_numbers(name, read_npz(path, [name])[name])
 
 
@@ -93,12 +93,12 @@ def read_csv(path: Path, selection: FeatureSelection | None = None) -> NamedNumb
     text = read_text(path)
     beginning = [cells for _, cells in islice(tables.iterate_rows(path, text), 2)]
     if not beginning:
-        raise FileError(f"cannot read {path}: it holds no row")
+        raise FileError(f"cannot read {path}: it has no rows")
     first, heads = beginning[0], None
     if tuple(first) == HEADS:
         raise FileError(
-            f"cannot read {path}: it is a long table of gatewise trace, with a row for each number; it must have a row"
-            " for each step, or be the .nc file of a trace"
+            f"cannot read {path}: it is a long table of gatewise trace, with a row for each number. Give a table with a"
+            " row for each step, or write the trace as .nc."
         )
     if not any(re.fullmatch(NUMBER_LIKE, cell) or _is_number(cell) for cell in first) and any(first):
         heads = first

@@ -81,7 +81,7 @@ def prepare_run(
     named = chosen_network(contents, name, *layers, strict=options.strict)
     entry, several = _picked_lstm(contents, name, options.strict)
     if input is None:
-        raise OptionError(f"{contents.path} is a model: give the file of its input as well")
+        raise OptionError(f"{contents.path} is a model. Give the file of its input as well.")
     if entry is not None and finite and entry.non_finite:
         raise OptionError(f"{contents.path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     model = None if entry is None else opened_model(contents, entry, named)
@@ -106,7 +106,7 @@ def prepare_run(
     if lstm_input is None:
         arrays = join_names(map(repr, data.several or ()))
         raise (
-            several or refusal or OptionError(f"{data.source} holds several arrays: --key names one of them: {arrays}")
+            several or refusal or OptionError(f"{data.source} holds several arrays. Choose one with --key: {arrays}")
         )
     assert model is not None
     return _prepared_lstm(model, lstm_input, data, options, lstm_only)
@@ -147,11 +147,11 @@ def _require_fitting_options(network: Network | None, path: str, options: InputO
     """Raise OptionError for an option of an input that goes with windows alone, or does not go with them."""
     windowed = network is not None and network.windows is not None
     if options.continuous and not windowed:
-        raise OptionError(f"--continuous goes with a model that is evaluated in windows, and {path} is not")
+        raise OptionError(f"--continuous is for a model that is evaluated in windows, but {path} is not. Leave it out.")
     for option in ("lengths", "state"):
         if windowed and not options.continuous and getattr(options, option) is not None:
             raise OptionError(
-                f"--{option} goes with --continuous: each window has all its steps, and begins from zeros"
+                f"--{option} needs --continuous, because each window has all its steps and starts from zeros"
             )
 
 
@@ -290,7 +290,7 @@ def _prepared_whole_model(
     for option in ("axes", "lengths", "state"):
         if getattr(options, option) is not None:
             raise OptionError(
-                f"--{option} belongs to the input of an LSTM, and {data.source} is that of the whole model"
+                f"--{option} is for the input of an LSTM, but {data.source} is the whole model's. Leave it out."
             )
     kind = "inputs" if data.several is not None and len(data.several) > 1 else "input"
     interpretation = f"{data.name} is taken as the {kind} of the whole model, which {model.runtime} runs"

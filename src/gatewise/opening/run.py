@@ -179,7 +179,7 @@ def prepare(
     if extra is None and {*chosen} - {"at"}:  # which says what is shown, and not what the input is
         extra = "options of an input"
     if extra is not None:
-        raise OptionError(f"{subject} is a run already: {extra} does not go with it")
+        raise OptionError(f"{subject} is already a run. Leave out {extra}.")
     assert isinstance(trace, Run)
     return OpenedRun(trace, Path(source).name, notes=(*notes, *_continuous_notes(trace)))
 
@@ -220,12 +220,12 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     and "a page is of an LSTM, a Network, …".
     """
     if isinstance(x, Run):
-        raise OptionError(f"x must be numbers, not a {type(x).__name__}: a trace is a run already, and needs none")
+        raise OptionError(f"x must be numbers, not a {type(x).__name__}. A trace is already a run: pass it alone.")
     if isinstance(model, OpenedRun) and x is None and [*options] == ["at"]:
         return model.window_at(options["at"])
     if isinstance(model, OpenedRun | Run):
         if extra := ["x"] * (x is not None) + [*options]:
-            raise OptionError(f"a trace is a run already: {extra[0]} does not go with it")
+            raise OptionError(f"a trace is already a run. Leave out {extra[0]}.")
         return model if isinstance(model, OpenedRun) else OpenedRun(model, "the trace", notes=_continuous_notes(model))
     if isinstance(model, LSTMCell):
         model = LSTM.from_cells(model)
@@ -242,5 +242,5 @@ def run_of(model: object, x: Any, options: Mapping[str, Any], purpose: str, kind
     elif not isinstance(model, (str, os.PathLike, Contents, StoredLSTM, Captured)) and not hasattr(model, "graph"):
         raise OptionError(f"{kinds}, not {type(model).__name__}")
     if others:
-        raise OptionError(f"{min(others)} goes with an LSTM or a Network and an array, not with a file")
+        raise OptionError(f"{min(others)} is for an LSTM or a Network with an array. Leave it out for a file.")
     return open_run(model, x, **options)

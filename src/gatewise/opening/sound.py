@@ -106,13 +106,11 @@ def frames(values: Array, frames: str | int | Sequence[int]) -> tuple[Array, int
     if len(parts) > 2 or min(size, hop) < 1:
         raise OptionError(f"--frames must be SIZE or SIZE,HOP, in samples, not {shown(text)!r}")
     if hop > size:
-        raise OptionError(f"--frames would leave samples out: {hop} lie between frames of {size}")
+        raise OptionError(f"--frames would skip samples: its HOP, {hop}, must be at most its SIZE, {size}")
     if size > MAX_FRAME:
         raise OptionError(f"--frames may have at most {MAX_FRAME:,} samples in a row, not {size:,}")
     if values.ndim != 2 or values.shape[1] != 1:
-        raise OptionError(
-            f"--frames cuts sound of one channel, or a single column of numbers, not shape {values.shape}"
-        )
+        raise OptionError(f"--frames needs sound of one channel, or one column of numbers, not shape {values.shape}")
     count = -(-len(values) // hop)
     require_memory(count * (size + hop), 8, f"rows of {size:,} samples")
     padded = np.zeros((size - hop) + count * hop)

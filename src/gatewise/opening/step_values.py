@@ -27,21 +27,21 @@ def step_values(values: Any, run: OpenedRun, sequence: int | None = None) -> dic
     selection = FeatureSelection((), missing=True, title="values")
     data = read_input(values, None, None, selection, TimeRules(run.sort_time))
     if data.single is None:
-        raise OptionError(f"{data.source} holds several arrays: values are one, with a column for each quantity")
+        raise OptionError(f"{data.source} holds several arrays. Give one array with a column for each quantity.")
     array, (steps, batch) = data.single.values, (run.trace.lstm.num_steps, run.trace.lstm.batch_size)
     if array.ndim == 1 or (data.axes is not None and "feature" not in data.axes):
         array = array[..., None]
     array = steps_of_run(run, array, data.single.times, data.source)
     if array.ndim == 2 and batch > 1 and sequence is None:
         raise OptionError(
-            f"{data.source} has one row for each step, which would be the same for each of {batch:,} sequences: name"
-            " the sequence, or give values (time, batch, column)"
+            f"{data.source} has one row for each step, but the run has {batch:,} sequences. Choose one with"
+            " --sequence, or give values (time, batch, column)."
         )
     is_alone = array.ndim == 2
     array = array[:, None] if is_alone else array
     if array.shape[:2] != (steps, 1 if is_alone else batch) or not array.size:
         found = " of ".join(map(counted, array.shape, ("step", "sequence", "column")))
-        raise ShapeError(f"{data.source} has {found}, and the run has {steps:,} of {batch:,}")
+        raise ShapeError(f"{data.source} has {found}, but the run has {steps:,} of {batch:,}")
     array = array if is_alone or sequence is None else array[:, [sequence]]
     names = data.single.features or [f"column {place}" for place in range(array.shape[-1])]
     labels = [

@@ -33,7 +33,9 @@ def windows_to_verify(series: WindowedSeries, answers: Answers) -> WindowBatch:
     steps at which no whole window ends do not count, and neither do NaN.
     """
     if set(answers.arrays) != {"y"}:
-        raise OptionError("a model that is evaluated in windows has outputs alone: final states go with --continuous")
+        raise OptionError(
+            "a model that is evaluated in windows only has outputs. To verify final states, add --continuous."
+        )
     outputs, steps = series.outputs, series.windows.steps
     claimed, length = _at_steps(series, answers), counted(steps, "step")
     known = series.ends & ~np.isnan(claimed).any(-1)
@@ -78,7 +80,7 @@ def _places(series: WindowedSeries, answers: Answers, count: int) -> Any:
         own, others = (_comparable(times) for times in (series.times, names))
         place_of = {time: place for place, time in enumerate(own)}
         if missing := [name for name, time in zip(names, others, strict=True) if time not in place_of]:
-            raise OptionError(f"{answers.source} has an answer for {missing[0]}, which is no step of the input")
+            raise OptionError(f"{answers.source} has an answer for {missing[0]}, which is not a step of the input")
         return [place_of[time] for time in others]
     if count == steps:
         return slice(None)

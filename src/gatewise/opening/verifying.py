@@ -135,12 +135,12 @@ def verify(
     windowed = isinstance(model, Network) and model.windows is not None
     if isinstance(model, (LSTM, Network)) and not (opens or windowed):
         if name is not None or settings:
-            raise OptionError("name and settings go with a model's file, and not with an LSTM or a Network in memory")
+            raise OptionError("name and settings are for a model's file. Leave them out for a model in memory.")
         arguments: dict[str, Any] = {"final": final, "mask": mask, "seed": seed, "eight_bits": bool(eight_bits)}
         return verify_model(model, x, y, **options, **arguments)
     if mask is not None or final is not None:
         kinds = "an LSTM, or a Network without windows, and arrays"
-        raise OptionError(f"mask and final go with {kinds}; final states are hn and cn of y")
+        raise OptionError(f"mask and final need {kinds}. Otherwise, give final states as hn and cn of y.")
     contents = contents_from(model, settings, "verify")
     answers = Answers("the output", {}) if y is None else read_answers(y, sort_time=bool(options.get("sort_time")))
     return compare(contents, x, answers, input_options(**options), name=name, seed=seed, eight_bits=eight_bits)[1]
@@ -299,7 +299,7 @@ def _verify_first_that_fits(
     sizes = ", nor ".join(f"those of {model.words}, {model.num_outputs:,} a step" for model in models)
     steps, sequences = models[0].sizes
     raise ShapeError(
-        f"{answers.source} has shape {answers.arrays['y'].shape}, which are neither {sizes}: the input has"
+        f"{answers.source} has shape {answers.arrays['y'].shape}, not {sizes}. The input has"
         f" {counted(steps, 'step')} of {counted(sequences, 'sequence')}"
     )
 

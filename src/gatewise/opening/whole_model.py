@@ -90,7 +90,7 @@ class WholeModel:
         if missing:
             takes = ", ".join(map(str, self.inputs))
             raise OptionError(
-                f"the model in {self.contents.path} takes {takes}: an .npz file gives them by name, and"
+                f"the model in {self.contents.path} takes {takes}. Give them by name in an .npz file;"
                 f" {join_names(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
             )
         return named
@@ -267,12 +267,12 @@ def _load_by_runtime(contents: Contents) -> WholeModel:
     """Return a file's whole model, loaded by its framework; raise OptionError if the file holds weights alone."""
     if not _has_runtime(contents):
         raise OptionError(
-            f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run:"
-            " give the input of the LSTM, or export the model to ONNX or TorchScript"
+            f"{contents.path} ({contents.format}) does not hold how its model is computed, so only its LSTM can run."
+            " Give the input of the LSTM, or export the model to ONNX or TorchScript."
         )
     reader, path = reader_of(contents.path)
     if reader == "onnx" and not contents.inputs:
-        raise OptionError(f"{contents.path} has no inputs, so only its LSTM can run: give the input of the LSTM")
+        raise OptionError(f"{contents.path} has no inputs, so only its LSTM can run. Give the input of the LSTM.")
     if reader == "onnx":
         from gatewise.interop.onnx.packages import import_onnxruntime
 

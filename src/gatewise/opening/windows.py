@@ -118,18 +118,18 @@ class WindowedSeries:
         length = counted(steps, "step")
         if len(whole) < steps:
             raise OptionError(
-                f"{self.source} has {counted(len(whole), 'step')}, and the network is evaluated in windows of {length}:"
-                " --continuous runs it once over all steps"
+                f"{self.source} has {counted(len(whole), 'step')}, but the network is evaluated in windows of {length}."
+                " Add --continuous to run it once over all steps."
             )
         if not whole.any():
-            raise OptionError(f"no window of {length} in {self.source} is whole: {self._first_missing()}")
+            raise OptionError(f"{self.source} has no complete window of {length}: {self._first_missing()}")
         if at is None:
             return replace(self, end=int(np.flatnonzero(counts == counts.max())[-1]))
         end = step_place(at, len(whole), self.times)
         if not whole[end]:
             early = end < steps - 1
             why = "it would begin before the first one" if early else f"in {self.source} {self._first_missing()}"
-            raise OptionError(f"no whole window of {length} ends at step {at}: {why}")
+            raise OptionError(f"no complete window of {length} ends at step {at}: {why}")
         return replace(self, end=end)
 
     @property
@@ -143,7 +143,7 @@ class WindowedSeries:
         begin, end = max(places.start, inside.start), min(places.stop, inside.stop)
         if begin >= end:
             window = f"{inside.start}:{inside.stop}"
-            raise OptionError(f"--steps must be of the window that is shown, {window}, as --at chooses it")
+            raise OptionError(f"--steps must be inside the window that --at chooses, {window}")
         return begin - inside.start, end - inside.start
 
     @property

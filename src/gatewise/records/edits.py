@@ -158,7 +158,7 @@ class Edit(ReadOnlyArrays):
                 value = np.broadcast_to(value, shape)
             except ValueError:
                 raise ShapeError(
-                    f"an edit's value has shape {value.shape}; it must fit to (steps, sequences, units), here {shape}"
+                    f"an edit's value has shape {value.shape}; it must broadcast to (steps, sequences, units), {shape}"
                 ) from None
         return replace(self, value=value, **places, **cell)
 
@@ -228,9 +228,9 @@ def _clamp_bounds(value: Any) -> tuple[float | None, float | None]:
         low, high = value
         bounds = tuple(None if bound is None or math.isinf(float(bound)) else float(bound) for bound in (low, high))
     except (TypeError, ValueError):
-        raise OptionError(f"a clamp takes two bounds, numbers or None, not {value!r}") from None
+        raise OptionError(f"a clamp needs two bounds, numbers or None, not {value!r}") from None
     if bounds == (None, None) or any(bound is not None and math.isnan(bound) for bound in bounds):
-        raise OptionError(f"a clamp needs a lower or an upper bound, which is no NaN, not {value!r}")
+        raise OptionError(f"a clamp needs at least one bound that is a number, not {value!r}")
     if None not in bounds and bounds[0] > bounds[1]:  # type: ignore[operator]
         raise OptionError(f"the lower bound of a clamp must be at most the upper one, not {low!r} and {high!r}")
     return bounds[0], bounds[1]
@@ -251,7 +251,7 @@ def _named_places(axis: str, places: Any) -> Places:
             raise OptionError(f"an edit's {axis} must be integers, a range or a slice, not {places!r}")
         indices = tuple(array.tolist())
     if not len(indices):
-        raise OptionError(f"an edit's {axis} must be at least one, not {places!r}")
+        raise OptionError(f"an edit's {axis} are empty, {places!r}. Give at least one.")
     result: Places = indices
     return result
 
@@ -263,14 +263,14 @@ def _places_in_run(noun: str, places: Places, count: int, owner: str) -> range |
     if isinstance(places, slice):
         places = range(*places.indices(count))
         if not places:
-            raise OptionError(f"an edit's {noun}s must be at least one; its slice holds none of {count}")
+            raise OptionError(f"the slice of an edit's {noun}s is empty; there are {count}")
     if isinstance(places, range):
         index(noun, places[0], count, owner), index(noun, places[-1], count, owner)
         if places[0] >= 0 and places.step > 0:
             return places
     indices = tuple(index(noun, place, count, owner) for place in places)
     if len(set(indices)) < len(indices):
-        raise OptionError(f"an edit names {noun} {next(place for place in indices if indices.count(place) > 1)} twice")
+        raise OptionError(f"an edit has {noun} {next(place for place in indices if indices.count(place) > 1)} twice")
     return indices
 
 

@@ -113,7 +113,7 @@ class Labels:
         for name in measures:
             if name not in names:
                 raise OptionError(
-                    f"there is a measure of {name!r}, which is not the name of a feature or an output;"
+                    f"measures has {name!r}, which is not the name of a feature or an output;"
                     f" there are {join_names(sorted(names)) or 'no names'}"
                 )
         object.__setattr__(self, "measures", measures)

@@ -45,7 +45,7 @@ def checked(path: str, head: Mapping[str, Any], build: Callable[[], T]) -> T:
     if head.get("format") != FORMAT:
         raise FileError(f"{path} has format {head.get('format')!r}; this version reads format {FORMAT}")
     if head.get("conventions") != CONVENTIONS:
-        raise FileError(f"{path} names other conventions than format {FORMAT} has")
+        raise FileError(f"{path} has conventions that format {FORMAT} does not have")
     try:
         return build()
     except GatewiseError as problem:

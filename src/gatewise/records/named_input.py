@@ -56,7 +56,7 @@ class NamedInput:
     def out(self, out: Any) -> Any:
         """Return the caller's array for the output; raise OptionError where it would have axes in another order."""
         if out is not None and self.axes != tuple(name for name in AXES if name in self.axes):
-            raise OptionError("out is written with time first: it does not go with axes in another order")
+            raise OptionError("out has time first. Put time first in x, or leave out out=.")
         return out
 
     def in_order(self, y: Array, *, timed: bool = True) -> Array:
@@ -152,9 +152,7 @@ def steps_by_name(x: Any, reads: Sequence[str] | None) -> Any:
     if all(isinstance(head, (int, np.integer)) for head in heads):
         return x
     if reads is None:
-        raise OptionError(
-            "x is a table with names, and the features of this model have none: give .to_numpy() of its columns"
-        )
+        raise OptionError("x has names, but the features of this model have none. Pass .to_numpy() of its columns.")
     names = list(map(str, heads))
     return x.to_numpy()[..., [names.index(name) for name in named_numbers.features_by_name(reads, names)]]
 

@@ -70,7 +70,7 @@ class NamedNumbers:
         """Return the numbers with their steps in order of time, and notes on gaps; see `check_times` for errors."""
         if self.raw_times is None:
             if rules.sort and self.times is None:
-                raise error(f"{source} cannot be sorted by time: it has no times.")
+                raise error(f"{source} cannot be sorted by time, because it has no times. Leave out --sort-time.")
             return self
         order, dates, notes = check_times(self.raw_times, source, rules, error)
         times = self.times if self.times is None or dates is None else dates
@@ -104,7 +104,7 @@ def features_by_name(reads: Sequence[str], names: Sequence[str], source: object 
     counts = {name: list(names).count(name) for name in reads}
     missing = [name for name, count in counts.items() if not count]
     if repeated := [name for name, count in counts.items() if count > 1]:
-        raise OptionError(f"{source} has {counts[repeated[0]]} columns called {shown(repeated[0], 60)!r}")
+        raise OptionError(f"{source} has {counts[repeated[0]]} columns called {shown(repeated[0], 60)!r}. Rename them.")
     if missing:
         absent = listed_names(missing)
         raise OptionError(f"{source} has no column {absent}, which the model takes; it has {listed_names(names)}{hint}")
@@ -149,12 +149,12 @@ def labelled_array_numbers(
     measures = measures_of({str(name): data[name].attrs for name in getattr(data, "data_vars", ())})
     if hasattr(data, "data_vars"):
         if not data.data_vars:
-            raise OptionError(f"{source} is a Dataset without variables; each of them is a feature")
+            raise OptionError(f"{source} is a Dataset without variables. Give it a variable for each feature.")
         if choose is not None:
             data, choose = data[[*choose([str(name) for name in data.data_vars])]], None
         if decoded := [str(name) for name, variable in data.data_vars.items() if variable.dtype.kind in "Mm"]:
             raise OptionError(
-                f"{source} has dates or durations in {listed_names(decoded)}, and a feature must be a number. Open the"
+                f"{source} has dates or durations in {listed_names(decoded)}, but features must be numbers. Open the"
                 f" file with decode_times={{{decoded[0]!r}: False}}, decode_timedelta=False."
             )
         data = data.to_dataarray("feature").transpose(..., "feature")
@@ -196,7 +196,7 @@ def dimension_kinds(
     if resolved is None:
         title = f"{source} are" if order else f"{shown(str(data.name))!r} in {source} are"
         raise OptionError(
-            f"the dimensions of {title} {shown(', '.join(names))}: {option} says what they are, for example"
+            f"the dimensions of {title} {shown(', '.join(names))}. Say what they are with"
             f" {option}{'=' if order else ' '}batch,time,feature"
         )
     return tuple(resolved)
@@ -365,8 +365,8 @@ def table_numbers(data: Any, source: str, choose: Choice | None = None) -> Named
     others = [str(name) for name, kind in data.dtypes.items() if getattr(kind, "kind", "O") not in "fiub"]
     if others:
         raise ShapeError(
-            f"{source} must have columns of numbers, and {join_names(map(repr, others), most=10)} is not one; dates go"
-            " into its index: .set_index(…)"
+            f"{source} must have columns of numbers, but {join_names(map(repr, others), most=10)} is not one. Put"
+            " dates into its index with .set_index(…)."
         )
     values = data.to_numpy()
     if values.dtype == object:  # of numbers beside pandas' own NA

@@ -20,7 +20,7 @@ def cell_at(layers: Sequence[Mapping[str, T]], key: int | tuple[int, str], owner
     if direction is None:
         if len(row) > 1:
             either = join_names((f"[{layer}, {name!r}]" for name in row), "or")
-            raise OptionError(f"layer {layer} of {owner} has {len(row)} directions: name one, {either}")
+            raise OptionError(f"layer {layer} of {owner} has {len(row)} directions. Choose one: {either}.")
         return next(iter(row.values()))
     return row[one_of("direction", direction, tuple(row))]
 

@@ -68,7 +68,7 @@ def step_place(t: Any, count: int, times: Times, owner: str = "this run") -> int
     first, last = names[places[0]], names[places[-1]]
     if first != last:
         raise OptionError(
-            f"{str(t)!r} is {counted(len(places), 'step')} of {owner}, {first} to {last}: name one of them"
+            f"{str(t)!r} is {counted(len(places), 'step')} of {owner}, {first} to {last}. Choose one of them."
         )
     return int(places[0])
 
@@ -91,7 +91,7 @@ def _edge(t: Any, count: int, times: Times, owner: str, *, last: bool) -> Any:
         return step_place(t, count, times, owner) + last
     dates = np.array(times)
     if (dates[1:] < dates[:-1]).any():
-        raise OptionError(f"the dates of {owner} go back in time: slices of it take the numbers of steps")
+        raise OptionError(f"the dates of {owner} go back in time. Slice it by numbers of steps.")
     return int(np.searchsorted(dates, bounds[last]))
 
 
@@ -106,7 +106,9 @@ def _bounds(t: Any, times: Times, *, year: bool = False) -> tuple[np.datetime64,
         parsed = np.array([t], "datetime64[Y]") if year and re.fullmatch(r"\d{4}", t) else dates_of((t,))
         return (parsed[0], parsed[0] + 1) if isinstance(parsed, np.ndarray) else None
     if getattr(t, "tzinfo", None) is not None:
-        raise OptionError(f"the dates of a run have no time zone, and {str(t)!r} has: .replace(tzinfo=None) drops it")
+        raise OptionError(
+            f"{str(t)!r} has a time zone, but the dates of a run have none. Drop it with .replace(tzinfo=None)."
+        )
     low = instant(t)
     low = low.astype(np.promote_types(low.dtype, "datetime64[us]"))  # and not all of the day that a date is
     return low, low + 1

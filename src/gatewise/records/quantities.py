@@ -154,7 +154,7 @@ class CellRecord(RunRecord):
     def require(self, purpose: str) -> Array:
         """Return the input (time, batch, input) of a run that kept everything; see `RunRecord.require`."""
         if self.input is None or not self.keep.everything:
-            raise NotKeptError(f"{purpose} needs a whole trace; this one kept less (keep, units or every)")
+            raise NotKeptError(f"{purpose} needs a whole trace. Trace again without keep, units and every.")
         return self.input
 
     @property

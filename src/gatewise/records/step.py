@@ -252,7 +252,7 @@ class Step:
         if quantity in gates.NAMES:
             return self._gate_terms(own_letter(p, quantity), unit, part)
         if part is not None:
-            raise OptionError(f"part belongs to a gate, not to {quantity}")
+            raise OptionError(f"part is for a gate. Leave it out for the {quantity}.")
         if quantity == "cell_state":
             rows = [("old cell state", M.f[0, unit], M.c_prev[0, unit]), ("candidate", M.i[0, unit], M.g[0, unit])]
             return _as_terms(rows, "cell state" + _before(p.variant.cell_clip, M.dropout.zoneout_cell))

@@ -160,7 +160,7 @@ class Trace(CellRecord):
         self.require("a slice")
         first, stop, stride = when.indices(len(self))
         if stride != 1 or which.step not in (None, 1):
-            raise OptionError("a slice of a trace must be contiguous; `every` of `Keep` keeps every nth step")
+            raise OptionError("a slice of a trace must be contiguous. To keep every nth step, trace with every=n.")
         stop = max(first, stop)
         ends = self._state_between(first, which), self._state_between(stop, which)
         initial, final = ends if self.direction == "forward" else reversed(ends)

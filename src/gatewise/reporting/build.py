@@ -177,8 +177,8 @@ def _only_step(at: Any, series: WindowedSeries) -> Any:
     steps = [*at] if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]
     if len(steps) != 1:
         raise OptionError(
-            f"a report on a model that is evaluated in windows explains one step, not {len(steps)}, since each has a"
-            " window of its own; a continuous run can explain several"
+            f"a report on a model that is evaluated in windows explains one step, not {len(steps)}. For several, use a"
+            " continuous run."
         )
     return steps[0]
 

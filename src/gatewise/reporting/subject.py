@@ -141,7 +141,7 @@ def subject_of(
     valid = np.atleast_2d(valid.any(0)) if is_final else valid
     _require_finite_run(first, outputs, valid)
     if is_final and at is not None:
-        raise OptionError("this network has one output, at the end of a sequence: no step can be named")
+        raise OptionError("this network only outputs at the end of a sequence. Leave out at.")
     named_sequence = (
         None if sequence is None else place_of("sequence", sequence, lstm.batch_size, first.labels.sequences)
     )
@@ -267,7 +267,7 @@ def _named_steps(at: Any, first: Trace) -> tuple[int, ...]:
         at = range(len(first))[slice(*step_slice(at.start, at.stop, len(first), times), at.step)]
     for name in at if isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str) else [at]:
         if name is None:
-            raise OptionError("at must be steps, by their numbers or times")
+            raise OptionError("at must be numbers or times of steps")
         step = step_place(name, len(first), times)
         steps.append(step)
     if not steps:

@@ -39,11 +39,11 @@ def read_vocabulary(path: Path) -> Vocabulary:
         return content
     if isinstance(content, dict) and all(type(number) is int for number in content.values()):
         if len({*content.values()}) < len(content):
-            raise FileError(f"{path} holds no vocabulary: two words have the same number")
+            raise FileError(f"{path} is not a vocabulary, because two words have the same number")
         return {number: word for word, number in content.items()}
     if isinstance(content, dict) and all(NUMBER.fullmatch(key) and isinstance(content[key], str) for key in content):
         return {int(key): word for key, word in content.items()}
-    raise FileError(f"{path} holds no vocabulary: a list of words, words by number, or numbers by word")
+    raise FileError(f"{path} is not a vocabulary. It must be a list of words, words by number, or numbers by word.")
 
 
 def tokens_of(
@@ -65,7 +65,9 @@ def tokens_of(
         return None
     steps = run.lstm.num_steps
     if sequence is None and run.lstm.batch_size > 1:
-        raise OptionError(f"a text is that of one sequence, and this run has {run.lstm.batch_size:,}: name a sequence")
+        raise OptionError(
+            f"a text belongs to one sequence, but this run has {run.lstm.batch_size:,}. Choose one with sequence."
+        )
     sequence = sequence or 0
     if text is not None:
         if not isinstance(text, (str, list, tuple)):
@@ -77,7 +79,9 @@ def tokens_of(
     if places is None:
         x = run.require("the text of a run")[:, sequence]
         if not ((x == 0) | (x == 1)).all() or not (x.sum(1) == 1).all():
-            raise OptionError("a vocabulary is for tokens, or for steps of which one feature is 1 and the others are 0")
+            raise OptionError(
+                "a vocabulary needs tokens, or steps with one feature at 1 and the others at 0. Leave it out."
+            )
         places = x.argmax(1)
     return tuple(token_names(places, vocabulary).tolist())
 
