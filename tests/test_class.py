@@ -523,4 +523,4 @@ def test_an_interrupt_leaves_every_file_as_it_was_or_as_it_will_be(hw, at, monke
 def test_weights_are_for_a_folder_alone(hw, capsys):
     Path("answers.csv").write_text("f,1,1\n")
     sentence = refusal_of(capsys, "check", "answers.csv", "--weights", "hw/weights.csv")
-    assert "--weights belongs to the folder of an exercise" in sentence
+    assert "--weights is for the folder of an exercise" in sentence

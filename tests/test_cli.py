@@ -165,19 +165,19 @@ def faults(tmp_path_factory):
     ("tokens", "sentence"),
     [
         (["--x", "1,2", "--input-size", "3"], "x has 2 features; this cell takes 3"),
-        (["--h", "1", "--hidden-size", "2"], "h has shape (1,); this cell takes (2,), one step of one sequence"),
+        (["--h", "1", "--hidden-size", "2"], "h has shape (1,); it must be (2,), one step of one sequence"),
         (["--x", "1,nan,2"], "x must hold finite numbers, but entry 1 (counted from 0) is nan"),
         (["--c", "inf,0"], "c must hold finite numbers, but entry 0 (counted from 0) is inf"),
         (["--x", "one,two"], "x must be numbers with commas between them, or a .csv or .npy file, not 'one,two'"),
         (["--steps", "0"], "--steps must be at least 1, not 0"),
         (["--activation", "c=elu:x"], "cannot read the activation 'elu:x'"),
         (["--activation", "sigmoid"], "--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid"),
-        (["--activation", "x=tanh"], "--activation names no gate 'x'; allowed: input_gate, forget_gate, candidate"),
+        (["--activation", "x=tanh"], "--activation has no gate 'x'; allowed: input_gate, forget_gate, candidate"),
         (["--activation", "i=tanh", "--activation", "input_gate=relu"], "--activation gives input_gate twice"),
         (["--at", "2"], "there is no step 2; this run has steps 0 to 0"),
-        (["--steps", "30", "--at", "1", "--every-step"], "--every-step does not go with --at, which shows one step"),
-        (["--steps", "30", "--at", "1", "--brief"], "--brief does not go with --at, which shows one step"),
-        (["--layer", "1"], "--layer belongs to a trained model: name its file with --model"),
+        (["--steps", "30", "--at", "1", "--every-step"], "--every-step is for several steps, but --at shows one"),
+        (["--steps", "30", "--at", "1", "--brief"], "--brief is for several steps, but --at shows one"),
+        (["--layer", "1"], "--layer is for a trained model. Give its file with --model."),
         (["--example", "latch", "--seed", "3"], "--seed does not go with --example latch"),
         (["--coupling", "both"], "--coupling must be one of none, forget=1-input, input=1-forget, not 'both'"),
         (["--x", "nowhere.csv"], "cannot read nowhere.csv: there is no such file"),
@@ -190,11 +190,11 @@ def faults(tmp_path_factory):
         (["--model", "good.csv"], "cannot read good.csv: it is not a file of gatewise, PyTorch"),
         (["--model", "."], "cannot read .: it is a folder; give the name of a file"),
         (["--model", "gone"], "cannot read gone: there is no such file"),
-        (["--model", "m"], "--model needs --x, the sequence that it runs on"),
+        (["--model", "m"], "--model needs an input sequence. Give one with --x."),
         (["--model", "m", "--x", "1,2"], "the input has 2 features, on the axes time, feature of its shape (1, 2)"),
         (["--model", "m", "--x", "1,2,3", "--name", "other"], "there is no LSTM 'other' in m; it has 'lstm'"),
         (["--model", "m", "--x", "1,2,3", "--set", "activation=relu"], "there is no option 'activation' for m"),
-        (["--set", "activation=relu"], "--set belongs to a trained model"),
+        (["--set", "activation=relu"], "--set is for a trained model"),
         (["--model", "m", "--x", "good.csv", "--at", "2"], "there is no step 2; this run has steps 0 to 1"),
         (["--model", "m", "--x", "good.csv", "--layer", "1"], "there is no layer 1; this LSTM has layers 0 to 0"),
         (
@@ -375,7 +375,9 @@ def test_a_walk_names_its_lstm_where_the_file_holds_several(here, capsys):
     shown = output_of(capsys, "walk", "--model", "both.pt", "--name", "decoder", "--x", "1,2,3")
     assert "LSTM         decoder\n" in shown
     assert "hidden size  4\n" in shown
-    assert "name one of them: 'encoder', 'decoder'" in refusal_of(capsys, "walk", "--model", "both.pt", "--x", "1,2,3")
+    assert "Choose one by its name: 'encoder', 'decoder'" in refusal_of(
+        capsys, "walk", "--model", "both.pt", "--x", "1,2,3"
+    )
 
 
 def test_a_model_with_weights_that_are_not_numbers_is_refused(here, capsys):

@@ -117,7 +117,7 @@ def test_a_walkthrough_is_of_the_scaled_features(run, capsys):
 def test_attributes_need_a_network_with_names(run, tmp_path, capsys):
     gw.save(gw.LSTM(3, 2, rng=0), tmp_path / "bare.safetensors")
     assert exit_code(["report", "bare.safetensors", "whole.csv", "--attributes", "attributes.csv"]) != 0
-    assert "--attributes goes with a model whose file names its features" in capsys.readouterr().err
+    assert "--attributes needs a model whose file names its features" in capsys.readouterr().err
 
 
 def test_a_basin_in_netcdf_is_taken_by_name_with_its_dates(run, tmp_path, capsys, monkeypatch):
@@ -160,7 +160,7 @@ def test_several_basins_have_dates_or_as_many_steps(written, here):
     network = gw.Network(gw.LSTM(1, 2, rng=0), windows=gw.network.Windows(2))
     files = [here / "a.csv", here / "b.csv"]
     if written == "cut":
-        with cases.refusal("b.csv has 2 steps, and", "a.csv 3: without dates", by=gw.FileError):
+        with cases.refusal("b.csv has 2 steps, and", "a.csv 3: give dates", by=gw.FileError):
             open_basins(files, network, ())
         return
     data, _, notes = open_basins(files, network, ())

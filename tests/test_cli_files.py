@@ -278,7 +278,7 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence(here, capsys):
         ([*trace, "large.npy", "-o", "out.npz"], "finite numbers of float32, but feature 0 of step 0 of sequence 0"),
         ([*trace, "x.npy", "-o", "model.safetensors"], "cannot write model.safetensors: this file is read"),
         ([*trace, "own.npz", "-o", "own.npz"], "cannot write own.npz: this file is read"),
-        ([*trace, "two.npz", "-o", "out.npz"], "--key names one of them: 'a', 'b'"),
+        ([*trace, "two.npz", "-o", "out.npz"], "Choose one with --key: 'a', 'b'"),
         ([*trace, "broken.npz", "-o", "out.npz"], "broken.npz"),
         ([*trace, "no.npy", "-o", "out.npz"], "no such file"),
         ([*trace, "x.txt", "-o", "out.npz"], "no such file"),
@@ -368,7 +368,7 @@ def test_a_whole_network_is_converted_to_onnx_as_a_sequence_and_as_a_stream(here
         back = gw.load_network("net.onnx", strict=True)
         np.testing.assert_allclose(back(x)[0], network(x)[0], rtol=1e-6, atol=1e-6)
     gw.save(network.replace(inputs=None, skip=0, masked=0.0), "masked.safetensors")
-    assert "masked" in refusal_of(capsys, "convert", "masked.safetensors", "masked.onnx")
+    assert "masks" in refusal_of(capsys, "convert", "masked.safetensors", "masked.onnx")
     assert not Path("masked.onnx").exists()
 
 
@@ -380,8 +380,8 @@ def test_what_the_target_cannot_express_is_refused_and_nothing_is_written(here, 
         (["model.safetensors", "out.txt"], "the name of out.txt must end in one of"),
         (["model.safetensors", "out"], "the name of out must end in one of"),
         (["model.safetensors", "out.onnx", "--to", "torch"], "must end in .pt"),
-        (["model.safetensors", "out.pt", "--gates"], "--gates belongs to ONNX"),
-        (["model.safetensors", "out.keras", "--stream"], "--stream belongs to ONNX"),
+        (["model.safetensors", "out.pt", "--gates"], "--gates is for ONNX files"),
+        (["model.safetensors", "out.keras", "--stream"], "--stream is for ONNX files"),
         (["model.safetensors", "out.pt", "--name", "x"], "'x'"),
         (["no.pt", "out.safetensors"], "no such file"),
         (["model.safetensors", "model.safetensors"], "cannot write model.safetensors: this file is read"),
@@ -480,7 +480,7 @@ def test_what_cannot_be_verified_is_refused_in_one_sentence(here, capsys):
     for tokens, words in [
         (["--io", "prefixed.npz"], "--prefix L1."),
         (["--io", "case.npz", "--prefix", "no."], "no.x"),
-        (["--io", "nothing.npz"], "what came out"),
+        (["--io", "nothing.npz"], "must hold its outputs as"),
         (["--io", "shape.npz"], "y has shape (6, 2, 3)"),
         (["--io", "states.npz"], "hn has shape (2, 2, 4)"),
         (["--io", "text.npz"], "'x' must be numbers, but is of type <U1"),

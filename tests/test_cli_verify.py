@@ -61,7 +61,7 @@ def test_the_outputs_of_a_network_or_of_its_lstm_are_compared_as_their_shape_say
     said = verdict(capsys, "net.safetensors", "x.npy", "h.npy", *order)
     assert "note: h.npy is compared with the outputs of the LSTM 'lstm'" in said
     sentence = refusal_of(capsys, "verify", "net.safetensors", "x.npy", "none.npy", *order)
-    assert "neither those of the network, 2 a step, nor those of the LSTM 'lstm', 4 a step" in sentence
+    assert "not those of the network, 2 a step, nor those of the LSTM 'lstm', 4 a step" in sentence
     np.save("y.npy", model(x)[0] + np.float32(0.01))
     assert "against y.npy: mistake" in verdict(capsys, "net.safetensors", "x.npy", "y.npy", *order, code=1)
     assert gw.verify("net.safetensors", "x.npy", "h.npy", axes="time,batch,feature").agrees
@@ -166,17 +166,17 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(capsys):
     np.savez("case.npz", x=x, y=x)
     np.savez("two.npz", a=x, b=x)
     for tokens, words in [
-        (["x.npy", "two.npz"], "two.npz must hold y, hn or cn"),
+        (["x.npy", "two.npz"], "two.npz must hold the model's outputs as y, hn or cn"),
         (["x.npy", "no.npy"], "no.npy"),
         (["x.npy", "x.txt"], "x.txt"),
-        (["x.npy", "--io", "case.npz"], "x.npy does not go with it"),
+        (["x.npy", "--io", "case.npz"], "Leave out x.npy"),
         (["--io", "case.npz", "--lengths", "3"], "--lengths does not go with --io"),
         (["--io", "case.npz", "--input-of", "model"], "--input-of does not go with --io"),
         (["x.npy", "x.npy"], "y has shape (6, 3); it must be (6, 1, 4)"),
     ]:
         assert words in refusal_of(capsys, "verify", "m.safetensors", *tokens), tokens
     for call, words in [
-        (lambda: gw.verify("m.safetensors", x, x, mask=x), "mask and final go with an LSTM"),
+        (lambda: gw.verify("m.safetensors", x, x, mask=x), "mask and final need an LSTM"),
         (lambda: gw.verify("m.safetensors", x, x, bogus=1), "no option 'bogus'"),
         (lambda: gw.verify("m.safetensors", x), "nothing to verify"),
     ]:

@@ -431,7 +431,7 @@ REFUSED = {
     ),
     "a question takes a Trace, LSTMTrace or NetworkTrace, not LSTM": lambda t: plot.states(gw.LSTM(1, 1)),
     "a picture needs at least one step; this trace has none": lambda t: plot.unit(t[:0]),
-    "two runs of one kind can be compared": lambda t: plot.change("before", after="after"),
+    "compare two runs of the same kind": lambda t: plot.change("before", after="after"),
     "kind must be one of": lambda t: plot.attribution(t, kind="heat", method="lrp"),
     "no tokens": lambda t: plot.attribution(t, kind="tokens", method="lrp"),
     "of steps alone": lambda t: plot.attribution(t, kind="features", method="contextual_decomposition"),

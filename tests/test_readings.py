@@ -41,9 +41,9 @@ def test_an_option_that_would_do_nothing_is_refused():
     gw.save(lstm, "m.safetensors")
     for call, words in [
         (lambda: gw.open_run(lstm, x, reads="nonsense"), "reads must be"),
-        (lambda: gw.open_run(lstm, x, settings={"activation": "tanh"}), "settings are what a model's file leaves out"),
-        (lambda: gw.verify(lstm, x, lstm(x)[0], name="other"), "name and settings go with a model's file"),
-        (lambda: gw.verify(lstm, x, lstm(x)[0], settings={"a": 1}), "name and settings go with a model's file"),
+        (lambda: gw.open_run(lstm, x, settings={"activation": "tanh"}), "settings are for a model's file"),
+        (lambda: gw.verify(lstm, x, lstm(x)[0], name="other"), "name and settings are for a model's file"),
+        (lambda: gw.verify(lstm, x, lstm(x)[0], settings={"a": 1}), "name and settings are for a model's file"),
     ]:
         with pytest.raises(gw.OptionError, match=words):
             call()
@@ -52,7 +52,7 @@ def test_an_option_that_would_do_nothing_is_refused():
 def test_a_prefix_goes_with_io(capsys):
     gw.save(gw.LSTM(3, 4, rng=0), "m.safetensors")
     sentence = refusal_of(capsys, "verify", "m.safetensors", "x.npy", "y.npy", "--prefix", "a.")
-    assert "--prefix goes with --io" in sentence
+    assert "--prefix is for the names of arrays in --io" in sentence
 
 
 def test_what_a_file_of_another_framework_loses_of_a_network_is_listed(capsys):

@@ -266,7 +266,7 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
             " judge, reproduce, convert and export",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
-        ("trace a b c -o d", "several inputs are traced to one .zarr store: the name of d must end in .zarr"),
+        ("trace a b c -o d", "a trace of several inputs is a .zarr store. The name of d must end in .zarr"),
         (
             "walk --x 1 2 3",
             "walk takes options alone, and not '2' as well; several numbers have commas between them and no blanks, as"
@@ -336,7 +336,7 @@ def test_numbers_given_in_the_place_of_a_model_are_told_of_check(tokens, suffix,
         np.save(path, [0.5, 0.5])
     else:
         path.write_text("f,0.49,0.50\n" if suffix == ".csv" else '{"f": [0.49, 0.50]}', encoding="utf-8")
-    assert "if it holds numbers that you worked out yourself, gatewise check reads it" in refusal_of(
+    assert "If it holds numbers that you worked out yourself, use gatewise check" in refusal_of(
         capsys, tokens[0], path.name, *tokens[1:]
     )
 

@@ -123,11 +123,14 @@ class Activation:
             default, value = getattr(kind, constant), getattr(self, constant)
             if value is None and default is not None:
                 if math.isnan(default):
-                    raise OptionError(f"{self.name} needs alpha and beta, on which frameworks disagree")
+                    raise OptionError(
+                        f"{self.name} needs alpha and beta, because frameworks disagree on them."
+                        f" Write {self.name}:alpha,beta."
+                    )
                 value = default
             elif value is not None:
                 if default is None:
-                    raise OptionError(f"{self.name} has no {constant}; it was given {value!r}")
+                    raise OptionError(f"{self.name} has no {constant}, but got {value!r}. Leave it out.")
                 value = _checked_constant(self.name, constant, value)
             object.__setattr__(self, constant, value)
 

@@ -98,13 +98,13 @@ def _without_tensor(name: str, value: Any, torch: Any) -> npt.NDArray[Any]:
     """Return a value as a NumPy array; a PyTorch tensor without its gradient, in float32 where NumPy lacks its type."""
     if isinstance(value, torch.nn.utils.rnn.PackedSequence):
         raise OptionError(
-            f"{name} is a PackedSequence: torch.nn.utils.rnn.pad_packed_sequence gives the array to take in its place,"
-            " and its lengths, for lengths="
+            f"{name} is a PackedSequence. Call torch.nn.utils.rnn.pad_packed_sequence, and pass the array that it"
+            " returns, with its lengths as lengths="
         )
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)
     if value.device.type != "cpu":
-        way = "which has no numbers" if value.is_meta else "where NumPy cannot read it: give its .cpu()"
+        way = "which has no numbers" if value.is_meta else "where NumPy cannot read it. Pass its .cpu()."
         raise OptionError(f"{name} is a PyTorch tensor on the device {value.device}, {way}")
     tensor = value.detach() if value.layout == torch.strided else value.detach().to_dense()
     tensor = tensor.dequantize() if tensor.is_quantized else tensor
@@ -131,8 +131,8 @@ def require_order(name: str, value: object, orders: Iterable[Sequence[str]] = ()
         fits, order = first_and_last and known == sorted(known, key=AXES.index), AXES
     if not fits:
         raise OptionError(
-            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in value.dims)}, but is read by"
-            f" position, here as {', '.join(order)}: .transpose(…) puts them in order"
+            f"{name} has the dimensions {', '.join(shown(str(dim), 40) for dim in value.dims)}, but gatewise reads it"
+            f" by position, as {', '.join(order)}. Put them in order with .transpose(…)."
         )
 
 
@@ -226,7 +226,7 @@ def axis_names(axes: str | Iterable[str], title: str = "axes") -> tuple[str, ...
     names = split_names(axes)
     if len(set(names)) != len(names) or not {"time"} <= set(names) <= set(AXES):
         text = axes if isinstance(axes, str) else ",".join(names)
-        raise OptionError(f"{title} must be time,batch,feature in the order that the numbers have, not {text!r}")
+        raise OptionError(f"{title} must be time,batch,feature in the order of the array's axes, not {text!r}")
     return names
 
 
@@ -307,7 +307,7 @@ def require_reusable(
     for name, array in arrays.items():
         flags = array.flags
         if not (flags.c_contiguous and (flags.writeable or (locked and owns_memory(array)))):
-            raise OptionError(f"out cannot be reused: the array {name} of its {kind} is in a file, or is a slice")
+            raise OptionError(f"out cannot be reused: its {kind} has {name} in a file, or as a slice. Leave out out=.")
 
 
 def available_memory() -> int | None:

@@ -84,7 +84,7 @@ class LSTMCell:
             If there are not as many names as features or units.
         """
         if not isinstance(parameters, Parameters):
-            raise OptionError(f"a cell is made of Parameters, not of {type(parameters).__name__}")
+            raise OptionError(f"from_parameters takes Parameters, not {type(parameters).__name__}")
         cell = cls.__new__(cls)
         cell._set_parameters(parameters, labels)
         return cell
@@ -161,7 +161,7 @@ class LSTMCell:
         """Return a vector of one step (count,) as a batch of one in the cell's dtype, or raise ShapeError."""
         array = np.array(numbers(name, value, self.dtype))  # a copy: a step is shown later, and must not change
         if array.shape != (count,):
-            raise ShapeError(f"{name} has shape {array.shape}; this cell takes ({count},), one step of one sequence")
+            raise ShapeError(f"{name} has shape {array.shape}; it must be ({count},), one step of one sequence")
         return array[None]
 
     def __repr__(self) -> str:
@@ -237,7 +237,7 @@ def draw(
     with np.errstate(over="ignore"):
         arrays = drawing[init](source, drawn, recurrent, options)
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise OptionError("the numbers drawn are not finite: a scale or bias is too large")
+        raise OptionError("the random weights are not finite. Choose a smaller scale or bias.")
     for letter in variant.coupled:
         arrays["weight"][gates.index(letter)] = arrays["bias"][gates.index(letter)] = 0
     for name, shape in shapes.items():
@@ -253,7 +253,7 @@ def generator(init: str, rng: Rng, options: Mapping[str, Any]) -> np.random.Gene
         if isinstance(rng, np.random.RandomState):
             return rng
         if rng is not None:
-            raise OptionError("the initialiser 'notebook' takes a seed, not an rng")
+            raise OptionError("the initialiser 'notebook' takes seed=, not rng=")
         return _legacy_generator(options.get("seed", 1010))
     if isinstance(rng, np.random.Generator):
         return rng

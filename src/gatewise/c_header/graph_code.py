@@ -139,7 +139,7 @@ class GraphCode:
             "lstm": self._lstm,
         }
         if form is None:
-            raise OptionError(f"{node.title} has no form in C")
+            raise OptionError(f"gatewise cannot write {node.title} as C")
         if isinstance(form, Elementwise):
             self._each(node, form)
         else:
@@ -171,7 +171,7 @@ class GraphCode:
         """Write an operation on each number by itself."""
         (y,) = node.outputs
         if form.real and self.types[y].kind != "f":
-            raise self._refuse(node, "its numbers are integers")
+            raise self._refuse(node, "it computes with integers")
         settings = {name: literal(value) for name, value in node.settings.items() if isinstance(value, float | int)}
         for name in ("tanh", "sigmoid"):
             if f"{{{name}}}" in form.text:
@@ -232,7 +232,7 @@ class GraphCode:
                 arrays.append(np.array(OUTSIDE) if name else None)
             else:
                 if name and name not in self.graph.constants:
-                    raise self._refuse(node, f"its {name!r} is known only as it runs")
+                    raise self._refuse(node, f"its {name!r} is only known during the run")
                 arrays.append(self.graph.constants.get(name))
         filling = literal(0.0)
         if node.op == "pad":
@@ -241,7 +241,7 @@ class GraphCode:
                 self.graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(())
             )
             if value is None:
-                raise self._refuse(node, "its padding is known only as it runs")
+                raise self._refuse(node, "its padding is only known during the run")
             filling = literal(float(value.reshape(())))
         results = evaluate(node, arrays, RunLimits(0, 0))
         for name, places in zip(node.outputs, results, strict=True):
@@ -287,7 +287,7 @@ class GraphCode:
             self._copy(node.outputs[0], taken.reshape(-1), [(x, 0)])
             return
         if node.settings["axis"] % len(self.shapes[x]):
-            raise self._refuse(node, "it takes places that are known only as it runs along another axis than the first")
+            raise self._refuse(node, "its indices are only known during the run, and are not along the first axis")
         rows = self.shapes[x][0]
         width, y = self.size(x) // max(rows, 1), self.pointer(node.outputs[0])
         self.body.append(
@@ -319,7 +319,7 @@ class GraphCode:
         known = weight is not None and weight.ndim == 2 and (not bias or offset is not None)
         if not known or weight is None:
             if node.op == "linear":
-                raise self._refuse(node, "its weight is known only as it runs")
+                raise self._refuse(node, "its weight is only known during the run")
             return self._product(node)
         weight = weight.T if node.op == "matmul" else weight
         call = self._stage(f"dense{len(self.stages)}", np.ascontiguousarray(weight), offset)
@@ -385,7 +385,7 @@ class GraphCode:
         weight, offset = self.graph.constants.get(w), self.graph.constants.get(bias) if bias else None
         (y,), groups = node.outputs, node.settings["groups"]
         if weight is None or (bias and offset is None):
-            raise self._refuse(node, "its kernel is known only as it runs")
+            raise self._refuse(node, "its kernel is only known during the run")
         count, channels, *sizes = self.shapes[x]
         first, shifts = self._windows(node, weight.shape[2:])
         length, windows, outputs = math.prod(sizes), len(shifts), len(weight) // groups
@@ -441,7 +441,7 @@ class GraphCode:
         axes = node.settings.get("axes", node.settings.get("axis"))
         along = range(len(shape)) if axes is None else sorted({int(item) % len(shape) for item in np.ravel(axes)})
         if not along or list(along) != list(range(min(along), max(along) + 1)):
-            raise self._refuse(node, "its axes do not lie side by side")
+            raise self._refuse(node, "its axes are not next to each other")
         n, inner = math.prod(shape[min(along) : max(along) + 1]), math.prod(shape[max(along) + 1 :])
         outer = math.prod(shape[: min(along)])
         x, y = self.pointer(node.inputs[0]), self.pointer(node.outputs[0])

@@ -72,7 +72,7 @@ def _require_finite(step: StepGraph) -> None:
     arrays = [*graph.constants.values()]
     arrays += [a for lstm in graph.lstms.values() for a in lstm.layers[0][0].parameters.arrays().values()]
     if not all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f"):
-        raise OptionError("a header cannot hold NaN, infinity or numbers beyond float32, as this network does")
+        raise OptionError("this network has NaN, infinity or numbers beyond float32, which a header cannot hold")
 
 
 def _in_precision(step: StepGraph, dtype: Any) -> StepGraph:

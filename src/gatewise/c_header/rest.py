@@ -109,7 +109,7 @@ def silence_of(network: Network, rest: str | Array) -> Array | None:
             raise OptionError(f"rest must be 'silence', 'none' or an array of the features, not {rest!r}")
         return None if rest == "none" or network.embedding is not None else np.zeros(network.num_features)
     if network.embedding is not None:
-        raise OptionError("rest needs an input of features, but this network takes tokens; pass rest='none'")
+        raise OptionError("this network takes tokens, which have no silence. Pass rest='none'.")
     silence = np.asarray(rest, np.float64)
     if silence.shape != (network.num_features,):
         raise OptionError(f"the silent input has shape {silence.shape}; it must be ({network.num_features},)")

@@ -69,7 +69,7 @@ def require_forward(network: Network) -> None:
     """Refuse a network that cannot run step by step."""
     lstm = network.lstm
     if lstm.bidirectional or any(direction != "forward" for direction in lstm.directions):
-        raise OptionError("a header runs step by step, and this network also runs from the last step to the first")
+        raise OptionError("a header runs step by step, but this network also runs backward in time")
     if network.masked is not None and network.masked_output == "repeat":
         raise OptionError("a header outputs zeros at masked steps, but this network repeats its last output")
 

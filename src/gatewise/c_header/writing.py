@@ -126,7 +126,9 @@ def graph_header(network: GraphNetwork, name: str, rest: str | npt.ArrayLike = "
     """Return a network that is a graph of operations as a header of C; see `write_c`."""
     _require_name(name)
     if not isinstance(rest, str) or rest not in ("silence", "none"):
-        raise OptionError("the state at rest is found for a Network alone; a graph of operations needs rest='none'")
+        raise OptionError(
+            "gatewise can only find the state at rest of a Network. For a graph of operations, pass rest='none'."
+        )
     parts, code, test, error = graph_parts(step_graph(network.graph), name)
     ram = 4 * (sum(size for group in code.states for _, size in group) + parts.work)
     sentences = ("No state at rest: it is not searched for in a graph of operations.",)
@@ -145,7 +147,7 @@ def _lstm(model: object) -> LSTM:
         return model
     if isinstance(model, LSTMCell):
         return LSTM.from_cells(model)
-    raise OptionError(f"a header is written of a Network or an LSTM, not of {type(model).__name__}")
+    raise OptionError(f"write_c takes a Network or an LSTM, not {type(model).__name__}")
 
 
 def _default_name(path: Path) -> str:
@@ -187,7 +189,7 @@ def _require_finite(network: Network) -> None:
     arrays += [] if network.embedding is None else [network.embedding]
     with np.errstate(over="ignore"):
         if not all(np.isfinite(np.asarray(array, np.float32)).all() for array in arrays):
-            raise OptionError("a header cannot hold NaN, infinity or numbers beyond float32, as this network does")
+            raise OptionError("this network has NaN, infinity or numbers beyond float32, which a header cannot hold")
 
 
 def _in_precision(network: Network, dtype: npt.DTypeLike) -> Network:

@@ -99,7 +99,9 @@ def check(
         print(f"\n{answers}: wrote {pages}")
         sys.exit(0 if marked.correct else 1)
     if weights is not None:
-        raise OptionError("--weights belongs to the folder of an exercise")
+        raise OptionError(
+            "--weights is for the folder of an exercise. Leave it out, or give the folder that gatewise exercise wrote."
+        )
     if backward and not template:
         raise OptionError("--backward belongs to --template. Your answers show whether they include the backward pass")
     if not template and answers.suffix.lower() in MODELS:

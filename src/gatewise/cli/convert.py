@@ -76,7 +76,10 @@ def convert(
     """
     target = _target_framework(output, to)
     if (gates or stream) and target != "onnx":
-        raise OptionError(f"--{'gates' if gates else 'stream'} belongs to ONNX; {output} is written for {target}")
+        raise OptionError(
+            f"--{'gates' if gates else 'stream'} is for ONNX files, but {output} is written for {target}."
+            " Leave it out, or choose an .onnx file."
+        )
     contents = inspect_file(file, settings)
     if target == "onnx" and name is None and not gates and (graph := _graph_network(contents)) is not None:
         from gatewise.interop import onnx  # not with the program's help
@@ -117,7 +120,7 @@ def _target_framework(output: Path, to: str | None) -> str:
             raise OptionError(f"the name of {output} must end in one of {every}")
         return fits[0]
     if to not in fits:
-        raise OptionError(f"a file for {to} must end in {' or '.join(SUFFIXES[to])}, not as {output.name}")
+        raise OptionError(f"a file for {to} must end in {' or '.join(SUFFIXES[to])}, but its name is {output.name}")
     return to
 
 

@@ -111,6 +111,6 @@ def _silence(rest: str) -> str | npt.NDArray[np.float64]:
     values = np.atleast_1d(np.asarray(read_numbers(Path(rest)).values, np.float64))
     rows = values.reshape(-1, values.shape[-1])
     if len(rows) != 1:
-        raise OptionError(f"{rest} has {len(rows):,} steps; the input that counts as silence is one")
+        raise OptionError(f"{rest} has {len(rows):,} steps; silence must be one step")
     silent: npt.NDArray[np.float64] = rows[0]
     return silent

@@ -95,7 +95,7 @@ def judge(
             print(line)
         return
     if output is not None and output.suffix.lower() == ".svg" and len(names) + (command is not None) > 1:
-        raise OptionError("a badge is about one engine")
+        raise OptionError("a badge is about one engine. Name one ENGINE, or write a .html report.")
     seconds = subjects.LIMIT if limit is None else limit
     if not 0 < seconds < 1e6:
         raise OptionError(f"--limit must be a positive number of seconds, not {seconds:g}")

@@ -132,7 +132,7 @@ class StatedSettings:
             options["go_backwards"] = options.pop("direction") == "backward"
         for name, value in options.items():
             if name in values:
-                raise OptionError(f"--set gives {name}, which another option gives as well")
+                raise OptionError(f"{name} is given twice: with --set, and with its own option")
             values[name] = None if (name, value) == ("merge", "none") else value
         return values
 
@@ -194,9 +194,7 @@ def inspect_file(path: Path, settings: StatedSettings | None, direction: str | N
     except FileError as problem:
         if path.suffix.lower() not in NUMBER_FILES or not path.is_file():
             raise
-        raise FileError(
-            f"{problem}; if it holds numbers that you worked out yourself, gatewise check reads it"
-        ) from None
+        raise FileError(f"{problem}. If it holds numbers that you worked out yourself, use gatewise check.") from None
 
 
 def print_prepared(prepared: PreparedLSTM | PreparedWholeModel) -> None:

@@ -315,9 +315,7 @@ def switches_of(variant: VariantOptions | None) -> dict[str, Any]:
                 f"--activation must be GATE=NAME, as in --activation input_gate=hard_sigmoid, not {text!r}"
             )
         if gate not in _FIELDS:
-            raise OptionError(
-                f"--activation names no gate {gate!r}; allowed: {', '.join((*gates.NAMES, 'cell_state'))}"
-            )
+            raise OptionError(f"--activation has no gate {gate!r}; allowed: {', '.join((*gates.NAMES, 'cell_state'))}")
         if _FIELDS[gate] in switches:
             raise OptionError(f"--activation gives {gate} twice")
         switches[_FIELDS[gate]] = name

@@ -68,7 +68,7 @@ def page(
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"the name of {output} must end in .html")
     if x is not None and input is not None:
-        raise OptionError(f"the input is given twice: {input}, and --x {x}")
+        raise OptionError(f"the input is given twice: {input}, and --x {x}. Leave one out.")
     input = x if input is None else input
     refuse("a model", {"lesson": file and lesson})
     if file is None:

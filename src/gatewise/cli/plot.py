@@ -167,9 +167,9 @@ def plot(
     chosen = chosen_options(picture)
     data, draw = KINDS[kind]
     if draw is None and ending not in (None, "csv"):
-        raise OptionError(f"there is no picture of {kind}; -o NAME.csv writes its numbers")
+        raise OptionError(f"there is no picture of {kind}. Write its numbers with -o NAME.csv.")
     if output is None and kind != "gates" and not hasattr(insight, kind):
-        raise OptionError(f"--kind {kind} needs --output: without it, gates are drawn in the terminal")
+        raise OptionError(f"--kind {kind} needs --output. The terminal only shows gates.")
     at = chosen.get("at")
     names_step = at is None or PARAMETERS["at"] in inspect.signature(data).parameters
     if not names_step:
@@ -233,8 +233,8 @@ def _require_no_arrays(file: Path, input: Path | None) -> None:
     """Raise FileError for a file of plain arrays that `gatewise trace` wrote."""
     if input is None and file.suffix.lower() == ".npz" and any(name.startswith("layer0.") for name in npz_names(file)):
         raise FileError(
-            f"{file} holds the arrays of a trace without the LSTM that made them; a trace that gatewise trace writes to"
-            " a .safetensors file can be drawn"
+            f"{file} has the arrays of a trace, but not its LSTM. Plot a trace that gatewise trace wrote to a"
+            " .safetensors file."
         )
 
 
@@ -281,7 +281,7 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
     """Return the arguments of the function that makes a picture's record, from the options of `gatewise plot`."""
     parameters = inspect.signature(data).parameters
     if other is not None and "after" not in parameters:
-        raise OptionError(f"--with does not go with --kind {kind}")
+        raise OptionError(f"--kind {kind} does not take --with. Leave it out.")
     arguments: dict[str, Any] = {}
     for option, value in chosen.items():
         if option == "steps":
@@ -290,7 +290,7 @@ def _arguments_of(kind: str, data: Callable[..., Any], chosen: dict[str, Any], o
             continue
         name = PARAMETERS.get(option, option)
         if name not in parameters:
-            raise OptionError(f"--{option} does not go with --kind {kind}")
+            raise OptionError(f"--kind {kind} does not take --{option}. Leave it out.")
         arguments[name] = READ[option](value) if option in READ else value
     if "long" in parameters and hasattr(insight, f"cost_of_{kind}"):  # what it takes is announced
         arguments["long"] = True
@@ -385,7 +385,7 @@ def _picture_subject(kind: str, data: Callable[..., Any], trace: Any, chosen: di
     of_any_run = "LSTMTrace" in str(next(iter(parameters.values())).annotation)
     place = {name: chosen[name] for name in ("layer", "direction") if name in chosen}
     if isinstance(trace, Trace) and place:
-        raise OptionError(f"--{next(iter(place))} does not go with the trace of one cell")
+        raise OptionError(f"this trace has one cell. Leave out --{next(iter(place))}.")
     cell = trace
     if not (of_any_run or isinstance(trace, Trace)) or place:
         layer, direction = place.get("layer", 0), place.get("direction", trace.lstm.directions[0])
@@ -394,6 +394,6 @@ def _picture_subject(kind: str, data: Callable[..., Any], trace: Any, chosen: di
             print_notes([f"this is layer {layer}, {direction}; --layer and --direction choose another"])
     if "steps" in chosen and "start" not in parameters:
         if not isinstance(cell, Trace):
-            raise OptionError(f"--steps does not go with --kind {kind}")
+            raise OptionError(f"--kind {kind} does not take --steps. Leave it out.")
         cell = cell[slice(*chosen["steps"])]
     return cell

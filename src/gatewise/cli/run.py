@@ -70,7 +70,7 @@ def build_run(options: CellRunOptions, back: BackOptions = NO_LOSS) -> SteppedRu
     at = runs.pop("at", None)
     example, x, h, c, steps = (runs.get(name) for name in ("example", "x", "h", "c", "steps"))
     if (sort_time := runs.pop("sort_time", False)) and x is None:
-        raise OptionError("--sort-time goes with --x, whose rows it sorts")
+        raise OptionError("--sort-time sorts the rows of --x. Give --x, or leave it out.")
     if "given" in runs:
         refuse("--given", {"example": example, "x": x, "h": h, "c": c, "steps": steps} | cells | files)
         solved = _run_of_given_numbers(runs["given"], switches)
@@ -79,7 +79,7 @@ def build_run(options: CellRunOptions, back: BackOptions = NO_LOSS) -> SteppedRu
     if files:
         if "model" not in files:
             option = next(iter(files)).replace("settings", "set").replace("_", "-")
-            raise OptionError(f"--{option} belongs to a trained model: name its file with --model")
+            raise OptionError(f"--{option} is for a trained model. Give its file with --model.")
         switches = variant
         if (stated := switches.get("activation")) is not None and not any("=" in name for name in stated):
             files["activation"] = switches.pop("activation")[-1]  # what the file leaves out, not that of a new cell
@@ -187,7 +187,7 @@ def _run_of_model(
     if entry.non_finite:
         raise OptionError(f"{path} holds weights that are not finite numbers: {'; '.join(entry.non_finite)}")
     if x is None:
-        raise OptionError("--model needs --x, the sequence that it runs on")
+        raise OptionError("--model needs an input sequence. Give one with --x.")
     opened = opened_model(contents, entry)
     named = {name: files[name] for name in ("attributes", "basin", "continuous") if name in files}
     prepared, at = _prepared_run(opened, x, steps, replace(options, **named)), options.at
@@ -242,12 +242,10 @@ def _lstm_input(prepared: PreparedLSTM) -> tuple[Array, Labels, Mask | None]:
 def _require_valid(valid: Mask | None, place: int | None) -> None:
     """Raise OptionError where the step of --at, or every step of --x, is masked by the model."""
     if valid is not None and not valid.any():
-        raise OptionError("the model masks every step of x, so that there is none to walk through")
+        raise OptionError("the model masks every step of x, so there is no step to show")
     if valid is not None and place is not None and not valid[place]:
         steps = ", ".join(map(str, np.flatnonzero(valid)[:10]))
-        raise OptionError(
-            f"the model masks step {place} of x, at which nothing happens; the first valid steps are {steps}"
-        )
+        raise OptionError(f"the model masks step {place} of x. Choose a valid step, such as {steps}.")
 
 
 def _as_sequence(values: Any, features: int) -> Any:

@@ -129,7 +129,7 @@ class StoreTrace:
         rules = time_rules(opened.network, options)
         if is_store(inputs[0]):
             if len(inputs) > 1:
-                raise OptionError(f"{inputs[0]} is a store, which is traced alone: it may hold any number of sequences")
+                raise OptionError(f"{inputs[0]} is a store. Trace it alone, without other inputs.")
             data = open_variable(inputs[0], options.key, column_names(opened.network))
             kinds = dimension_kinds(data, options.axes, inputs[0])
             dims = {kind: str(name) for kind, name in zip(kinds, data.dims, strict=True) if kind != "batch"}

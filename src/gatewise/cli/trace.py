@@ -110,7 +110,7 @@ def trace(
         print_line(StoreTrace(opened, inputs, output, options, store, keeping).write())
         return
     if len(inputs) > 1:
-        raise OptionError(f"several inputs are traced to one .zarr store: the name of {output} must end in .zarr")
+        raise OptionError(f"a trace of several inputs is a .zarr store. The name of {output} must end in .zarr.")
     refuse("an output that is a .zarr store", chosen_options(store), "belongs to")
     require_suffix(output)
     contents = inspect_file(file, settings)

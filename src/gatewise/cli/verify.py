@@ -71,7 +71,7 @@ def verify(
         Prefix of the arrays in that file. Needed if it holds several cases.
     """
     if io is None and prefix:
-        raise OptionError("--prefix goes with --io, whose arrays have names")
+        raise OptionError("--prefix is for the names of arrays in --io. Give --io as well, or leave it out.")
     if io is None and (input is None or output is None):
         missing = "INPUT and OUTPUT, or --io" if input is None else "OUTPUT"
         raise OptionError(f"verify needs {missing}{INSTEAD['verify']}; gatewise verify --help shows examples")
@@ -96,7 +96,7 @@ def _case_in_file(
     others = {"key": options.key, "lengths": options.lengths, "state": options.state, "input-of": options.input_of}
     refuse("--io, whose arrays have names", others)
     if input is not None:
-        raise OptionError(f"--io names the input and the output, so {input} does not go with it")
+        raise OptionError(f"--io already has the input and the output. Leave out {input}.")
     arrays = read_case(io, prefix)
     lengths = arrays.pop("lengths", None)
     state: dict[str, Any] = {key: arrays.pop(key) for key in ("h0", "c0") if key in arrays}

@@ -112,12 +112,14 @@ def walk(
     if output is not None and format is None:  # an unknown suffix is refused before anything is computed
         format = showing.format_of(output)
     if program and format != "json":
-        raise OptionError(f"--program belongs to JSON, not to {format or 'text'}: --format json")
+        raise OptionError(f"--program is for JSON, not {format or 'text'}. Add --format json.")
     if not backward and (unused := chosen_options(back) | ({} if dy is None else {"dy": dy})):
-        raise OptionError(f"--{next(iter(unused))} belongs to the backward pass: --backward")
+        raise OptionError(f"--{next(iter(unused))} is for the backward pass. Add --backward.")
     cell_run = build_run(options, back)
     if cell_run.at is not None and (brief or every_step):
-        raise OptionError(f"--{'brief' if brief else 'every-step'} does not go with --at, which shows one step")
+        raise OptionError(
+            f"--{'brief' if brief else 'every-step'} is for several steps, but --at shows one. Leave one of them out."
+        )
     number = 0 if sequence is None else sequence
     if not 0 <= number < len(cell_run.sequences):
         raise OptionError(f"there is no sequence {number}; the batch has sequences 0 to {len(cell_run.sequences) - 1}")

@@ -178,7 +178,7 @@ def save_designs(folder: Path, judged: Iterable[Subject], *, every: bool) -> int
     """
     subject = next((subject for subject in judged if subject.format is onnx_model), None)
     if subject is None:
-        raise OptionError("--save writes ONNX models; judge an engine that reads ONNX")
+        raise OptionError("--save writes ONNX models. Judge an engine that reads ONNX.")
     chosen = [design for design in designs_of(subject, every, None, 0) if subject.can_express(design)]
     return save_cases(folder, map(draw, chosen))
 
