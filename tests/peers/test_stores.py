@@ -347,7 +347,7 @@ REFUSED = {
     "a basin": (["x.zarr", "-o", "gates.zarr", "--basin", "b1"], "--basin", "not written to a .zarr store"),
     "no dimension of features": (
         ["plain.zarr", "-o", "gates.zarr"],
-        "no dimension 'feature', but time, basin",
+        "no dimension 'feature'; they have time, basin",
         "--axes time,b",
     ),
     "something else there": (["x.zarr", "-o", "full.zarr"], "not empty"),
@@ -415,4 +415,4 @@ def test_a_disk_without_room_is_refused(monkeypatch, capsys):
         free = 100
 
     monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
-    assert "100 B are free" in refused(capsys, "x.zarr", "-o", "gates.zarr")
+    assert "100 B free" in refused(capsys, "x.zarr", "-o", "gates.zarr")

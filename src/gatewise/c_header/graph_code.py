@@ -139,14 +139,14 @@ class GraphCode:
             "lstm": self._lstm,
         }
         if form is None:
-            raise OptionError(f"gatewise cannot write {node.title} as C")
+            raise OptionError(f"cannot write {node.title} as C")
         if isinstance(form, Elementwise):
             self._each(node, form)
         else:
             writers[form](node)
 
     def _refuse(self, node: Node, why: str) -> OptionError:
-        return OptionError(f"{node.title} has no form in C: {why}")
+        return OptionError(f"cannot write {node.title} as C: {why}")
 
     def _loop(self, count: int, statement: str) -> None:
         self.body.append(f"    {{ size_t k; for (k = 0; k < {count}; k++) {{ {statement} }} }}")
