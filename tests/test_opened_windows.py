@@ -142,7 +142,7 @@ def test_an_empty_cell_costs_its_windows_and_they_are_counted(empty, basin):
         "10 of 31 windows are not whole, and their outputs are NaN: tmax(C) is missing at 2000-01-26"
     )
     assert str(run.trace.labels.times[-1]) == "2000-02-09"
-    with cases.refusal("whole", "27", "tmax(C)", "2000-01-26", by=gw.OptionError):
+    with cases.refusal("no complete window", "27", "tmax(C)", "2000-01-26", by=gw.OptionError):
         gw.open_run("run", "b.csv", at=27)
     basin.rows[35][0] = empty  # of the last window
     basin.write()
@@ -190,7 +190,7 @@ def test_no_whole_window_is_said(basin):
     for row in basin.rows[::5]:
         row[0] = ""
     basin.write()
-    with cases.refusal("no window of 10 steps", "prcp(mm/day)", "2000-01-01", "elsewhere", by=gw.OptionError):
+    with cases.refusal("no complete window of 10 steps", "prcp(mm/day)", "2000-01-01", "elsewhere", by=gw.OptionError):
         gw.open_run("run", "b.csv")
 
 
