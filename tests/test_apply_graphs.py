@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence():
 
     with pytest.raises(OptionError, match="the input 'still' of the network has no steps"):
         gw.apply(network(still), data())
-    with pytest.raises(OptionError, match="the output 'matmul' of the network has no axis of sequences"):
+    with pytest.raises(OptionError, match="the output 'matmul' of the network has no axis for sequences"):
         gw.apply(network(merged_axes), data())
     with pytest.raises(ShapeError, match="the data have 2 features; the model reads 3"):
         gw.apply(network(every_step), data(RAW[..., :2]))

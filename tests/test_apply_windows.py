@@ -94,7 +94,7 @@ def test_a_continuous_run_is_that_of_the_network_without_windows_and_is_named():
     with cases.refusal("continuous", by=gw.OptionError):
         gw.apply(gw.LSTM(2, 4, rng=1), data(), continuous=True)
     state = model.lstm.zero_state()
-    with cases.refusal("state", "a continuous run", by=gw.OptionError):
+    with cases.refusal("state", "continuous=True", by=gw.OptionError):
         gw.apply(model, data(), state=state)
     np.testing.assert_array_equal(gw.apply(model, data(), state=state, continuous=True).y, result.y)
 

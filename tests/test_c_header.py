@@ -80,7 +80,7 @@ def test_names_from_a_file_cannot_end_the_comment(tmp_path):
 
 WRONG = {
     "two directions": (gw.LSTM(1, 2, bidirectional=True, rng=0), {}, "from the last step to the first"),
-    "backward": (gw.LSTM.from_cells(gw.LSTM(1, 2, rng=0).layers[0][0], direction="backward"), {}, "last step"),
+    "backward": (gw.LSTM.from_cells(gw.LSTM(1, 2, rng=0).layers[0][0], direction="backward"), {}, "backward in time"),
     "no model": (3, {}, "not of int"),
     "a name": (gw.LSTM(1, 2, rng=0), {"name": "2x"}, "name must be a letter"),
     "a long name": (gw.LSTM(1, 2, rng=0), {"name": "x" * 41}, "40 at most"),

@@ -152,7 +152,6 @@ def test_what_a_graph_cannot_do_yet_is_refused_by_what_is_missing(answers, tmp_p
     for use in (
         lambda: gw.save(network, "model.safetensors"),
         lambda: gw.insight.horizon(network, X),
-        lambda: gw.apply(network, X),
     ):
         with pytest.raises(gw.OptionError, match="GraphNetwork"):
             use()

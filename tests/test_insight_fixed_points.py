@@ -202,10 +202,10 @@ SPOILED = LSTM.layers[0][0].parameters.replace(bias=np.full((4, 3), np.nan))
 @pytest.mark.parametrize(
     ("given", "options", "parts"),
     [
-        (gw.LSTM(2, 3, num_layers=2), {}, ["one cell", "2 cells"]),
-        (gw.LSTM(2, 3, bidirectional=True), {}, ["one cell", "2 cells"]),
+        (gw.LSTM(2, 3, num_layers=2), {}, ["2 cells", "Pass one of them"]),
+        (gw.LSTM(2, 3, bidirectional=True), {}, ["2 cells", "Pass one of them"]),
         (gw.Network(LSTM), {}, ["LSTMCell", "Network"]),
-        (gw.LSTM(2, 3, num_layers=2).trace(np.ones((2, 2))), {}, ["one cell", "2 cells"]),
+        (gw.LSTM(2, 3, num_layers=2).trace(np.ones((2, 2))), {}, ["2 cells", "Pass one of them"]),
         (LSTM, {"trace": LSTM}, ["LSTMTrace", "not LSTM"]),
         (LSTM, {"trace": OTHER[0]}, ["another cell"]),
         (LSTM, {"x": [1.0]}, ["(1,)", "(2,)"]),

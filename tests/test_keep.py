@@ -64,7 +64,7 @@ def test_the_gates_side_by_side_are_those_that_were_kept():
     ],
 )
 def test_a_trace_that_kept_less_says_what_it_cannot_tell(less, ask):
-    with cases.refusal("needs a whole trace", "keep, units or every", by=gw.NotKeptError):
+    with cases.refusal("needs a whole trace", "keep, units and every", by=gw.NotKeptError):
         ask(cases.run_of("plain").trace(**less))
 
 

@@ -426,7 +426,7 @@ def test_what_is_no_configuration_is_refused(text, words, tmp_path):
 
 def test_a_configuration_is_refused_where_the_file_has_its_own_and_alone(tmp_path):
     config = description(tmp_path / "model.json", lstm_layer("a"))
-    with pytest.raises(gw.OptionError, match="config is given"):
+    with pytest.raises(gw.OptionError, match=r"needs config\. Leave it out"):
         gw.inspect(network_file(tmp_path / "file", lstm_layer("a")), config=config)
     with pytest.raises(gw.OptionError, match="config must be the path"):
         gw.inspect(two_weights(tmp_path / "file", new()), config=5)

@@ -92,7 +92,7 @@ def test_strict_infers_no_layers_and_says_so(tmp_path):
     run = opened(tmp_path, X, arrays, strict=True)
     assert run.network is None
     assert "connected, and with strict=True none is inferred; these fit it: --head fc or --head none" in run.notes[-1]
-    with pytest.raises(gw.FileError, match=r"with strict=True none is inferred; name .*; those that fit: --head fc"):
+    with pytest.raises(gw.FileError, match=r"with strict=True none is inferred. Choose .*; those that fit: --head fc"):
         gw.load_network(tmp_path / "net.pt", strict=True)
 
 

@@ -95,5 +95,5 @@ def test_a_stack_is_taken_without_its_name_where_it_is_all_of_the_files_lstms():
         node.output[:] = ["z"]
         if change == "refused":
             node.input[1] = "nothing"
-        with cases.refusal("lstm_0 → lstm_1 → lstm_2", "name one", by=gw.OptionError):
+        with cases.refusal("lstm_0 → lstm_1 → lstm_2", "Choose one", by=gw.OptionError):
             gw_onnx.read(more)

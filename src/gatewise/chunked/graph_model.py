@@ -120,12 +120,12 @@ class GraphModel(LSTMInGraph):
             value = (self._trace.run if graph_run is None else graph_run).value(self._value_of(name))
             y = place.in_order(value)
             y = y if y.dtype.kind == "f" else y.astype(np.float64)
-            whole = np.full((*[len(array)] * (place.time is not None), count, y.shape[-1]), np.nan, y.dtype)
+            padded = np.full((*[len(array)] * (place.time is not None), count, y.shape[-1]), np.nan, y.dtype)
             if graph_run is not None and place.time is None:
-                whole[:] = y[:count]
+                padded[:] = y[:count]
             elif graph_run is not None:
-                whole[first:stop] = y[:, :count]
-            outputs[name] = whole
+                padded[first:stop] = y[:, :count]
+            outputs[name] = padded
         lstm = self._trace[self.name] if graph_run is None else self.trace_in(graph_run)
         cells = lstm_of(lstm)
         inputs = np.zeros((len(array), count, cells.input_size), cells.dtype)

@@ -122,7 +122,7 @@ def _quantity_label(quantity: str) -> str:
 def opened_run_html(run: OpenedRun) -> str:
     """Return the HTML of a run with its provenance: what is known of it, and its trace."""
     notes = [paragraph(f"{text(note[:1].upper() + note[1:], MOST_NOTE)}.", aside=True) for note in run.sentences]
-    kind = "its network" if isinstance(run.trace, NetworkTrace) else "its LSTM"
+    kind = "its LSTM" if run.trace.network is None else "its network"
     return record_block("OpenedRun", f"of {text(run.name)}, with the trace of {kind}.", *notes) + inline(run.trace)
 
 
