@@ -21,7 +21,9 @@ from gatewise.showing import counted
 
 TIME_HEADS = ("", "time", "times", "date", "datetime", "timestamp", "step", "t", "index")  # of a table's first column
 ROW_HEADS = ("", "index")  # of them, those under which numbers count rows: they may begin anew, and have no gaps
-MISSING = frozenset(("", "NA", "N/A", "NaN", "nan", "NaT", "null", "None", "<NA>"))  # texts without a number or a date
+MISSING = frozenset(  # texts without a number or a date
+    ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NaT", "null", "None", "<NA>", "missing", "-", "--", "---", ".", "?")
+)
 GAP = 1.5  # of the least time from step to step: one that is longer is a gap
 GAPS = " in time: "  # between the number of gaps and their places, in notes
 MAX_LISTED = 3  # gaps in a sentence
@@ -376,7 +378,8 @@ def _whole_numbers(texts: Sequence[str]) -> Ticks | None:
 def _thirty_day_ticks(texts: Sequence[str]) -> Ticks | None:
     """Return dates as seconds of a calendar whose months all have 30 days; None if they are not of that calendar.
 
-    They are if no month has a 31st, and the 30th of a month that has 31 days elsewhere comes before a 1st.
+    They are if they are in order, no month has a 31st, and the 30th of a month that has 31 days elsewhere comes before
+    a 1st.
     """
     matches = [match for match in map(_OTHER_DATE.fullmatch, texts) if match is not None and match[10] is None]
     if len(matches) < len(texts):
@@ -391,7 +394,9 @@ def _thirty_day_ticks(texts: Sequence[str]) -> Ticks | None:
     present = np.unique(days)
     ends = present[:-1][(np.diff(present) == 1) & (present[:-1] % 30 == 29)]
     long = np.isin(ends // 30 % 12, (0, 2, 4, 6, 7, 9, 11))
-    return 86400 * days + 3600 * hour + 60 * minute + second if long.any() else None
+    seconds = 86400 * days + 3600 * hour + 60 * minute + second
+    in_order = (np.diff(seconds) > 0).all() or (np.diff(seconds) < 0).all()  # else one date may be misspelled
+    return seconds if in_order and long.any() else None
 
 
 # Order.
@@ -441,8 +446,8 @@ def _without_daylight_saving(ticks: Ticks, dates: Any) -> tuple[Ticks, npt.NDArr
     """Return local times without daylight saving time, and the places at which an hour repeats.
 
     Times are local if steps divide an hour, and every step that does not go forward goes back to the hour before in a
-    night from Saturday to Sunday. The hours that are left out in such nights are then of the same clock. Other times
-    are returned as they are.
+    night from Saturday to Sunday, whose whole hour follows again. The hours that are left out in such nights are then
+    of the same clock. Other times are returned as they are.
     """
     nowhere = np.empty(0, np.intp)
     per_day = 0 if dates is None else _PER_DAY.get(np.datetime_data(dates.dtype)[0], 0)
@@ -452,6 +457,9 @@ def _without_daylight_saving(ticks: Ticks, dates: Any) -> tuple[Ticks, npt.NDArr
     step = apart[apart > 0].min()
     back = np.flatnonzero(apart <= 0) + 1
     if hour % step or (apart[back - 1] != step - hour).any() or not _at_night(ticks[back], per_day).all():
+        return ticks, nowhere
+    again = back[:, None] + np.arange(hour // step)  # the steps of the hour that repeats, and the one after it
+    if (apart[again[again < len(apart)]] != step).any():
         return ticks, nowhere
     ahead = np.flatnonzero(apart == step + hour) + 1
     shift = np.zeros_like(ticks)
@@ -560,8 +568,10 @@ def _steps(ticks: Ticks, dates: Any, forward: Mask) -> tuple[npt.NDArray[Any], M
     apart = _apart(even)
     # Parts of a month or a year, such as 5 or 8 days, end with a shorter one.
     days = (ticks // _PER_DAY[unit]).astype("datetime64[D]")
-    inner = forward & (days != days.astype("datetime64[M]"))[1:]
-    least = apart[inner if inner.any() else forward].min()
+    ends = (days == days.astype("datetime64[M]"))[1:] & (apart >= _PER_DAY[unit])
+    inner, least = forward & ~ends, apart[forward].min()
+    if inner.sum() > 1 or (inner.any() and apart[inner].min() <= 2 * least):  # else one gap would be the step
+        least = apart[inner].min()
     return apart, _longer(apart, least, even), least, calendar
 
 
