@@ -79,9 +79,9 @@ def test_names_from_a_file_cannot_end_the_comment(tmp_path):
 
 
 WRONG = {
-    "two directions": (gw.LSTM(1, 2, bidirectional=True, rng=0), {}, "from the last step to the first"),
+    "two directions": (gw.LSTM(1, 2, bidirectional=True, rng=0), {}, "backward in time"),
     "backward": (gw.LSTM.from_cells(gw.LSTM(1, 2, rng=0).layers[0][0], direction="backward"), {}, "backward in time"),
-    "no model": (3, {}, "not of int"),
+    "no model": (3, {}, "not int"),
     "a name": (gw.LSTM(1, 2, rng=0), {"name": "2x"}, "name must be a letter"),
     "a long name": (gw.LSTM(1, 2, rng=0), {"name": "x" * 41}, "40 at most"),
     "a word": (gw.LSTM(1, 2, rng=0), {"rest": "loud"}, "rest must be 'silence', 'none' or an array"),

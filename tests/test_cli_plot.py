@@ -89,7 +89,7 @@ REFUSED = [
     *((f"net.safetensors x.csv --kind {kind} --target=2", "there is no output 2") for kind in TARGETED),
     ("river.safetensors x.csv --kind ablation --parts cells", "units, gates, layers"),
     ("river.safetensors x.csv --kind ablation --metric loss", "error, accuracy"),
-    ("m.safetensors x.csv --observed y.csv", "--observed does not go with"),
+    ("m.safetensors x.csv --observed y.csv", "does not take --observed"),
     ("net.safetensors x.csv --kind attribution --target=p", "there is no output 'p'"),
     ("t.npz", "but not its LSTM"),
     ("m.safetensors x.csv --kind change", "--kind change needs --with"),

@@ -61,7 +61,7 @@ def test_an_existing_file_is_replaced_whole_and_nothing_is_left_beside_it():
             "--notation must be one of gatewise, notebook, olah, pytorch, keras, not 'tex'",
         ),
         (["walk", "--dh", "1,1"], "--dh is for the backward pass. Add --backward."),
-        (["walk", "--backward", "--dh", "1,1,1"], "dh has shape (3,); it must be (2,)"),
+        (["walk", "--backward", "--dh", "1,1,1"], "dh has shape (3,); this cell takes (2,)"),
         (["walk", "--backward", "--dc", "nan,1"], "dc must hold finite numbers"),
         (["walk", "--sequence", "1"], "there is no sequence 1; the batch has sequences 0 to 0"),
         (["walk", "--given", "none.json"], "cannot read none.json: there is no such file"),

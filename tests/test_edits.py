@@ -247,7 +247,7 @@ RUNS = {
     "shape": (Edit.set("forget_gate", np.ones(3)), ("shape (3,)", "(4, 3, 4)")),
     "another size": (
         lambda: Edit.patch("forget_gate", run_of("plain", time=3).trace()),
-        ("same shape", "(4, 3, 4)", "(3, 3, 4)"),
+        ("a patch needs", "(4, 3, 4)", "(3, 3, 4)"),
     ),
     "not valid": (
         lambda: Edit.patch("cell_state", MASKED.trace()),

@@ -129,7 +129,7 @@ def test_hard_sigmoid_is_what_it_was_in_the_file_s_version(tmp_path):
 @pytest.mark.parametrize(
     ("generation", "option", "words"),
     [
-        (two, {"activation": "tanh"}, ["activation", "needs it"]),
+        (two, {"activation": "tanh"}, ["needs activation", "Leave it out"]),
         (two, {"recurrent_activation": "sigmoid"}, ["recurrent_activation"]),
         (two, {"go_backwards": True}, ["go_backwards"]),
         (three, {"merge": "sum"}, ["merge"]),

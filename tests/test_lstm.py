@@ -126,7 +126,7 @@ def test_a_wrong_lstm_is_refused_in_one_sentence(options, kind, parts):
         ([(cell(), cell()), cell(6)], {}, gw.ShapeError, ["one cell each, or two"]),
         ([cell(), cell(2)], {}, gw.ShapeError, ["layer 1", "2 features", "3"]),
         ([(cell(), cell()), (cell(3), cell(3))], {}, gw.ShapeError, ["layer 1", "3 features", "6"]),
-        ([(cell(2), cell(1))], {}, gw.ShapeError, ["layer 0", "1 feature;", "2"]),
+        ([(cell(2), cell(1))], {}, gw.ShapeError, ["layer 0", "1 feature,", "gets 2"]),
         ([cell(), cell(3, dtype=np.float32)], {}, gw.ShapeError, ["layer 1", "float32", "float64"]),
         ([(cell(), cell(hidden=4))], {"merge": "sum"}, gw.ShapeError, ["layer 0", "[3, 4]", "'sum'"]),
         ([(cell(), cell(hidden=4))], {"merge": "none"}, gw.ShapeError, ["layer 0", "[3, 4]", "'none'"]),

@@ -16,8 +16,8 @@ from gatewise.cli import COMMANDS, app
 SAID = [message for message in messages() if " " in message.text]
 # What follows the name where no command is meant: gatewise does something, or is a kind of thing.
 OTHER_WORDS = (
-    r"calls|cannot|computed|computes|does|draws|from|has"
-    r"|keeps|key|knows|lacks|leaves|marking|reads|walkthrough|with|writes"
+    r"calls|can|cannot|computed|computes|does|draws|from|has"
+    r"|keeps|key|knows|lacks|leaves|marking|never|reads|walkthrough|with|writes"
 )
 
 

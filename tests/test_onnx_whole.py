@@ -76,7 +76,7 @@ def test_an_initial_state_is_in_a_sequence_and_not_in_a_stream():
 @pytest.mark.parametrize(
     ("network", "options", "words"),
     [
-        (network_of(PLAIN).replace(masked=0.0), {}, ["masked", "by 0"]),
+        (network_of(PLAIN).replace(masked=0.0), {}, ["masks", "the value 0"]),
         (network_of(PLAIN | {"ways": "concat"}), {"stream": True}, ["only runs forward", "forward and backward"]),
         (network_of(PLAIN | {"ways": "backward"}), {"stream": True}, ["only runs forward", "runs backward"]),
         (network_of(PLAIN | {"variant": "cell clip"}), {"stream": True}, ["cell_clip", "gates=True"]),

@@ -266,7 +266,7 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
             " judge, reproduce, convert and export",
         ),
         ("walk foo", "walk takes options alone, and not 'foo' as well"),
-        ("trace a b c -o d", "a trace of several inputs is a .zarr store. The name of d must end in .zarr"),
+        ("trace a b c -o d", "a trace of several inputs is a .zarr store. The name of d must end in .zarr."),
         (
             "walk --x 1 2 3",
             "walk takes options alone, and not '2' as well; several numbers have commas between them and no blanks, as"

@@ -223,6 +223,8 @@ def tampered(chance: random.Random, folder: Path) -> None:
             theirs = None
     ours = asked(gw.load, path)
     found = asked(ours, x)[0]
+    if theirs is not None and way == "byte order" and not np.isfinite(output(theirs, x)).all():
+        return  # of weights that overflow, each sum has its own NaN
     if theirs is not None:
         agree(found, output(theirs, x), f"{way}: {lstm}", 2e-5)
     elif way == "member twice":
