@@ -146,7 +146,8 @@ def chosen(chance: random.Random) -> tuple[str, str, list[str]]:
 def structure(path: Path) -> Any:
     """Return what may not depend on names: elements, cells, commands."""
     if path.suffix == ".html":
-        return tags(path.read_text(encoding="utf-8"))
+        found = tags(path.read_text(encoding="utf-8"))
+        return [re.sub("^div aria-label role tabindex$", "div ", one) for one in found]  # a wide table scrolls
     if path.suffix == ".svg":
         return [
             (one.tag, tuple(sorted(one.attrib)))
@@ -230,6 +231,10 @@ def judge_text(path: Path, harm: str) -> None:
     """Report markup that is in an output as it was given, and formulas in a table."""
     if path.suffix in (".html", ".md", ".tex", ".txt", ".svg", ".csv", ".h"):
         text = path.read_text(encoding="utf-8")
+        if path.suffix == ".md":
+            text = re.sub(
+                r"^(`{3,})[^\n]*\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL
+            )  # code is shown as it is
         markup = {".html": RAW, ".svg": RAW, ".md": (*RAW, "](javascript:"), ".tex": TEX}.get(path.suffix, ())
         if given := [raw for raw in markup if raw in text]:
             raise Fault(EXECUTED, f"{path} has markup as it was given: {given[0]!r}")

@@ -87,8 +87,9 @@ class Linear(ReadOnlyArrays):
             return a
         if self.activation != SOFTMAX:
             return activate(self.activation, a)
-        e = np.exp(a - a.max(-1, keepdims=True))
-        y: Array = e / e.sum(-1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # of infinity, NaN
+            e = np.exp(a - a.max(-1, keepdims=True))
+            y: Array = e / e.sum(-1, keepdims=True)
         return y
 
     @property
