@@ -140,6 +140,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence():
         gw.apply(gw.LSTM(3, 2, rng=0), data(), lstm="rnn")
 
 
+@pytest.mark.peers
 def test_time_in_several_chunks_is_refused_by_the_node_that_needs_all_steps():
     pytest.importorskip("dask")
     with pytest.raises(OptionError, match=r"node 'mean' \(reduce_mean\) needs all steps at once"):
@@ -148,6 +149,7 @@ def test_time_in_several_chunks_is_refused_by_the_node_that_needs_all_steps():
         gw.apply(network(every_step), data().chunk(time=4))
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("make", [every_step, residual, causal_convolution, two_outputs, mean_over_time])
 def test_uneven_chunks_change_no_bit(make):
     pytest.importorskip("dask")

@@ -15,7 +15,6 @@ from gatewise.opening.run import run_of
 from gatewise.reporting import build, questions
 from gatewise.reporting.misfit import target_errors
 
-torch = pytest.importorskip("torch")
 TITLE = "Where is it wrong?"
 RNG = np.random.default_rng
 LABELS = gw.Labels(outputs=["q"], measures={"q": ("discharge", "mm/d")})
@@ -42,8 +41,10 @@ def found_in(model, x, targets, **options):
     return report, report.findings[0]
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("kind", ["numbers", "softmax", "tokens", "sigmoid", "flags"])
 def test_errors_are_those_that_pytorch_computes(kind):
+    torch = pytest.importorskip("torch")
     rng, x = RNG(1), RNG(0).normal(size=(30, 3, 2))
     count, activation = {"numbers": (2, None), "sigmoid": (1, "sigmoid"), "flags": (3, "sigmoid")}.get(
         kind, (4, "softmax" if kind == "softmax" else None)
