@@ -257,8 +257,8 @@ public:
 
     void operator()() {
         const int64_t columns = width + (f.sum ? 1 : 0);
-        for (row = 0; row < f.rows; row += DEEP)
-            for (first = f.first; first < f.last; first += BLOCKS * ROWS) {
+        for (first = f.first; first < f.last; first += BLOCKS * ROWS)  // whose sums stay in the second-level cache
+            for (row = 0; row < f.rows; row += DEEP) {
                 rows = least(f.rows - row, DEEP), size = least(f.last - first, BLOCKS * ROWS);
                 for (int64_t n = 0; n < rows; n += 8) pack_left(n, least(n + 8, rows));
                 for (int64_t column = 0; column < columns; column += 4 * L) switch (vectors<T>(columns - column)) {
@@ -310,7 +310,7 @@ private:
         const T *w = right, *s = left + from / ROWS * rows * STRIDE;
         const int64_t apart = rows * STRIDE;
         for (int64_t r = 0; r < M * ROWS && from + r < size; ++r)  // what the sums are added to arrives while they are computed
-            for (int k = 0; k < N; ++k) fetch_ahead(f.target + (first + from + r) * width + column + k * L);
+            for (int k = 0; k < N; ++k) fetch_to_write(f.target + (first + from + r) * width + column + k * L);
         for (int64_t n = 0; n < rows; ++n, w += N * L, s += STRIDE) {
             V v[N];
             UNROLL for (int k = 0; k < N; ++k) v[k] = load(w + k * L);

@@ -111,10 +111,18 @@ private:
             UNROLL for (int k = 0; k < 4; ++k) store(hoisted + (((first + n) * tiles + tile) * 4 + k) * L, acc[0][n][k]);
     }
 
-    // Pre-activations, gates and states of all tiles of this thread.
+    // Pre-activations, gates and states of all tiles of this thread. While one tile is computed, the next one's weights are
+    // fetched, some of them with each block of rows.
     void all_rows() {
-        for (int64_t tile = first_tile; tile < last_tile; ++tile)
-            in_blocks(count, [&](auto size, int64_t first) { block<1, decltype(size)::value>(tile, first); });
+        const int64_t weights = (I + R) * 4 * L;
+        const bool far = (last_tile - first_tile) * weights * int64_t(sizeof(T)) > FAR;
+        for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+            const T *ahead = panel(tile + 1 < last_tile ? tile + 1 : first_tile), *const end = ahead + (far ? weights : 0);
+            in_blocks(count, [&](auto size, int64_t first) {
+                block<1, decltype(size)::value>(tile, first, ahead < end ? ahead : nullptr);
+                ahead += (I + R) * LINE<T> / 2;
+            });
+        }
     }
 
     // For a single row, two tiles at once while panels are small, so that more sums are in flight, and three where the last
@@ -133,7 +141,7 @@ private:
         }
     }
 
-    template <int S, int N> APART void block(int64_t tile, int64_t first) {
+    template <int S, int N> APART void block(int64_t tile, int64_t first, const T* ahead = nullptr) {
         V acc[S][N][4];
         const T *from_x[N], *from_h[N];
         UNROLL for (int n = 0; n < N; ++n) {
@@ -146,8 +154,8 @@ private:
                                              : p.bias + ((tile + s) * 4 + k) * L);
         }
         const int64_t apart = (I + R) * 4 * L;
-        if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I);
-        accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R);
+        if (!sums) accumulate<T, S, N, 4>(acc, panel(tile), apart, from_x, I, ahead);
+        accumulate<T, S, N, 4>(acc, panel(tile) + I * 4 * L, apart, from_h, R, ahead ? ahead + I * LINE<T> / 2 : nullptr);
         if constexpr (S < 3) {
             const bool full = (tile + S) * L <= H;
             if (plain && full && slot < 0) return quick_states<S, N, false>(tile, first, acc);

@@ -101,8 +101,15 @@ inline void wait_for_stores() {  // until other threads see what bypassed the ca
 #endif
 }
 
-// Bring the line at an address, which need not exist, into the second-level cache, to be written to.
-template <class T> inline void fetch_ahead(const T* at) { __builtin_prefetch(at, 1, 2); }
+// Bring the cache line at an address, which need not exist, into the second-level cache, to be read or written.
+template <class T> inline void fetch_to_read(const T* at) { __builtin_prefetch(at, 0, 2); }
+template <class T> inline void fetch_to_write(const T* at) { __builtin_prefetch(at, 1, 2); }
+
+template <class T> constexpr int LINE = 64 / sizeof(T);  // numbers in a cache line
+
+// Bytes of weights from which on they are fetched ahead: they are read from beyond the second-level cache at each step,
+// and the processor alone begins with that too late.
+constexpr int64_t FAR = 1 << 20;
 
 template <class T> inline Vec<T> all(T value) { return value - Vec<T>{}; }
 template <class T> inline Ints<T> bits(Vec<T> v) { return (Ints<T>)v; }
@@ -270,20 +277,34 @@ public:
 #endif
 };
 
-// acc += panel · source, for R rows and N vectors of columns, at S panels that are `apart` from each other. One column
-// after another, so that no sum depends on how many rows or panels are handled at once.
+// acc += one column of the panels · number k of each source.
 template <class T, int S, int R, int N>
-inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, const T* const (&source)[R], int64_t depth) {
-    for (int64_t k = 0; k < depth; ++k, panel += N * LANES<T>) {
-        UNROLL for (int s = 0; s < S; ++s) {
-            Vec<T> w[N];
-            UNROLL for (int n = 0; n < N; ++n) w[n] = load(panel + s * apart + n * LANES<T>);
-            UNROLL for (int r = 0; r < R; ++r) {
-                const Vec<T> z = all<T>(source[r][k]);
-                UNROLL for (int n = 0; n < N; ++n) acc[s][r][n] = mad(w[n], z, acc[s][r][n]);
-            }
+INLINE void accumulate_one(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, const T* const (&source)[R], int64_t k) {
+    UNROLL for (int s = 0; s < S; ++s) {
+        Vec<T> w[N];
+        UNROLL for (int n = 0; n < N; ++n) w[n] = load(panel + s * apart + n * LANES<T>);
+        UNROLL for (int r = 0; r < R; ++r) {
+            const Vec<T> z = all<T>(source[r][k]);
+            UNROLL for (int n = 0; n < N; ++n) acc[s][r][n] = mad(w[n], z, acc[s][r][n]);
         }
     }
+}
+
+// acc += panel · source, for R rows and N vectors of columns, at S panels that are `apart` from each other. One column
+// after another, so that no sum depends on how many rows or panels are handled at once. With `ahead`, what lies there is
+// fetched meanwhile, half a cache line with each column.
+template <class T, int S, int R, int N>
+inline void accumulate(Vec<T> (&acc)[S][R][N], const T* panel, int64_t apart, const T* const (&source)[R], int64_t depth,
+                       const T* ahead = nullptr) {
+    if constexpr (S == 1 && R >= 3)  // with fewer rows there is no time for it
+        if (ahead) {
+            for (int64_t k = 0; k < depth; ++k, panel += N * LANES<T>, ahead += LINE<T> / 2) {
+                fetch_to_read(ahead);
+                accumulate_one<T, S, R, N>(acc, panel, apart, source, k);
+            }
+            return;
+        }
+    for (int64_t k = 0; k < depth; ++k, panel += N * LANES<T>) accumulate_one<T, S, R, N>(acc, panel, apart, source, k);
 }
 
 // How many of the rows that are left come next, at most ROWS. The last ones are split into two parts of about the same
@@ -311,42 +332,50 @@ template <class Block> inline void in_blocks(int64_t count, Block block) {
 }
 
 // sums (rows, N) = source · panel, for R rows and N vectors of columns.
-template <class T, int R, int N> APART void multiply(const T* panel, const T* const* source, int64_t depth, Vec<T>* sums) {
+template <class T, int R, int N>
+APART void multiply(const T* panel, const T* const* source, int64_t depth, Vec<T>* sums, const T* ahead) {
     Vec<T> acc[1][R][N] = {};
     const T* from[R];
     UNROLL for (int r = 0; r < R; ++r) from[r] = source[r];
-    accumulate<T, 1, R, N>(acc, panel, 0, from, depth);
+    accumulate<T, 1, R, N>(acc, panel, 0, from, depth, N == 4 ? ahead : nullptr);
     UNROLL for (int r = 0; r < R; ++r)
         UNROLL for (int n = 0; n < N; ++n) store((T*)(sums + r * N + n), acc[0][r][n]);
 }
 
 template <class T, int N>
-inline void multiply(int64_t rows, const T* panel, const T* const* source, int64_t depth, Vec<T>* sums) {
-    in_blocks(rows, [&](auto size, int64_t) { multiply<T, decltype(size)::value, N>(panel, source, depth, sums); });
+inline void multiply(int64_t rows, const T* panel, const T* const* source, int64_t depth, Vec<T>* sums,
+                     const T* ahead = nullptr) {
+    in_blocks(rows, [&](auto size, int64_t) { multiply<T, decltype(size)::value, N>(panel, source, depth, sums, ahead); });
 }
 
 // The products of rows with some groups of a packed matrix: calls finish(row, column, vector) for every vector of each
 // row. `source(row)` points to a row's numbers. What multiplies is shared by all products, or the code would be twice as
-// long.
+// long. While one group is multiplied, the next is fetched.
 template <class T, class Source, class Finish>
 inline void product(const T* groups, int64_t columns, int64_t depth, int64_t rows, Source source, Finish finish,
                     int64_t first_group, int64_t last_group) {
     constexpr int L = LANES<T>;
     const T* from[2 * ROWS];
     Vec<T> sums[4 * ROWS];
+    const int64_t size = 4 * L * depth;  // of a group
+    const bool far = (last_group - first_group) * size * int64_t(sizeof(T)) > FAR;
     for (int64_t group = first_group; group < last_group; ++group) {
-        const T* panel = groups + group * 4 * L * depth;
+        const T* const panel = groups + group * size;
+        const T *ahead = groups + (group + 1 < last_group ? group + 1 : first_group) * size;
+        const T* const end = ahead + (far ? size : 0);
         const int64_t column = group * 4 * L, left = (columns - column + L - 1) / L, vectors = left < 4 ? left : 4;
         for (int64_t row = 0, some; row < rows; row += some) {
             const bool two = vectors == 1 && rows - row >= 2 * ROWS;  // otherwise too few sums would be in flight
             some = two ? 2 * ROWS : next_rows(rows - row);
             for (int64_t r = 0; r < some; ++r) from[r] = source(row + r);
-            if (two) multiply<T, 2 * ROWS, 1>(panel, from, depth, sums);
+            if (two) multiply<T, 2 * ROWS, 1>(panel, from, depth, sums, nullptr);
             else switch (vectors) {
                 case 1: multiply<T, 1>(some, panel, from, depth, sums); break;
                 case 2: multiply<T, 2>(some, panel, from, depth, sums); break;
                 case 3: multiply<T, 3>(some, panel, from, depth, sums); break;
-                default: multiply<T, 4>(some, panel, from, depth, sums);
+                default:
+                    multiply<T, 4>(some, panel, from, depth, sums, ahead < end ? ahead : nullptr);
+                    ahead += depth * LINE<T> / 2;
             }
             for (int64_t r = 0; r < some; ++r)
                 for (int64_t n = 0; n < vectors; ++n) finish(row + r, column + n * L, sums[r * vectors + n]);
