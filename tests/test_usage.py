@@ -277,6 +277,8 @@ def test_a_paragraph_becomes_one_line_and_examples_stay_as_they_are():
         ("walk --peephole ful", "--peephole must be one of none, full, not 'ful'; did you mean full?"),
         ("walk --backward=maybe", "--backward takes no value"),
         ("walk --x 1 --x 2", "--x is given more than once"),
+        ("trace a.pt [] -o x.npz", "cannot read a.pt: there is no such file"),  # [] is a name, not a list of none
+        ("check []", "cannot read []: there is no such file"),
         ("exercise --students a -o b --seed 1.5", "--seed must be an integer, not '1.5'"),
     ],
 )

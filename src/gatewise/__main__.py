@@ -64,12 +64,15 @@ def main() -> None:
     import threading
 
     in_main_thread = threading.current_thread() is threading.main_thread()  # only there can a handler be set
+    unraisable = sys.unraisablehook
     try:
         from gatewise.cli import main as run
 
         _run_interruptible(run, _heeded_signals() if in_main_thread else [])
     except KeyboardInterrupt as interrupt:
         sys.exit(_exit_code(interrupt))
+    finally:
+        sys.unraisablehook = unraisable
 
 
 def _heeded_signals() -> "list[Signals]":
@@ -94,6 +97,7 @@ def _run_interruptible(run: "Callable[[], None]", heeded: "list[Signals]") -> No
         # handler, which ends even a clean-up that hangs.
         nonlocal count
         count += 1
+        sys.unraisablehook = _ignore_unraisable  # what was interrupted may fail once more as it is deleted
         if count == 1:
             raise KeyboardInterrupt(number)
         if count > 2:
@@ -107,6 +111,10 @@ def _run_interruptible(run: "Callable[[], None]", heeded: "list[Signals]") -> No
     finally:
         for heeded_number, handler in earlier.items():
             signal.signal(heeded_number, handler)
+
+
+def _ignore_unraisable(problem: object) -> None:
+    pass
 
 
 def _exit_code(interrupt: KeyboardInterrupt) -> int:

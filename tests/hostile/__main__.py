@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -25,8 +26,11 @@ def main() -> None:
     classes = [one for name, one in corpus.load_classes().items() if options.only in name]
     if options.number is not None:
         (one,) = [one for one in classes if one.name == options.only] or classes[:1]
-        with tempfile.TemporaryDirectory() as folder:
+        folder = tempfile.mkdtemp()  # a TemporaryDirectory would be removed as soon as a forked process ends
+        try:
             print(*corpus.attempt(one, options.seed, options.number, Path(folder, "try")), sep="\n")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         return
     not_tried = {one.name: needed for one in classes if (needed := corpus.missing(one))}
     here = [one for one in classes if one.name not in not_tried]

@@ -223,9 +223,13 @@ def tampered(chance: random.Random, folder: Path) -> None:
             theirs = None
     ours = asked(gw.load, path)
     found = asked(ours, x)[0]
-    if theirs is not None and way == "byte order" and not np.isfinite(output(theirs, x)).all():
-        return  # of weights that overflow, each sum has its own NaN
-    if theirs is not None:
+    if theirs is not None and way == "byte order":  # such weights can be of any size, and sums of them lose all digits
+        for (layer, direction), cell in ours.cells().items():
+            end = f"l{layer}{'_reverse' * (direction == 'backward')}"
+            parts = (getattr(theirs, f"weight_{which}_{end}").detach().numpy() for which in ("hh", "ih"))
+            wanted = np.concatenate([*parts], axis=1)
+            agree(cell.parameters.weight.reshape(wanted.shape), wanted, f"{way}, {end}: {lstm}")
+    elif theirs is not None:
         agree(found, output(theirs, x), f"{way}: {lstm}", 2e-5)
     elif way == "member twice":
         agree(found, output(lstm, x), f"what torch refuses is read, {way}: {lstm}", 2e-5)

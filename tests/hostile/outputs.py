@@ -235,6 +235,7 @@ def judge_text(path: Path, harm: str) -> None:
             text = re.sub(
                 r"^(`{3,})[^\n]*\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL
             )  # code is shown as it is
+            text = text.replace("\\]", "")  # which ends no link
         markup = {".html": RAW, ".svg": RAW, ".md": (*RAW, "](javascript:"), ".tex": TEX}.get(path.suffix, ())
         if given := [raw for raw in markup if raw in text]:
             raise Fault(EXECUTED, f"{path} has markup as it was given: {given[0]!r}")

@@ -23,7 +23,7 @@ from hostile.trying import KILL, LOST, TRACEBACK, Fault, Refused, contents, host
 
 LIBRARIES = (
     *("safetensors", "matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "h5py", "onnx", "xarray"),
-    *("scipy.special", "scipy.fft", "dask.array", "netCDF4", "pandas"),
+    *("scipy.special", "scipy.fft", "dask.array", "distributed", "netCDF4", "pandas"),
 )
 OLD = b"what was there"
 

@@ -91,7 +91,7 @@ def agree(found: Any, expected: Any, what: str, tolerance: float = 0.0) -> None:
     if found.shape != expected.shape:
         silent(f"another shape: {found.shape}, not {expected.shape}: {what}")
     finite = np.abs(expected[np.isfinite(expected)])
-    allowed = tolerance * max(1e-4, float(finite.max(initial=0)))  # what is tiny can be a difference of larger numbers
+    allowed = tolerance * max(1e-3, float(finite.max(initial=0)))  # what is tiny can be a difference of larger numbers
     with np.errstate(invalid="ignore"):
         off = np.abs(found - expected)
     wrong = ~((off <= allowed) | (found == expected) | (np.isnan(found) & np.isnan(expected)))

@@ -57,7 +57,7 @@ app = App(
     help_flags=FLAGS,
     help_format="plaintext",
     help_formatter=HelpFormatter(),
-    default_parameter=Parameter(negative="", show_default=_default),
+    default_parameter=Parameter(negative="", show_default=_default, json_list=False),
 )
 COMMANDS: dict[str, Callable[..., None] | str] = {
     "walk": walk,
