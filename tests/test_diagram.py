@@ -82,7 +82,7 @@ def test_what_is_drawn_on_the_wires_or_said_below_is_the_program(variant, projec
     found = texts(svg)
     count = {name: found.count(name) for name in ("clip", "zoneout", "dropout", "layer norm")}
     assert count == {
-        "clip": (switches.cell_clip is not None) + (switches.projection_clip is not None),
+        "clip": sum(clip is not None for clip in (switches.cell_clip, switches.output_clip, switches.projection_clip)),
         "zoneout": len(form.dropout & {"zoneout_cell", "zoneout_hidden"}),
         "dropout": len(form.dropout & {"recurrent", "input"}),
         "layer norm": switches.layer_norm == "haste",

@@ -162,7 +162,7 @@ def test_what_a_model_cannot_be_given_is_refused_in_a_sentence(net):
         (lambda: gw.open_run("weights.pt", "x.csv", input_of="model"), "does not hold how its model is computed"),
         (
             lambda: gw.open_run("model.onnx", "x.csv", axes="time,feature", input_of="model"),
-            "--axes belongs to the input",
+            "--axes is for the input of an LSTM",
         ),
         (lambda: gw.open_run("model.onnx", "named.npz"), "has no input 'y'"),
         (lambda: gw.open_run("model.pt", "x.csv", name="other"), "no LSTM 'other'"),

@@ -319,5 +319,5 @@ def test_the_file_of_a_model_that_differs_is_named(calls, capsys):
         partial.begin(data.to_dataset(name="y"), begun)
         with pytest.raises(gw.OptionError, match=f"another model: {'2' * 64}  model_epoch001.pt, not {'3' * 64}  mod"):
             partial.resume(begun | {"model": begun["model"].replace("2" * 64, "3" * 64)})
-        with pytest.raises(gw.OptionError, match=f"another reading: …{'x' * 40}a, not …{'x' * 40}b;"):
+        with pytest.raises(gw.OptionError, match=f"another reading: …{'x' * 40}a, not …{'x' * 40}b\\."):
             partial.resume(begun | {"reading": f"{'x' * 300}b"})
