@@ -106,6 +106,9 @@ class PartialStore:
         """Put the whole store in the place of its target; FileError if that was read meanwhile."""
         require_unread(self.target, self.target)
         try:
+            for unfinished in self.store.rglob("*.partial"):  # zarr's own, of a process that was killed in a write
+                if unfinished.is_file():
+                    unfinished.unlink(missing_ok=True)
             if self.target.exists():
                 self.target.replace(self.folder / OLD)
             self.store.replace(self.target)
